@@ -1,0 +1,71 @@
+package v1alpha1
+
+// Names that users, other components and other processes of ours see.
+const (
+	// AnnotationMaxReplicas on a workload, a Namespace, or the kube-system Namespace is the highest replica count.
+	AnnotationMaxReplicas = "forewarm.dev/max-replicas"
+
+	// AnnotationPool on a pod names its WarmPool; a user may write it, else admission does.
+	AnnotationPool = "forewarm.dev/pool"
+	// AnnotationGPUVendor on a pod is the vendor of the GPUs that it asks for: nvidia, amd, intel.
+	AnnotationGPUVendor = "forewarm.dev/gpu-vendor"
+	// AnnotationGPUCount on a pod is the number of GPUs that it asks for.
+	AnnotationGPUCount = "forewarm.dev/gpu-count"
+
+	// LabelPool on a placeholder pod and on a DemandHistory names its WarmPool.
+	LabelPool = "forewarm.dev/pool"
+	// LabelChunk on a placeholder pod and on a DemandHistory names the chunk of the WarmPool.
+	LabelChunk = "forewarm.dev/chunk"
+
+	// GatePrewarm is the scheduling gate that every placeholder pod is born with; only the reserver removes it.
+	GatePrewarm = "forewarm.dev/prewarm"
+	// PlaceholderPriorityClass is the PriorityClass of placeholder pods.
+	PlaceholderPriorityClass = "forewarm-placeholder"
+
+	// SystemNamespace holds Forewarm's own processes and leases.
+	SystemNamespace = "forewarm-system"
+	// PlaceholderNamespace holds the placeholder pods.
+	PlaceholderNamespace = "forewarm-placeholders"
+)
+
+// Condition types of a WarmPool.
+const (
+	// ConditionReady is true when the reserved placeholders reach the wanted number in every chunk.
+	ConditionReady = "Ready"
+	// ConditionForecasting is true when every chunk is sized from a forecast made of its own history.
+	ConditionForecasting = "Forecasting"
+	// ConditionInfeasible is true when the pool selects no node and no node pool, or a chunk fits none of them.
+	ConditionInfeasible = "Infeasible"
+	// ConditionConflict is true when an older WarmPool selects one of this pool's nodes; the pool is frozen meanwhile.
+	ConditionConflict = "Conflict"
+)
+
+// Reasons of conditions and events.
+const (
+	// ReasonReserved says that all wanted placeholders hold capacity.
+	ReasonReserved = "Reserved"
+	// ReasonWaitingForNodes says that ungated placeholders wait for nodes.
+	ReasonWaitingForNodes = "WaitingForNodes"
+	// ReasonObserving says that the pool is in mode Observe, in which nothing is changed.
+	ReasonObserving = "Observing"
+	// ReasonHeldStill says that nothing changes because something the plan needs is missing or wrong.
+	ReasonHeldStill = "HeldStill"
+	// ReasonHistory says that every chunk has enough history to forecast from.
+	ReasonHistory = "EnoughHistory"
+	// ReasonColdStart says that a chunk has too little history, so that a fallback sizes it.
+	ReasonColdStart = "ColdStart"
+	// ReasonSelectsNothing says that no node and no node pool match spec.nodes.selector.
+	ReasonSelectsNothing = "SelectsNothing"
+	// ReasonChunkTooLarge says that a chunk's requests exceed every node of the pool.
+	ReasonChunkTooLarge = "ChunkTooLarge"
+	// ReasonFeasible says that the pool selects something and that each chunk fits it, as far as can be told.
+	ReasonFeasible = "Feasible"
+	// ReasonOverlap says that two WarmPools select the same node.
+	ReasonOverlap = "Overlap"
+	// ReasonNoOverlap says that no other WarmPool selects a node of this one.
+	ReasonNoOverlap = "NoOverlap"
+	// ReasonPlanApplied is the event of a plan that changed placeholders.
+	ReasonPlanApplied = "PlanApplied"
+	// ReasonPlanFailed is the event of a plan that could not be applied whole.
+	ReasonPlanFailed = "PlanFailed"
+)

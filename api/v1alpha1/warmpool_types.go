@@ -1,0 +1,257 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// WarmPool keeps capacity ready for the pods that it expects.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=wp,categories=forewarm
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="metadata.name must be at most 63 characters, since it becomes a label of placeholder pods"
+type WarmPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   WarmPoolSpec   `json:"spec"`
+	Status WarmPoolStatus `json:"status,omitempty"`
+}
+
+// WarmPoolList is a list of WarmPools.
+//
+// +kubebuilder:object:root=true
+type WarmPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []WarmPool `json:"items"`
+}
+
+// Mode says how far the reserver goes.
+//
+// +kubebuilder:validation:Enum=Observe;Enforce
+type Mode string
+
+// Modes of a WarmPool.
+const (
+	// ModeObserve forecasts and plans, shows the plan in status, and changes nothing.
+	ModeObserve Mode = "Observe"
+	// ModeEnforce applies the plan.
+	ModeEnforce Mode = "Enforce"
+)
+
+// WarmPoolSpec says which nodes are kept warm, for whom, and what it may cost.
+//
+// +kubebuilder:validation:XValidation:rule="self.chunks.all(c, self.demand.resource in c.requests)",message="spec.chunks: every chunk must request spec.demand.resource; add it to the chunk's requests"
+type WarmPoolSpec struct {
+	// Priority decides which pool a pod belongs to where several match; the highest wins, then the name.
+	// +optional
+	Priority int32 `json:"priority,omitempty"`
+	// Nodes are the nodes of this pool.
+	Nodes NodeSelection `json:"nodes"`
+	// Demand says whose requests count, and who may take the warm capacity.
+	Demand DemandSelection `json:"demand"`
+	// Chunks are what one placeholder pod may hold: the shapes of the jobs.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Chunks []Chunk `json:"chunks"`
+	// Forecast says how demand is recorded and forecast.
+	// +optional
+	// +kubebuilder:default={}
+	Forecast ForecastSpec `json:"forecast,omitempty"`
+	// Sizing says how long capacity takes to come, and how long it is then kept.
+	// +optional
+	// +kubebuilder:default={}
+	Sizing SizingSpec `json:"sizing,omitempty"`
+	// Mode is Observe (watch and propose, the default) or Enforce (act).
+	// +optional
+	// +kubebuilder:default=Observe
+	Mode Mode `json:"mode,omitempty"`
+}
+
+// NodeSelection selects the nodes of a pool.
+type NodeSelection struct {
+	// Selector matches the labels of the pool's nodes, and of the node templates that make them.
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && self.matchLabels.size() > 0) || (has(self.matchExpressions) && self.matchExpressions.size() > 0)",message="spec.nodes.selector must not be empty, since it would select every node; write for example matchLabels: {karpenter.sh/nodepool: a100}"
+	Selector metav1.LabelSelector `json:"selector"`
+	// Tolerations are added to the placeholder pods, so that they fit the taints of the pool's nodes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+}
+
+// DemandSelection selects the pods of a pool.
+type DemandSelection struct {
+	// Resource is the resource whose requests make a pod part of the demand, such as nvidia.com/gpu.
+	// +kubebuilder:validation:XValidation:rule="self != ''",message="spec.demand.resource must name a resource, such as nvidia.com/gpu"
+	Resource corev1.ResourceName `json:"resource"`
+	// NamespaceSelector matches the namespaces of the pods; empty matches all.
+	// +optional
+	// +kubebuilder:default={}
+	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+	// PodSelector matches the labels of the pods; empty matches all.
+	// +optional
+	// +kubebuilder:default={}
+	PodSelector metav1.LabelSelector `json:"podSelector,omitempty"`
+}
+
+// Chunk is a shape of placeholder pod. Costs, Min and Max are for one chunk.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.min) || self.min <= self.max",message="min must not exceed max: lower min or raise max"
+type Chunk struct {
+	// Name names the chunk within its pool.
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// Requests are the resource requests of one placeholder pod.
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(r, type(self[r]) == int ? self[r] > 0 : (!self[r].startsWith('-') && (!self[r].startsWith('0') || self[r].startsWith('0.'))))",message="every request of a chunk must be greater than zero"
+	Requests corev1.ResourceList `json:"requests"`
+	// WaitCostPerHour is what one hour of waiting costs for a job of this shape, as a decimal number.
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	WaitCostPerHour string `json:"waitCostPerHour"`
+	// IdleCostPerHour is what one hour of idle capacity of this shape costs, as a decimal number in the same currency.
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	IdleCostPerHour string `json:"idleCostPerHour"`
+	// Min is how many placeholders of this shape are always kept.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Min int32 `json:"min,omitempty"`
+	// Max is how many placeholders of this shape may exist, gated ones included.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	Max int32 `json:"max"`
+}
+
+// ForecastSpec says how demand is recorded and forecast.
+type ForecastSpec struct {
+	// Interval is the step of the demand series and the time between two plans; from 1s to 1h.
+	// +optional
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="spec.forecast.interval must be from 1s to 1h"
+	Interval metav1.Duration `json:"interval,omitempty"`
+	// History is how much history is kept and fitted on; at most 60 days.
+	// +optional
+	// +kubebuilder:default="672h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('1440h')",message="spec.forecast.history must be from 1m to 1440h"
+	History metav1.Duration `json:"history,omitempty"`
+	// Seasons are the lengths of the seasons in the demand, shortest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:default={"24h","168h"}
+	// +kubebuilder:validation:MaxItems=4
+	Seasons []metav1.Duration `json:"seasons,omitempty"`
+}
+
+// SizingSpec says how long capacity takes to come, and how long it is then kept.
+type SizingSpec struct {
+	// LeadTime is the time from asking for a node until a pod runs on it.
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="spec.sizing.leadTime must be from 1s to 2h"
+	LeadTime metav1.Duration `json:"leadTime,omitempty"`
+	// Hold is how long a chunk is kept at least once it is there: the longest of the plan interval, the
+	// autoscaler's own timers and the minimum billing time.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.sizing.hold must be from 1s to 24h"
+	Hold metav1.Duration `json:"hold,omitempty"`
+}
+
+// WarmPoolStatus is what the reserver saw and did.
+type WarmPoolStatus struct {
+	// ObservedGeneration is the generation of the spec that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Nodes is the number of ready nodes of the pool.
+	// +optional
+	Nodes int32 `json:"nodes,omitempty"`
+	// Chunks holds a row per chunk of the spec.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Chunks []ChunkStatus `json:"chunks,omitempty"`
+	// LastPlan is the last plan that had something to change.
+	// +optional
+	LastPlan *PlanStatus `json:"lastPlan,omitempty"`
+	// Conditions are Ready, Forecasting, Infeasible and Conflict.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ChunkStatus is the state of one chunk. Counts are placeholders of this shape.
+type ChunkStatus struct {
+	// Name is the chunk's name.
+	Name string `json:"name"`
+	// Demand is the demand of real pods, running and pending, in chunks of this shape, as a decimal number.
+	// +optional
+	Demand string `json:"demand,omitempty"`
+	// Forecast is the forecast of the highest demand within the lead time.
+	// +optional
+	Forecast *ChunkForecast `json:"forecast,omitempty"`
+	// Free is how many chunks free room on nodes in use can still take.
+	// +optional
+	Free int32 `json:"free"`
+	// Wanted is how many ungated placeholders the plan asks for.
+	// +optional
+	Wanted int32 `json:"wanted"`
+	// Gated is how many placeholders stand behind their scheduling gate.
+	// +optional
+	Gated int32 `json:"gated"`
+	// Pending is how many ungated placeholders wait for a node.
+	// +optional
+	Pending int32 `json:"pending"`
+	// Reserved is how many placeholders hold capacity on a node.
+	// +optional
+	Reserved int32 `json:"reserved"`
+	// Limited is how many more placeholders the forecast asks for than spec max allows.
+	// +optional
+	Limited int32 `json:"limited,omitempty"`
+}
+
+// ChunkForecast is a forecast of the highest demand within the lead time, in chunks, as decimal numbers.
+type ChunkForecast struct {
+	// P50 is the median.
+	P50 string `json:"p50"`
+	// P90 is the 0.9 quantile.
+	P90 string `json:"p90"`
+	// Level is the quantile that the costs ask for, c_wait·lead / (c_wait·lead + c_idle·hold).
+	Level string `json:"level"`
+	// Source is the model or the fallback that made the forecast.
+	Source string `json:"source"`
+	// Reason says in one word why this source was used.
+	Reason string `json:"reason"`
+}
+
+// PlanStatus is a plan in numbers.
+type PlanStatus struct {
+	// Time is when the plan was made.
+	Time metav1.Time `json:"time"`
+	// Create, Ungate and Delete are numbers of placeholder pods.
+	// +optional
+	Create int32 `json:"create"`
+	// +optional
+	Ungate int32 `json:"ungate"`
+	// +optional
+	Delete int32 `json:"delete"`
+	// Applied is false in mode Observe and when applying failed.
+	Applied bool `json:"applied"`
+	// Reason says why, in one line.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+}
