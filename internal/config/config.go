@@ -1,0 +1,209 @@
+// Package config is the configuration file of Forewarm's processes: one strictly decoded
+// YAML kind with a section per process. Flags say where things are; this says how they
+// behave. What cluster users change is in WarmPool objects and annotations instead.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// Version and kind that a configuration file must carry.
+const (
+	APIVersion = "config.forewarm.dev/v1alpha1"
+	Kind       = "Config"
+)
+
+// Config is the configuration file.
+type Config struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+
+	Webhook  Webhook  `json:"webhook"`
+	Extender Extender `json:"extender"`
+	Reserver Reserver `json:"reserver"`
+}
+
+// Process is what every process has.
+type Process struct {
+	// MetricsAddress is where /metrics is served, host:port.
+	MetricsAddress string `json:"metricsAddress"`
+	// HealthAddress is where /healthz and /readyz are served, host:port.
+	HealthAddress string `json:"healthAddress"`
+}
+
+// Webhook configures cmd/webhook.
+type Webhook struct {
+	Process `json:",inline"`
+	// Address is where admission requests are served over TLS, host:port.
+	Address string `json:"address"`
+	// URL is how the API server reaches the webhook, as https://host:port; empty means through Service.
+	URL string `json:"url,omitempty"`
+	// Service is the name of the Service in Namespace that leads to the webhook.
+	Service string `json:"service"`
+	// Namespace is Forewarm's own namespace, which admission leaves alone.
+	Namespace string `json:"namespace"`
+	// DrainSeconds is how long requests are still served after SIGTERM, while readiness is already false.
+	DrainSeconds int `json:"drainSeconds"`
+}
+
+// Extender configures cmd/extender.
+type Extender struct {
+	Process `json:",inline"`
+	// Address is where the scheduler's calls are served over plain HTTP; a loopback host:port.
+	Address string `json:"address"`
+	// Deadline is how long one call may take, below the scheduler's httpTimeout.
+	Deadline metav1.Duration `json:"deadline"`
+}
+
+// Reserver configures cmd/reserver.
+type Reserver struct {
+	Process `json:",inline"`
+	// Namespace is where the leader election Lease lives.
+	Namespace string `json:"namespace"`
+	// PlaceholderNamespace is where the placeholder pods live.
+	PlaceholderNamespace string `json:"placeholderNamespace"`
+	// PlaceholderImage is the image of the placeholder pods.
+	PlaceholderImage string `json:"placeholderImage"`
+	// Priority is the value of the PriorityClass of the placeholder pods.
+	Priority int32 `json:"priority"`
+	// MaxChangesPerPlan bounds the creates, ungates and deletes, each, of one plan.
+	MaxChangesPerPlan int `json:"maxChangesPerPlan"`
+}
+
+// Default is the configuration that an empty file means.
+func Default() Config {
+	return Config{
+		APIVersion: APIVersion,
+		Kind:       Kind,
+		Webhook: Webhook{
+			Process:      Process{MetricsAddress: ":8080", HealthAddress: ":8081"},
+			Address:      ":9443",
+			Service:      "forewarm-webhook",
+			Namespace:    "forewarm-system",
+			DrainSeconds: 10,
+		},
+		Extender: Extender{
+			Process:  Process{MetricsAddress: ":8082", HealthAddress: ":8083"},
+			Address:  "127.0.0.1:8888",
+			Deadline: metav1.Duration{Duration: 200 * time.Millisecond},
+		},
+		Reserver: Reserver{
+			Process:              Process{MetricsAddress: ":8084", HealthAddress: ":8085"},
+			Namespace:            "forewarm-system",
+			PlaceholderNamespace: "forewarm-placeholders",
+			PlaceholderImage:     "registry.k8s.io/pause:3.10",
+			Priority:             -10,
+			MaxChangesPerPlan:    100,
+		},
+	}
+}
+
+// Load reads the file at path over the defaults; an empty path means the defaults.
+// The error names the file and the fields that are wrong.
+func Load(path string) (Config, error) {
+	c := Default()
+	if path == "" {
+		return c, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("read configuration: %w; give an existing file with --config", err)
+	}
+	if err := decode(data, &c); err != nil {
+		return c, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if err := c.Validate().ToAggregate(); err != nil {
+		return c, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// decode is strict: unknown and repeated fields are errors that carry the field's path.
+func decode(data []byte, c *Config) error {
+	asJSON, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return err
+	}
+	problems, err := json.UnmarshalStrict(asJSON, c)
+	return errors.Join(append(problems, err)...)
+}
+
+// Validate returns what is wrong, each with its field path and what to write instead.
+func (c Config) Validate() field.ErrorList {
+	var errs field.ErrorList
+	if c.APIVersion != APIVersion {
+		errs = append(errs, field.NotSupported(field.NewPath("apiVersion"), c.APIVersion, []string{APIVersion}))
+	}
+	if c.Kind != Kind {
+		errs = append(errs, field.NotSupported(field.NewPath("kind"), c.Kind, []string{Kind}))
+	}
+	errs = append(errs, c.Webhook.validate(field.NewPath("webhook"))...)
+	errs = append(errs, c.Extender.validate(field.NewPath("extender"))...)
+	return append(errs, c.Reserver.validate(field.NewPath("reserver"))...)
+}
+
+func (w Webhook) validate(path *field.Path) field.ErrorList {
+	errs := append(w.Process.validate(path), address(path.Child("address"), w.Address)...)
+	errs = append(errs, name(path.Child("namespace"), w.Namespace)...)
+	if w.URL == "" {
+		errs = append(errs, name(path.Child("service"), w.Service)...)
+	} else if u, err := url.Parse(w.URL); err != nil || u.Scheme != "https" || u.Host == "" {
+		errs = append(errs, field.Invalid(path.Child("url"), w.URL, "write https://host:port, or leave it empty to go through the Service"))
+	}
+	if w.DrainSeconds < 0 || w.DrainSeconds > 300 {
+		errs = append(errs, field.Invalid(path.Child("drainSeconds"), w.DrainSeconds, "write a number from 0 to 300"))
+	}
+	return errs
+}
+
+func (e Extender) validate(path *field.Path) field.ErrorList {
+	errs := append(e.Process.validate(path), address(path.Child("address"), e.Address)...)
+	if e.Deadline.Duration < time.Millisecond || e.Deadline.Duration > 5*time.Second {
+		errs = append(errs, field.Invalid(path.Child("deadline"), e.Deadline.Duration.String(), "write a duration from 1ms to 5s, below the scheduler's httpTimeout"))
+	}
+	return errs
+}
+
+func (r Reserver) validate(path *field.Path) field.ErrorList {
+	errs := append(r.Process.validate(path), name(path.Child("namespace"), r.Namespace)...)
+	errs = append(errs, name(path.Child("placeholderNamespace"), r.PlaceholderNamespace)...)
+	if r.PlaceholderImage == "" {
+		errs = append(errs, field.Required(path.Child("placeholderImage"), "write an image that sleeps, such as registry.k8s.io/pause:3.10"))
+	}
+	if r.Priority >= 0 {
+		errs = append(errs, field.Invalid(path.Child("priority"), r.Priority, "write a negative number, so that every pod without a priority may take a placeholder over; -10 suits Cluster Autoscaler"))
+	}
+	if r.MaxChangesPerPlan < 1 || r.MaxChangesPerPlan > 1000 {
+		errs = append(errs, field.Invalid(path.Child("maxChangesPerPlan"), r.MaxChangesPerPlan, "write a number from 1 to 1000"))
+	}
+	return errs
+}
+
+func (p Process) validate(path *field.Path) field.ErrorList {
+	return append(address(path.Child("metricsAddress"), p.MetricsAddress), address(path.Child("healthAddress"), p.HealthAddress)...)
+}
+
+func address(path *field.Path, value string) field.ErrorList {
+	if _, port, err := net.SplitHostPort(value); err != nil || port == "" {
+		return field.ErrorList{field.Invalid(path, value, "write host:port, or :port for every address")}
+	}
+	return nil
+}
+
+func name(path *field.Path, value string) field.ErrorList {
+	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {
+		return field.ErrorList{field.Invalid(path, value, problems[0])}
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDefaultIsValid(t *testing.T) {
+	if errs := Default().Validate(); len(errs) > 0 {
+		t.Errorf("Default().Validate() = %v", errs)
+	}
+}
+
+func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
+	header := "apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\n"
+	tests := map[string]struct {
+		content string
+		want    []string
+	}{
+		"unknown field":      {header + "reserver: {placeholder: x}\n", []string{`unknown field "reserver.placeholder"`}},
+		"wrong version":      {"apiVersion: v1\nkind: Config\n", []string{"apiVersion", "config.forewarm.dev/v1alpha1"}},
+		"positive priority":  {header + "reserver: {priority: 5}\n", []string{"reserver.priority", "negative"}},
+		"address no port":    {header + "webhook: {address: localhost}\n", []string{"webhook.address", "host:port"}},
+		"plain http url":     {header + "webhook: {url: 'http://x:1'}\n", []string{"webhook.url", "https://host:port"}},
+		"deadline too long":  {header + "extender: {deadline: 1m}\n", []string{"extender.deadline", "1ms to 5s"}},
+		"namespace no label": {header + "reserver: {namespace: A_b}\n", []string{"reserver.namespace"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "config.yaml")
+			if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(path)
+			if err == nil {
+				t.Fatal("Load accepted it")
+			}
+			for _, want := range append(test.want, path) {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not mention %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestLoadKeepsDefaultsOfFieldsNotGiven(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	content := "apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nreserver: {maxChangesPerPlan: 7}\n"
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Reserver.MaxChangesPerPlan = 7
+	if got != want {
+		t.Errorf("Load = %+v, want %+v", got, want)
+	}
+}

@@ -1,0 +1,92 @@
+// Package quantity holds resource vectors as int64 in base units, so that deciding about
+// room needs no big decimals: CPU in millicores, every other resource in its own unit
+// (bytes, GPUs).
+package quantity
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/component-helpers/resource"
+)
+
+// Vector is an amount per resource, in base units. A missing resource is zero.
+// The methods never change their receiver.
+type Vector map[corev1.ResourceName]int64
+
+// Of converts a ResourceList; fractions are rounded up.
+func Of(list corev1.ResourceList) Vector {
+	v := make(Vector, len(list))
+	for name, q := range list {
+		if name == corev1.ResourceCPU {
+			v[name] = q.MilliValue()
+		} else {
+			v[name] = q.Value()
+		}
+	}
+	return v
+}
+
+// OfPod is what the scheduler reserves for a pod: the highest of its init containers and
+// the sum of its containers and sidecars, plus overhead, plus one of resource "pods".
+func OfPod(pod *corev1.Pod) Vector {
+	v := Of(resource.PodRequests(pod, resource.PodResourcesOptions{}))
+	v[corev1.ResourcePods] = 1
+	return v
+}
+
+// Plus is v + w.
+func (v Vector) Plus(w Vector) Vector {
+	sum := maps.Clone(v)
+	if sum == nil {
+		sum = make(Vector, len(w))
+	}
+	for name, amount := range w {
+		sum[name] += amount
+	}
+	return sum
+}
+
+// Minus is v − w; amounts may become negative.
+func (v Vector) Minus(w Vector) Vector {
+	return v.Plus(w.Times(-1))
+}
+
+// Times is v × n.
+func (v Vector) Times(n int64) Vector {
+	scaled := make(Vector, len(v))
+	for name, amount := range v {
+		scaled[name] = amount * n
+	}
+	return scaled
+}
+
+// FitsIn tells whether room has at least v of every resource that v asks for.
+func (v Vector) FitsIn(room Vector) bool {
+	for name, amount := range v {
+		if amount > 0 && amount > room[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// CountIn is how many times v fits in room; zero if v asks for nothing.
+func (v Vector) CountIn(room Vector) int64 {
+	count := int64(-1)
+	for name, amount := range v {
+		if amount <= 0 {
+			continue
+		}
+		if n := max(room[name], 0) / amount; count < 0 || n < count {
+			count = n
+		}
+	}
+	return max(count, 0)
+}
+
+// Names are the resources of v in sorted order.
+func (v Vector) Names() []corev1.ResourceName {
+	return slices.Sorted(maps.Keys(v))
+}

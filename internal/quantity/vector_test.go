@@ -1,0 +1,78 @@
+package quantity
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
+)
+
+func list(pairs ...string) corev1.ResourceList {
+	l := corev1.ResourceList{}
+	for i := 0; i < len(pairs); i += 2 {
+		l[corev1.ResourceName(pairs[i])] = apiresource.MustParse(pairs[i+1])
+	}
+	return l
+}
+
+func TestOfConvertsToBaseUnits(t *testing.T) {
+	got := Of(list("cpu", "1500m", "memory", "1Ki", "nvidia.com/gpu", "8"))
+	want := Vector{"cpu": 1500, "memory": 1024, "nvidia.com/gpu": 8}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Of (-want +got):\n%s", diff)
+	}
+}
+
+func TestOfPodTakesTheHighestInitContainer(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{
+		InitContainers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: list("cpu", "3")}}},
+		Containers: []corev1.Container{
+			{Resources: corev1.ResourceRequirements{Requests: list("cpu", "1", "nvidia.com/gpu", "2")}},
+			{Resources: corev1.ResourceRequirements{Requests: list("cpu", "1")}},
+		},
+	}}
+	want := Vector{"cpu": 3000, "nvidia.com/gpu": 2, "pods": 1}
+	if diff := cmp.Diff(want, OfPod(pod)); diff != "" {
+		t.Errorf("OfPod (-want +got):\n%s", diff)
+	}
+}
+
+func TestCountInAndFitsIn(t *testing.T) {
+	tests := map[string]struct {
+		chunk, room Vector
+		wantCount   int64
+		wantFits    bool
+	}{
+		"scarcest resource decides": {Vector{"cpu": 10, "gpu": 1}, Vector{"cpu": 35, "gpu": 8}, 3, true},
+		"missing resource":          {Vector{"gpu": 1}, Vector{"cpu": 100}, 0, false},
+		"negative room":             {Vector{"gpu": 1}, Vector{"gpu": -3}, 0, false},
+		"asks for nothing":          {Vector{"gpu": 0}, Vector{"gpu": 5}, 0, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := test.chunk.CountIn(test.room); got != test.wantCount {
+				t.Errorf("CountIn = %d, want %d", got, test.wantCount)
+			}
+			if got := test.chunk.FitsIn(test.room); got != test.wantFits {
+				t.Errorf("FitsIn = %v, want %v", got, test.wantFits)
+			}
+		})
+	}
+}
+
+func TestPlusAndMinusLeaveTheirArgumentsAlone(t *testing.T) {
+	v, w := Vector{"gpu": 5}, Vector{"gpu": 2, "cpu": 1}
+	if diff := cmp.Diff(Vector{"gpu": 3, "cpu": -1}, v.Minus(w)); diff != "" {
+		t.Errorf("Minus (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(Vector{"gpu": 7, "cpu": 1}, v.Plus(w)); diff != "" {
+		t.Errorf("Plus (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(Vector{"gpu": 5}, v); diff != "" {
+		t.Errorf("receiver changed:\n%s", diff)
+	}
+	if diff := cmp.Diff(Vector{"gpu": 2}, Vector(nil).Plus(Vector{"gpu": 2})); diff != "" {
+		t.Errorf("Plus on nil (-want +got):\n%s", diff)
+	}
+}

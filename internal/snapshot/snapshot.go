@@ -1,0 +1,59 @@
+// Package snapshot turns informer caches into an immutable view of nodes and pods, once,
+// for all who decide about them.
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Snapshot is what there was at one time. Its objects are shared with the informers: nobody
+// may change them.
+type Snapshot struct {
+	// Nodes are all nodes, by name.
+	Nodes []*corev1.Node
+	// Pods are all pods that have not ended, by namespace and name.
+	Pods []*corev1.Pod
+
+	byNode map[string][]*corev1.Pod
+}
+
+// Take lists nodes and pods from a reader that is backed by informers.
+func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
+	var nodes corev1.NodeList
+	if err := reader.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+		return Snapshot{}, fmt.Errorf("list nodes: %w", err)
+	}
+	var pods corev1.PodList
+	if err := reader.List(ctx, &pods, client.UnsafeDisableDeepCopy); err != nil {
+		return Snapshot{}, fmt.Errorf("list pods: %w", err)
+	}
+	s := Snapshot{byNode: map[string][]*corev1.Pod{}}
+	for i := range nodes.Items {
+		s.Nodes = append(s.Nodes, &nodes.Items[i])
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			s.Pods = append(s.Pods, pod)
+		}
+	}
+	slices.SortFunc(s.Nodes, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Pods, func(a, b *corev1.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	for _, pod := range s.Pods {
+		if name := pod.Spec.NodeName; name != "" {
+			s.byNode[name] = append(s.byNode[name], pod)
+		}
+	}
+	return s, nil
+}
+
+// PodsOn are the pods on a node that have not ended, by namespace and name.
+func (s Snapshot) PodsOn(node string) []*corev1.Pod { return s.byNode[node] }

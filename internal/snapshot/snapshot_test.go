@@ -1,0 +1,48 @@
+package snapshot
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+func pod(name, node string, phase corev1.PodPhase) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "team"},
+		Spec:       corev1.PodSpec{NodeName: node},
+		Status:     corev1.PodStatus{Phase: phase},
+	}
+}
+
+func TestTakeSortsAndLeavesEndedPodsOut(t *testing.T) {
+	reader := fake.NewClientBuilder().WithObjects(
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}}, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}},
+		pod("c", "n1", corev1.PodRunning), pod("a", "n1", corev1.PodPending), pod("b", "n1", corev1.PodSucceeded),
+		pod("d", "n1", corev1.PodFailed), pod("e", "", corev1.PodPending),
+	).Build()
+	s, err := Take(t.Context(), reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(pods []*corev1.Pod) (names []string) {
+		for _, p := range pods {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	if diff := cmp.Diff([]string{"a", "c", "e"}, names(s.Pods)); diff != "" {
+		t.Errorf("pods (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"a", "c"}, names(s.PodsOn("n1"))); diff != "" {
+		t.Errorf("pods on n1 (-want +got):\n%s", diff)
+	}
+	if len(s.Nodes) != 2 || s.Nodes[0].Name != "n1" {
+		t.Errorf("nodes %v", s.Nodes)
+	}
+	if got := s.PodsOn("n2"); len(got) != 0 {
+		t.Errorf("pods on n2: %v", got)
+	}
+}
