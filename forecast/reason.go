@@ -1,0 +1,25 @@
+package forecast
+
+// Sources of a forecast.
+const (
+	// SourceNone is the constant zero of a series that has never been seen.
+	SourceNone Source = "None"
+	// SourceLastValue repeats the last value.
+	SourceLastValue Source = "LastValue"
+	// SourceSameSlot repeats the same slot of the last season.
+	SourceSameSlot Source = "SameSlot"
+	// SourceCombined weighs the candidates by their backtest.
+	SourceCombined Source = "Combined"
+)
+
+// Reasons why a source was used.
+const (
+	// ReasonNoHistory says that there is not one value.
+	ReasonNoHistory Reason = "NoHistory"
+	// ReasonShortHistory says that there are too few values to backtest on.
+	ReasonShortHistory Reason = "ShortHistory"
+	// ReasonNoSeason says that the history is shorter than two of the shortest season.
+	ReasonNoSeason Reason = "NoSeason"
+	// ReasonEnoughHistory says that every candidate could be backtested.
+	ReasonEnoughHistory Reason = "EnoughHistory"
+)
