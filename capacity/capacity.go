@@ -1,0 +1,175 @@
+// Package capacity decides how many placeholder pods of which shape a pool needs now. It
+// is pure: Plan is a function of the forecast demand, the state of the pool, its limits
+// and the time. The formulas, with worked numbers, are in docs/calculations.md.
+package capacity
+
+import (
+	"time"
+
+	"forewarm.dev/internal/quantity"
+)
+
+// Demand is what real pods ask for, and what they are expected to ask for.
+type Demand struct {
+	// Chunks has a row per chunk, in the order of Limits.Chunks.
+	Chunks []ChunkDemand
+}
+
+// ChunkDemand is the demand for one shape, in chunks of that shape.
+type ChunkDemand struct {
+	// Now is the demand of running and pending pods.
+	Now float64
+	// Horizon are the times ahead of the paths' values, increasing.
+	Horizon []time.Duration
+	// Paths are equally likely joint sample paths of demand; none if there is no forecast.
+	Paths [][]float64
+}
+
+// State is what the pool has.
+type State struct {
+	// Chunks has a row per chunk, in the order of Limits.Chunks.
+	Chunks []ChunkState
+}
+
+// ChunkState is what there is of one shape.
+type ChunkState struct {
+	// Free is how many chunks fit in free room on nodes that run real pods. Room on a node
+	// without any is not counted: the autoscaler is about to take it away.
+	Free int64
+	// Kept is the highest wanted number of the hold time just passed; it slows the down-step.
+	Kept int64
+	// Placeholders are the placeholder pods of this shape that are not being deleted.
+	Placeholders []Placeholder
+}
+
+// Stage is how far a placeholder pod has come.
+type Stage int
+
+// Stages of a placeholder pod.
+const (
+	// Gated stands behind its scheduling gate and costs nothing.
+	Gated Stage = iota
+	// Pending is ungated and has no node yet.
+	Pending
+	// Reserved holds capacity on a node.
+	Reserved
+	// Finished has ended, for example at its deadline, and holds nothing any more.
+	Finished
+)
+
+// Placeholder is one placeholder pod.
+type Placeholder struct {
+	// Name is the pod's name.
+	Name string
+	// Stage is how far it has come.
+	Stage Stage
+	// Created is when the pod was made.
+	Created time.Time
+	// Companions is the number of other pods, DaemonSet pods aside, on its node: real ones count
+	// RealWeight each, placeholders one. The smaller, the sooner deleting empties the node.
+	Companions int64
+}
+
+// RealWeight is what one real pod weighs in Placeholder.Companions; placeholders weigh one.
+const RealWeight = 1000
+
+// Limits are what the admins allow.
+type Limits struct {
+	// Chunks are the shapes, in the order of the WarmPool.
+	Chunks []Chunk
+	// LeadTime is from asking for a node until a pod runs on it.
+	LeadTime time.Duration
+	// Hold is how long a chunk is kept at least once it is there.
+	Hold time.Duration
+	// Interval is the time between two plans.
+	Interval time.Duration
+	// GateAge is how long before its ungating a placeholder should have been created.
+	GateAge time.Duration
+	// MaxChanges bounds the creates, the ungates and the deletes of one plan, each.
+	MaxChanges int
+	// Frozen, if not empty, says why nothing may change.
+	Frozen Reason
+}
+
+// Chunk is a shape of placeholder. Costs, Min and Max are for one chunk.
+type Chunk struct {
+	Name     string
+	Requests quantity.Vector
+	// WaitCostPerHour and IdleCostPerHour are in one currency.
+	WaitCostPerHour float64
+	IdleCostPerHour float64
+	Min, Max        int64
+}
+
+// Reason says in one word why a step is taken, or why none is.
+type Reason string
+
+// Reasons of steps and chunks.
+const (
+	// ReasonForecast asks for capacity because demand is expected.
+	ReasonForecast Reason = "ForecastDemand"
+	// ReasonMin asks for capacity because of the chunk's min.
+	ReasonMin Reason = "BelowMin"
+	// ReasonMax says that the forecast asks for more than the chunk's max.
+	ReasonMax Reason = "LimitedByMax"
+	// ReasonSpare keeps gated placeholders at hand.
+	ReasonSpare Reason = "SpareGated"
+	// ReasonSurplus gives capacity back that has not been wanted for the hold time.
+	ReasonSurplus Reason = "NotWanted"
+	// ReasonAboveMax removes what exceeds the chunk's max.
+	ReasonAboveMax Reason = "AboveMax"
+	// ReasonFinished removes a placeholder that has ended.
+	ReasonFinished Reason = "Finished"
+	// ReasonSteady says that nothing needs to change.
+	ReasonSteady Reason = "Steady"
+	// ReasonConflict freezes a pool whose nodes belong to an older pool.
+	ReasonConflict Reason = "Conflict"
+)
+
+// Action is what a step does.
+type Action string
+
+// Actions of a step.
+const (
+	// Create makes one gated placeholder.
+	Create Action = "Create"
+	// Ungate removes the scheduling gate, so that the autoscaler buys room if there is none.
+	Ungate Action = "Ungate"
+	// Delete removes one placeholder.
+	Delete Action = "Delete"
+)
+
+// Step is one change.
+type Step struct {
+	Action Action
+	// Chunk is the name of the shape.
+	Chunk string
+	// Pod is the placeholder to ungate or delete; empty for Create, and for the Ungate of a
+	// placeholder that an earlier Create of the same plan makes.
+	Pod string
+	// Reason says why.
+	Reason Reason
+}
+
+// Result is a plan: what is wanted, and the steps towards it.
+type Result struct {
+	// Chunks has a row per chunk, in the order of Limits.Chunks.
+	Chunks []ChunkPlan
+	// Steps are to be taken in this order: creates, ungates, deletes.
+	Steps []Step
+}
+
+// ChunkPlan is what is wanted of one shape.
+type ChunkPlan struct {
+	Name string
+	// Tau is the service level that the costs ask for.
+	Tau float64
+	// P50, P90 and Level are quantiles of the highest demand within the window; Level is that at Tau.
+	P50, P90, Level float64
+	// Wanted is the number of ungated placeholders.
+	Wanted int64
+	// Limited is how many more the forecast asks for than Max allows.
+	Limited int64
+	// Reason says what decided Wanted.
+	Reason Reason
+}

@@ -1,0 +1,140 @@
+package capacity
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Plan decides what is wanted and which steps lead there. A frozen pool gets no step.
+// Planning again after the steps were taken changes nothing.
+func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
+	var result Result
+	var creates, ungates, deletes []Step
+	for i, chunk := range limits.Chunks {
+		plan := size(demand.Chunks[i], state.Chunks[i], chunk, limits)
+		result.Chunks = append(result.Chunks, plan)
+		if limits.Frozen != "" {
+			continue
+		}
+		stock := sortPlaceholders(state.Chunks[i].Placeholders)
+		up, open := grow(stock, plan, chunk, spare(demand.Chunks[i], limits, plan.Tau))
+		creates, ungates = append(creates, up...), append(ungates, open...)
+		deletes = append(deletes, shrink(stock, plan, chunk, state.Chunks[i].Kept)...)
+	}
+	result.Steps = bounded(creates, ungates, deletes, limits.MaxChanges)
+	return result
+}
+
+// stock is the placeholders of one chunk by stage.
+type stock struct {
+	// gated is ordered oldest first, since age is what Cluster Autoscaler waits for.
+	gated []Placeholder
+	// held is the ungated ones, those to give back first in front.
+	held []Placeholder
+	// finished have ended.
+	finished []Placeholder
+}
+
+func sortPlaceholders(placeholders []Placeholder) stock {
+	var s stock
+	for _, p := range placeholders {
+		switch p.Stage {
+		case Gated:
+			s.gated = append(s.gated, p)
+		case Pending, Reserved:
+			s.held = append(s.held, p)
+		case Finished:
+			s.finished = append(s.finished, p)
+		}
+	}
+	slices.SortFunc(s.gated, func(a, b Placeholder) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name))
+	})
+	slices.SortFunc(s.held, func(a, b Placeholder) int {
+		return cmp.Or(
+			cmp.Compare(a.Stage, b.Stage), // pending ones hold nothing yet
+			cmp.Compare(a.Companions, b.Companions),
+			b.Created.Compare(a.Created),
+			cmp.Compare(a.Name, b.Name),
+		)
+	})
+	return s
+}
+
+// grow ungates up to the wanted number and tops the gated spare up.
+func grow(s stock, plan ChunkPlan, chunk Chunk, spare int64) (creates, ungates []Step) {
+	held, gated := int64(len(s.held)), int64(len(s.gated))
+	open := max(plan.Wanted-held, 0)
+	fromStock := min(open, gated)
+	for _, p := range s.gated[:fromStock] {
+		ungates = append(ungates, Step{Action: Ungate, Chunk: chunk.Name, Pod: p.Name, Reason: plan.Reason})
+	}
+	room := max(chunk.Max-held-gated, 0)
+	fresh := min(open-fromStock, room)
+	for range fresh {
+		creates = append(creates, Step{Action: Create, Chunk: chunk.Name, Reason: plan.Reason})
+		ungates = append(ungates, Step{Action: Ungate, Chunk: chunk.Name, Reason: plan.Reason})
+	}
+	for range min(max(spare-(gated-fromStock), 0), room-fresh) {
+		creates = append(creates, Step{Action: Create, Chunk: chunk.Name, Reason: ReasonSpare})
+	}
+	return creates, ungates
+}
+
+// shrink removes finished placeholders, what exceeds the maximum, and a quarter of what
+// nothing has wanted for the hold time, so that going down is slower than going up.
+func shrink(s stock, plan ChunkPlan, chunk Chunk, kept int64) []Step {
+	var deletes []Step
+	drop := func(placeholders []Placeholder, reason Reason) {
+		for _, p := range placeholders {
+			deletes = append(deletes, Step{Action: Delete, Chunk: chunk.Name, Pod: p.Name, Reason: reason})
+		}
+	}
+	drop(s.finished, ReasonFinished)
+	held, gated := int64(len(s.held)), int64(len(s.gated))
+
+	unwanted := max(held-max(plan.Wanted, kept), 0)
+	release := (unwanted + 3) / 4
+	aboveMax := max(held-chunk.Max, 0)
+	drop(s.held[:max(release, aboveMax)], releaseReason(aboveMax))
+	held -= max(release, aboveMax)
+
+	surplusGated := min(max(held+gated-chunk.Max, 0), gated)
+	drop(s.gated[gated-surplusGated:], ReasonAboveMax)
+	return deletes
+}
+
+func releaseReason(aboveMax int64) Reason {
+	if aboveMax > 0 {
+		return ReasonAboveMax
+	}
+	return ReasonSurplus
+}
+
+// bounded joins the steps, each kind cut off at the most changes of one plan. A fresh
+// placeholder's Ungate is kept only if its Create is.
+func bounded(creates, ungates, deletes []Step, most int) []Step {
+	creates = creates[:min(len(creates), most)]
+	made := map[string]int{}
+	for _, step := range creates {
+		made[step.Chunk]++
+	}
+	var steps []Step
+	steps = append(steps, creates...)
+	opened := 0
+	for _, step := range ungates {
+		if step.Pod == "" {
+			if made[step.Chunk] == 0 {
+				continue
+			}
+			made[step.Chunk]--
+		}
+		if opened == most {
+			break
+		}
+		opened++
+		steps = append(steps, step)
+	}
+	return append(steps, deletes[:min(len(deletes), most)]...)
+}

@@ -1,0 +1,78 @@
+package reserver
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/internal/quantity"
+)
+
+// fieldError is a value of a WarmPool that cannot be used.
+type fieldError struct {
+	field string
+	err   error
+}
+
+func (e fieldError) Error() string { return fmt.Sprintf("%s: %v", e.field, e.err) }
+
+func (e fieldError) Unwrap() error { return e.err }
+
+// gateAge is how long before its ungating a placeholder should exist: Cluster Autoscaler
+// ignores pending GPU pods that are younger than 30 s.
+const gateAge = 40 * time.Second
+
+// chunksOf converts the chunks of a pool.
+func chunksOf(pool *v1alpha1.WarmPool) ([]capacity.Chunk, error) {
+	var chunks []capacity.Chunk
+	for i, c := range pool.Spec.Chunks {
+		wait, err := strconv.ParseFloat(c.WaitCostPerHour, 64)
+		if err != nil {
+			return nil, fieldError{fmt.Sprintf("spec.chunks[%d].waitCostPerHour", i), err}
+		}
+		idle, err := strconv.ParseFloat(c.IdleCostPerHour, 64)
+		if err != nil {
+			return nil, fieldError{fmt.Sprintf("spec.chunks[%d].idleCostPerHour", i), err}
+		}
+		chunks = append(chunks, capacity.Chunk{
+			Name: c.Name, Requests: quantity.Of(c.Requests),
+			WaitCostPerHour: wait, IdleCostPerHour: idle,
+			Min: int64(c.Min), Max: int64(c.Max),
+		})
+	}
+	return chunks, nil
+}
+
+// limitsOf converts the limits of a pool.
+func limitsOf(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, maxChanges int, frozen capacity.Reason) capacity.Limits {
+	return capacity.Limits{
+		Chunks:     chunks,
+		LeadTime:   pool.Spec.Sizing.LeadTime.Duration,
+		Hold:       pool.Spec.Sizing.Hold.Duration,
+		Interval:   pool.Spec.Forecast.Interval.Duration,
+		GateAge:    gateAge,
+		MaxChanges: maxChanges,
+		Frozen:     frozen,
+	}
+}
+
+// maxHorizonSteps bounds the cost of a forecast; a longer window is covered in wider steps.
+const maxHorizonSteps = 120
+
+// horizonOf are the times ahead for which a pool needs a forecast: interval by interval
+// until lead time plus one interval.
+func horizonOf(pool *v1alpha1.WarmPool) []time.Duration {
+	interval := pool.Spec.Forecast.Interval.Duration
+	window := pool.Spec.Sizing.LeadTime.Duration + interval
+	stride := interval
+	for window/stride > maxHorizonSteps {
+		stride += interval
+	}
+	var horizon []time.Duration
+	for h := stride; h < window; h += stride {
+		horizon = append(horizon, h)
+	}
+	return append(horizon, window)
+}

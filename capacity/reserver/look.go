@@ -1,0 +1,173 @@
+package reserver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/forecaster"
+	"forewarm.dev/internal/demand"
+	"forewarm.dev/internal/quantity"
+)
+
+// sight is what a plan for one pool is made of.
+type sight struct {
+	demand    capacity.Demand
+	state     capacity.State
+	limits    capacity.Limits
+	forecasts []forecast.Forecast
+	nodes     []*corev1.Node
+	verdicts  verdicts
+}
+
+// look gathers the input of a plan: it records the demand, forecasts it, and counts what
+// the pool has.
+func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, now time.Time) (sight, error) {
+	var seen sight
+	var err error
+	chunks, err := chunksOf(pool)
+	if err != nil {
+		return seen, err
+	}
+	if seen.nodes, seen.verdicts, err = judge(w, pool, chunks); err != nil {
+		return seen, err
+	}
+	seen.limits = limitsOf(pool, chunks, r.options.MaxChangesPerPlan, seen.verdicts.frozen())
+	if seen.demand, seen.forecasts, err = r.demandOf(ctx, pool, now); err != nil {
+		return seen, err
+	}
+	free := capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, w.rooms(seen.nodes, r.options.PlaceholderNamespace))
+	seen.state = r.stateOf(w, pool, free, now)
+	return seen, nil
+}
+
+// demandOf records the demand of the interval just passed, and forecasts.
+func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, now time.Time) (capacity.Demand, []forecast.Forecast, error) {
+	var expected capacity.Demand
+	var forecasts []forecast.Forecast
+	horizon, settings := horizonOf(pool), settingsOf(pool)
+	at := now.Truncate(pool.Spec.Forecast.Interval.Duration)
+	for _, chunk := range pool.Spec.Chunks {
+		current, peak := r.tracker.take(key{pool.Name, chunk.Name})
+		if err := r.options.Forecaster.Observe(ctx, settings, chunk.Name, at, peak); err != nil {
+			// Recording is retried with the next sample; sizing goes on from what is known.
+			r.metrics.errors.WithLabelValues("Record").Inc()
+			r.log.Error(err, "Demand not recorded", "pool", pool.Name, "chunk", chunk.Name)
+		}
+		f, err := r.options.Forecaster.Forecast(ctx, settings, chunk.Name, horizon, at)
+		if err != nil {
+			return expected, nil, fmt.Errorf("forecast chunk %s: %w", chunk.Name, err)
+		}
+		forecasts = append(forecasts, f)
+		expected.Chunks = append(expected.Chunks, capacity.ChunkDemand{Now: current, Horizon: f.Horizon, Paths: f.Paths})
+	}
+	return expected, forecasts, nil
+}
+
+func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
+	settings := forecaster.Pool{
+		Name: pool.Name, UID: pool.UID,
+		Interval: pool.Spec.Forecast.Interval.Duration,
+		History:  pool.Spec.Forecast.History.Duration,
+	}
+	for _, season := range pool.Spec.Forecast.Seasons {
+		settings.Seasons = append(settings.Seasons, season.Duration)
+	}
+	return settings
+}
+
+// stateOf counts what the pool has of each chunk.
+func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now time.Time) capacity.State {
+	var state capacity.State
+	for i, chunk := range pool.Spec.Chunks {
+		row := capacity.ChunkState{Free: free[i]}
+		var held int64
+		for _, pod := range w.placeholders[pool.Name] {
+			if pod.Labels[v1alpha1.LabelChunk] != chunk.Name {
+				continue
+			}
+			stage := stageOf(pod)
+			if stage == capacity.Pending || stage == capacity.Reserved {
+				held++
+			}
+			row.Placeholders = append(row.Placeholders, capacity.Placeholder{
+				Name: pod.Name, Stage: stage, Created: pod.CreationTimestamp.Time,
+				Companions: w.companions(pod, r.options.PlaceholderNamespace),
+			})
+		}
+		row.Kept = r.kept(pool, chunk.Name, held, now)
+		state.Chunks = append(state.Chunks, row)
+	}
+	return state
+}
+
+// verdicts are the conditions of a pool that do not depend on the plan.
+type verdicts struct {
+	// selectsNothing: no node and no node template match.
+	selectsNothing bool
+	// tooLarge names the chunks that fit no node of the pool.
+	tooLarge []string
+	// conflict names the older pool and one node that both select.
+	conflictPool, conflictNode string
+}
+
+func (v verdicts) frozen() capacity.Reason {
+	if v.conflictPool != "" {
+		return capacity.ReasonConflict
+	}
+	return ""
+}
+
+func judge(w world, pool *v1alpha1.WarmPool, chunks []capacity.Chunk) ([]*corev1.Node, verdicts, error) {
+	var v verdicts
+	own, err := demand.Compile(pool)
+	if err != nil {
+		return nil, v, err
+	}
+	nodes := w.nodesOf(own)
+	v.selectsNothing = len(nodes) == 0
+	for _, template := range w.templates {
+		v.selectsNothing = v.selectsNothing && !template.mayMatch(own.Nodes)
+	}
+	for _, chunk := range chunks {
+		if len(nodes) > 0 && !fitsAny(chunk.Requests, nodes) {
+			v.tooLarge = append(v.tooLarge, chunk.Name)
+		}
+	}
+	v.conflictPool, v.conflictNode = w.conflict(pool, nodes)
+	return nodes, v, nil
+}
+
+func fitsAny(requests quantity.Vector, nodes []*corev1.Node) bool {
+	for _, node := range nodes {
+		if requests.FitsIn(quantity.Of(node.Status.Allocatable)) {
+			return true
+		}
+	}
+	return false
+}
+
+// conflict finds an older pool that selects one of the nodes.
+func (w world) conflict(pool *v1alpha1.WarmPool, nodes []*corev1.Node) (olderPool, node string) {
+	for _, other := range w.pools {
+		if other.Name == pool.Name {
+			return "", ""
+		}
+		older, err := demand.Compile(other)
+		if err != nil {
+			continue // its own status says so
+		}
+		for _, n := range nodes {
+			if older.Nodes.Matches(labels.Set(n.Labels)) {
+				return other.Name, n.Name
+			}
+		}
+	}
+	return "", ""
+}

@@ -1,0 +1,46 @@
+package reserver
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of the reserver. Pools and chunks are written by admins, so their names are bounded.
+type metrics struct {
+	placeholders *prometheus.GaugeVec
+	wanted       *prometheus.GaugeVec
+	demand       *prometheus.GaugeVec
+	takeovers    *prometheus.CounterVec
+	changes      *prometheus.CounterVec
+	errors       *prometheus.CounterVec
+	cycle        prometheus.Histogram
+}
+
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	chunk := []string{"pool", "chunk"}
+	m := &metrics{
+		placeholders: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "forewarm_capacity_placeholder_pods", Help: "Placeholder pods by state: gated, pending, reserved.",
+		}, append(chunk, "state")),
+		wanted: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "forewarm_capacity_wanted_placeholder_pods", Help: "Ungated placeholder pods that the plan asks for.",
+		}, chunk),
+		demand: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "forewarm_capacity_demand_chunks", Help: "Demand of real pods, running and pending, in chunks.",
+		}, chunk),
+		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_capacity_takeovers_total", Help: "Placeholder pods preempted by other pods.",
+		}, chunk),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_capacity_plan_steps_total", Help: "Steps of plans that were taken, by action and reason.",
+		}, []string{"action", "reason"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_capacity_plan_errors_total", Help: "Plans that could not be made or applied whole, by the act that failed.",
+		}, []string{"reason"}),
+		cycle: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "forewarm_capacity_cycle_duration_seconds", Help: "Time to observe, decide, apply and report one pool.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
+	}
+	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.takeovers, m.changes, m.errors, m.cycle)
+	return m
+}

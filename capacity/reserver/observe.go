@@ -1,0 +1,244 @@
+package reserver
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/internal/demand"
+	"forewarm.dev/internal/quantity"
+	"forewarm.dev/internal/snapshot"
+)
+
+// world is what one cycle sees. Nothing in it is changed.
+type world struct {
+	snapshot.Snapshot
+	// pools is ordered oldest first: where two overlap, the first has the nodes.
+	pools []*v1alpha1.WarmPool
+	// namespaces are the labels of each namespace.
+	namespaces map[string]labels.Set
+	// templates are the labels that Karpenter's NodePools give to their nodes.
+	templates []nodeTemplate
+	// placeholders are our pods, by pool; read from the API server itself, since a watch that
+	// lags behind our own writes would make us create twice.
+	placeholders map[string][]*corev1.Pod
+}
+
+func (r *Reserver) observe(ctx context.Context) (world, error) {
+	var w world
+	var err error
+	if w.Snapshot, err = snapshot.Take(ctx, r.cached); err != nil {
+		return w, fmt.Errorf("observe nodes and pods: %w", err)
+	}
+	if w.pools, err = r.listPools(ctx); err != nil {
+		return w, err
+	}
+	var namespaces corev1.NamespaceList
+	if err := r.cached.List(ctx, &namespaces); err != nil {
+		return w, fmt.Errorf("list namespaces: %w", err)
+	}
+	w.namespaces = map[string]labels.Set{}
+	for i := range namespaces.Items {
+		w.namespaces[namespaces.Items[i].Name] = namespaces.Items[i].Labels
+	}
+	if len(w.pools) == 0 {
+		return w, nil
+	}
+	if w.placeholders, err = r.listPlaceholders(ctx); err != nil {
+		return w, err
+	}
+	w.templates, err = r.listTemplates(ctx)
+	return w, err
+}
+
+func (r *Reserver) listPools(ctx context.Context) ([]*v1alpha1.WarmPool, error) {
+	var list v1alpha1.WarmPoolList
+	if err := r.cached.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("list WarmPools: %w", err)
+	}
+	var pools []*v1alpha1.WarmPool
+	for i := range list.Items {
+		if list.Items[i].DeletionTimestamp.IsZero() {
+			pools = append(pools, list.Items[i].DeepCopy())
+		}
+	}
+	slices.SortFunc(pools, func(a, b *v1alpha1.WarmPool) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	return pools, nil
+}
+
+func (r *Reserver) listPlaceholders(ctx context.Context) (map[string][]*corev1.Pod, error) {
+	var list corev1.PodList
+	if err := r.live.List(ctx, &list, client.InNamespace(r.options.PlaceholderNamespace), client.HasLabels{v1alpha1.LabelPool}); err != nil {
+		return nil, fmt.Errorf("list placeholder pods: %w", err)
+	}
+	byPool := map[string][]*corev1.Pod{}
+	for i := range list.Items {
+		if pod := &list.Items[i]; pod.DeletionTimestamp.IsZero() {
+			pool := pod.Labels[v1alpha1.LabelPool]
+			byPool[pool] = append(byPool[pool], pod)
+		}
+	}
+	return byPool, nil
+}
+
+// nodeTemplate is what is known of the nodes that a Karpenter NodePool will make.
+type nodeTemplate struct {
+	labels map[string]string
+	// choices are the labels of which a node carries one value of several.
+	choices map[string][]string
+}
+
+var nodePoolList = schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodePoolList"}
+
+// listTemplates reads Karpenter's NodePools; a cluster without Karpenter has none.
+func (r *Reserver) listTemplates(ctx context.Context) ([]nodeTemplate, error) {
+	var list unstructured.UnstructuredList
+	list.SetGroupVersionKind(nodePoolList)
+	if err := r.live.List(ctx, &list); err != nil {
+		if meta.IsNoMatchError(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("list Karpenter's NodePools: %w", err)
+	}
+	var templates []nodeTemplate
+	for _, pool := range list.Items {
+		templates = append(templates, templateOf(pool))
+	}
+	return templates, nil
+}
+
+func templateOf(pool unstructured.Unstructured) nodeTemplate {
+	t := nodeTemplate{labels: map[string]string{"karpenter.sh/nodepool": pool.GetName()}, choices: map[string][]string{}}
+	given, _, _ := unstructured.NestedStringMap(pool.Object, "spec", "template", "metadata", "labels")
+	for name, value := range given {
+		t.labels[name] = value
+	}
+	requirements, _, _ := unstructured.NestedSlice(pool.Object, "spec", "template", "spec", "requirements")
+	for _, item := range requirements {
+		requirement, _ := item.(map[string]any)
+		name, _, _ := unstructured.NestedString(requirement, "key")
+		operator, _, _ := unstructured.NestedString(requirement, "operator")
+		values, _, _ := unstructured.NestedStringSlice(requirement, "values")
+		if operator == string(corev1.NodeSelectorOpIn) {
+			t.choices[name] = values
+		}
+	}
+	return t
+}
+
+// mayMatch tells whether a node made from the template can match the selector. Labels that
+// Karpenter fills in from the instance type it chooses are given the benefit of the doubt.
+func (t nodeTemplate) mayMatch(s labels.Selector) bool {
+	requirements, selectable := s.Requirements()
+	if !selectable {
+		return false
+	}
+	for _, requirement := range requirements {
+		name := requirement.Key()
+		values, isChoice := t.choices[name]
+		_, isFixed := t.labels[name]
+		switch {
+		case isFixed:
+			if !requirement.Matches(labels.Set(t.labels)) {
+				return false
+			}
+		case isChoice:
+			fits := func(value string) bool { return requirement.Matches(labels.Set{name: value}) }
+			if !slices.ContainsFunc(values, fits) {
+				return false
+			}
+		case !filledIn(name) && !requirement.Matches(labels.Set{}):
+			return false
+		}
+	}
+	return true
+}
+
+// filledIn tells whether the cloud provider or Karpenter writes a label by itself.
+func filledIn(label string) bool {
+	for _, known := range []string{corev1.LabelTopologyZone, corev1.LabelInstanceTypeStable, corev1.LabelArchStable, corev1.LabelOSStable, "karpenter.sh/capacity-type"} {
+		if label == known {
+			return true
+		}
+	}
+	return false
+}
+
+// nodesOf are the nodes that match the pool's selector.
+func (w world) nodesOf(c demand.Class) []*corev1.Node {
+	var nodes []*corev1.Node
+	for _, node := range w.Nodes {
+		if c.Nodes.Matches(labels.Set(node.Labels)) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// rooms is the free room of each usable node that runs a real pod. A node without one is
+// about to be taken away by the autoscaler: only a placeholder on it keeps it.
+func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) []quantity.Vector {
+	var rooms []quantity.Vector
+	for _, node := range nodes {
+		if !usable(node) {
+			continue
+		}
+		room, used := quantity.Of(node.Status.Allocatable), false
+		for _, pod := range w.PodsOn(node.Name) {
+			room = room.Minus(quantity.OfPod(pod))
+			used = used || isReal(pod, placeholderNamespace)
+		}
+		if used {
+			rooms = append(rooms, room)
+		}
+	}
+	return rooms
+}
+
+// companions weighs the other pods on a placeholder's node.
+func (w world) companions(pod *corev1.Pod, placeholderNamespace string) int64 {
+	var weight int64
+	if pod.Spec.NodeName == "" {
+		return 0
+	}
+	for _, other := range w.PodsOn(pod.Spec.NodeName) {
+		switch {
+		case other.UID == pod.UID:
+		case demand.IsPlaceholder(other, placeholderNamespace):
+			weight++
+		case isReal(other, placeholderNamespace):
+			weight += capacity.RealWeight
+		}
+	}
+	return weight
+}
+
+// isReal tells whether a pod keeps its node in use: neither a placeholder nor of a DaemonSet.
+func isReal(pod *corev1.Pod, placeholderNamespace string) bool {
+	owner := metav1.GetControllerOf(pod)
+	return !demand.IsPlaceholder(pod, placeholderNamespace) && (owner == nil || owner.Kind != "DaemonSet")
+}
+
+// usable tells whether pods can be placed on a node, now and for a while.
+func usable(node *corev1.Node) bool {
+	if demand.Leaving(node) {
+		return false
+	}
+	ready := func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	}
+	return slices.ContainsFunc(node.Status.Conditions, ready)
+}

@@ -1,0 +1,125 @@
+package reserver
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+)
+
+// deadlineSeconds bounds what a placeholder of a dead or uninstalled Forewarm can cost.
+const deadlineSeconds = 24 * 60 * 60
+
+// newPlaceholder is the placeholder pod of a chunk: gated, without a grace period, the
+// first to be preempted and the cheapest to be evicted (research: the Cluster Autoscaler
+// FAQ on overprovisioning; Karpenter's eviction cost).
+func newPlaceholder(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: pool.Name + "-" + chunk.Name + "-",
+			Namespace:    namespace,
+			Labels:       map[string]string{v1alpha1.LabelPool: pool.Name, v1alpha1.LabelChunk: chunk.Name},
+			Annotations: map[string]string{
+				"cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+				"controller.kubernetes.io/pod-deletion-cost":     "-2147483647",
+			},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(pool, v1alpha1.GroupVersion.WithKind("WarmPool"))},
+		},
+		Spec: corev1.PodSpec{
+			SchedulingGates:               []corev1.PodSchedulingGate{{Name: v1alpha1.GatePrewarm}},
+			PriorityClassName:             v1alpha1.PlaceholderPriorityClass,
+			TerminationGracePeriodSeconds: ptr.To[int64](0),
+			ActiveDeadlineSeconds:         ptr.To[int64](deadlineSeconds),
+			RestartPolicy:                 corev1.RestartPolicyNever,
+			AutomountServiceAccountToken:  ptr.To(false),
+			EnableServiceLinks:            ptr.To(false),
+			NodeSelector:                  pool.Spec.Nodes.Selector.MatchLabels,
+			Affinity:                      affinity(pool.Spec.Nodes.Selector.MatchExpressions),
+			Tolerations:                   tolerations(pool),
+			SecurityContext: &corev1.PodSecurityContext{
+				RunAsNonRoot:   ptr.To(true),
+				RunAsUser:      ptr.To[int64](65535),
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Containers: []corev1.Container{{
+				Name:  "hold",
+				Image: image,
+				Resources: corev1.ResourceRequirements{
+					Requests: chunk.Requests,
+					Limits:   extended(chunk.Requests),
+				},
+				SecurityContext: &corev1.SecurityContext{
+					AllowPrivilegeEscalation: ptr.To(false),
+					ReadOnlyRootFilesystem:   ptr.To(true),
+					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				},
+			}},
+		},
+	}
+}
+
+// affinity requires the expressions of the pool's node selector; nil if there are none.
+func affinity(expressions []metav1.LabelSelectorRequirement) *corev1.Affinity {
+	if len(expressions) == 0 {
+		return nil
+	}
+	var term corev1.NodeSelectorTerm
+	for _, e := range expressions {
+		term.MatchExpressions = append(term.MatchExpressions, corev1.NodeSelectorRequirement{
+			Key: e.Key, Operator: corev1.NodeSelectorOperator(e.Operator), Values: e.Values,
+		})
+	}
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term}},
+	}}
+}
+
+// tolerations are the pool's own, and that of the taint which GPU nodes usually carry.
+func tolerations(pool *v1alpha1.WarmPool) []corev1.Toleration {
+	device := corev1.Toleration{Key: string(pool.Spec.Demand.Resource), Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}
+	own := slices.Clone(pool.Spec.Nodes.Tolerations)
+	if !isExtended(pool.Spec.Demand.Resource) || slices.Contains(own, device) {
+		return own
+	}
+	return append(own, device)
+}
+
+// extended are the requests of extended resources, whose limits must equal them.
+func extended(requests corev1.ResourceList) corev1.ResourceList {
+	limits := corev1.ResourceList{}
+	for name, amount := range requests {
+		if isExtended(name) {
+			limits[name] = amount
+		}
+	}
+	return limits
+}
+
+func isExtended(name corev1.ResourceName) bool {
+	return strings.Contains(string(name), "/") && !strings.HasPrefix(string(name), "kubernetes.io/")
+}
+
+// stageOf is how far a placeholder pod has come. A placeholder that is bound but does not
+// run yet still waits: on a GPU node only a running one proves that the devices are there.
+func stageOf(pod *corev1.Pod) capacity.Stage {
+	isGate := func(gate corev1.PodSchedulingGate) bool { return gate.Name == v1alpha1.GatePrewarm }
+	switch {
+	case terminal(pod):
+		return capacity.Finished
+	case slices.ContainsFunc(pod.Spec.SchedulingGates, isGate):
+		return capacity.Gated
+	case pod.Status.Phase == corev1.PodRunning:
+		return capacity.Reserved
+	default:
+		return capacity.Pending
+	}
+}
+
+func terminal(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}

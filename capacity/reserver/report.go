@@ -1,0 +1,228 @@
+package reserver
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/forecast"
+)
+
+// report tells of one cycle in status, and of a change in one event and one log line.
+func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sight, plan capacity.Result, done outcome, now time.Time) {
+	status := pool.Status.DeepCopy()
+	status.ObservedGeneration = pool.Generation
+	status.Nodes = readyNodes(seen.nodes)
+	status.Chunks = nil
+	for i, chunk := range plan.Chunks {
+		row := chunkStatus(chunk, seen, i)
+		status.Chunks = append(status.Chunks, row)
+		r.measure(pool.Name, row, seen.demand.Chunks[i].Now)
+	}
+	setConditions(status, pool, seen)
+	if planned := planStatus(plan, done, pool.Spec.Mode, now); planned != nil {
+		status.LastPlan = planned
+	}
+	r.tell(pool, plan, done)
+	r.writeStatus(ctx, pool, status)
+}
+
+func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStatus {
+	f := seen.forecasts[i]
+	row := v1alpha1.ChunkStatus{
+		Name:   chunk.Name,
+		Demand: decimal(seen.demand.Chunks[i].Now),
+		Forecast: &v1alpha1.ChunkForecast{
+			P50: decimal(chunk.P50), P90: decimal(chunk.P90), Level: decimal(chunk.Level),
+			Source: string(f.Source), Reason: string(f.Reason),
+		},
+		Free:    int32(seen.state.Chunks[i].Free),
+		Wanted:  int32(chunk.Wanted),
+		Limited: int32(min(chunk.Limited, 1<<30)),
+	}
+	for _, p := range seen.state.Chunks[i].Placeholders {
+		switch p.Stage {
+		case capacity.Gated:
+			row.Gated++
+		case capacity.Pending:
+			row.Pending++
+		case capacity.Reserved:
+			row.Reserved++
+		case capacity.Finished:
+		}
+	}
+	return row
+}
+
+func (r *Reserver) measure(pool string, row v1alpha1.ChunkStatus, demand float64) {
+	r.metrics.demand.WithLabelValues(pool, row.Name).Set(demand)
+	r.metrics.wanted.WithLabelValues(pool, row.Name).Set(float64(row.Wanted))
+	for state, n := range map[string]int32{"gated": row.Gated, "pending": row.Pending, "reserved": row.Reserved} {
+		r.metrics.placeholders.WithLabelValues(pool, row.Name, state).Set(float64(n))
+	}
+}
+
+// planStatus is nil for a plan without steps.
+func planStatus(plan capacity.Result, done outcome, mode v1alpha1.Mode, now time.Time) *v1alpha1.PlanStatus {
+	if len(plan.Steps) == 0 {
+		return nil
+	}
+	planned := counts(plan)
+	return &v1alpha1.PlanStatus{
+		Time:   metav1.NewTime(now),
+		Create: planned.created, Ungate: planned.ungated, Delete: planned.deleted,
+		Applied: mode == v1alpha1.ModeEnforce && done.err == nil,
+		Reason:  planReason(plan),
+	}
+}
+
+func counts(plan capacity.Result) outcome {
+	var n outcome
+	for _, step := range plan.Steps {
+		switch step.Action {
+		case capacity.Create:
+			n.created++
+		case capacity.Ungate:
+			n.ungated++
+		case capacity.Delete:
+			n.deleted++
+		}
+	}
+	return n
+}
+
+// planReason lists what each chunk wants and why, as "single 12 ForecastDemand".
+func planReason(plan capacity.Result) string {
+	var parts []string
+	for _, chunk := range plan.Chunks {
+		parts = append(parts, fmt.Sprintf("%s %d %s", chunk.Name, chunk.Wanted, chunk.Reason))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// tell emits one event and one log line for a plan that changed something or failed.
+func (r *Reserver) tell(pool *v1alpha1.WarmPool, plan capacity.Result, done outcome) {
+	if pool.Spec.Mode != v1alpha1.ModeEnforce || len(plan.Steps) == 0 {
+		return
+	}
+	if done.err != nil {
+		r.log.Error(done.err, "Plan not applied whole", "pool", pool.Name, "created", done.created, "ungated", done.ungated, "deleted", done.deleted)
+		r.options.Events.Eventf(pool, nil, corev1.EventTypeWarning, v1alpha1.ReasonPlanFailed, "Apply",
+			"created %d, ungated %d, deleted %d, then failed: %v", done.created, done.ungated, done.deleted, done.err)
+		return
+	}
+	r.log.Info("Plan applied", "pool", pool.Name, "created", done.created, "ungated", done.ungated, "deleted", done.deleted, "wanted", planReason(plan))
+	r.options.Events.Eventf(pool, nil, corev1.EventTypeNormal, v1alpha1.ReasonPlanApplied, "Apply",
+		"created %d, ungated %d, deleted %d placeholders; wanted: %s", done.created, done.ungated, done.deleted, planReason(plan))
+}
+
+// reportBroken says in status why a pool is held still.
+func (r *Reserver) reportBroken(ctx context.Context, pool *v1alpha1.WarmPool, err error) {
+	status := pool.Status.DeepCopy()
+	status.ObservedGeneration = pool.Generation
+	setCondition(status, pool, v1alpha1.ConditionReady, false, v1alpha1.ReasonHeldStill, err.Error())
+	r.writeStatus(ctx, pool, status)
+}
+
+func (r *Reserver) writeStatus(ctx context.Context, pool *v1alpha1.WarmPool, status *v1alpha1.WarmPoolStatus) {
+	if equality.Semantic.DeepEqual(&pool.Status, status) {
+		return
+	}
+	before := pool.DeepCopy()
+	pool.Status = *status
+	if err := r.cached.Status().Patch(ctx, pool, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		r.metrics.errors.WithLabelValues("Report").Inc()
+		r.log.Error(err, "Status not written", "pool", pool.Name)
+	}
+}
+
+func setConditions(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, seen sight) {
+	set := func(name string, is bool, reason, message string) {
+		setCondition(status, pool, name, is, reason, message)
+	}
+	v := seen.verdicts
+	switch {
+	case v.selectsNothing:
+		set(v1alpha1.ConditionInfeasible, true, v1alpha1.ReasonSelectsNothing,
+			"no node and no Karpenter NodePool match spec.nodes.selector: correct its labels (a node group of Cluster Autoscaler that is at zero nodes looks the same)")
+	case len(v.tooLarge) > 0:
+		set(v1alpha1.ConditionInfeasible, true, v1alpha1.ReasonChunkTooLarge,
+			fmt.Sprintf("chunk %s fits none of the pool's %d nodes: lower its requests in spec.chunks, leaving room for DaemonSets", strings.Join(v.tooLarge, ", "), len(seen.nodes)))
+	default:
+		set(v1alpha1.ConditionInfeasible, false, v1alpha1.ReasonFeasible, "")
+	}
+	if v.conflictPool != "" {
+		set(v1alpha1.ConditionConflict, true, v1alpha1.ReasonOverlap,
+			fmt.Sprintf("node %s belongs to the older WarmPool %s: nothing changes here until spec.nodes.selector of one of them is narrowed", v.conflictNode, v.conflictPool))
+	} else {
+		set(v1alpha1.ConditionConflict, false, v1alpha1.ReasonNoOverlap, "")
+	}
+	if cold := coldChunks(pool, seen.forecasts); len(cold) > 0 {
+		set(v1alpha1.ConditionForecasting, false, v1alpha1.ReasonColdStart, "too little history: "+strings.Join(cold, ", "))
+	} else {
+		set(v1alpha1.ConditionForecasting, true, v1alpha1.ReasonHistory, "")
+	}
+	setReady(status, pool, set)
+}
+
+func setReady(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, set func(string, bool, string, string)) {
+	var waiting []string
+	for _, row := range status.Chunks {
+		if row.Reserved < row.Wanted {
+			waiting = append(waiting, fmt.Sprintf("%s %d of %d", row.Name, row.Reserved, row.Wanted))
+		}
+	}
+	switch {
+	case pool.Spec.Mode != v1alpha1.ModeEnforce:
+		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonObserving, "mode Observe changes nothing; set spec.mode to Enforce to act")
+	case len(waiting) > 0:
+		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonWaitingForNodes, "reserved: "+strings.Join(waiting, ", "))
+	default:
+		set(v1alpha1.ConditionReady, true, v1alpha1.ReasonReserved, "")
+	}
+}
+
+func coldChunks(pool *v1alpha1.WarmPool, forecasts []forecast.Forecast) []string {
+	var cold []string
+	for i, f := range forecasts {
+		if f.Reason != forecast.ReasonEnoughHistory {
+			cold = append(cold, fmt.Sprintf("%s %s", pool.Spec.Chunks[i].Name, f.Reason))
+		}
+	}
+	return cold
+}
+
+func setCondition(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, name string, is bool, reason, message string) {
+	value := metav1.ConditionFalse
+	if is {
+		value = metav1.ConditionTrue
+	}
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: name, Status: value, Reason: reason, Message: message, ObservedGeneration: pool.Generation,
+	})
+}
+
+func readyNodes(nodes []*corev1.Node) int32 {
+	var n int32
+	for _, node := range nodes {
+		if usable(node) {
+			n++
+		}
+	}
+	return n
+}
+
+// decimal is a number with at most two digits after the point.
+func decimal(value float64) string {
+	return strconv.FormatFloat(float64(int64(value*100+0.5))/100, 'f', -1, 64)
+}

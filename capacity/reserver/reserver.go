@@ -1,0 +1,232 @@
+// Package reserver is the loop that keeps capacity warm: it observes nodes and pods,
+// forecasts demand, plans, and keeps gated placeholder pods of which it ungates as many as
+// are wanted. It holds still when it cannot see: nothing is ever deleted on missing data.
+package reserver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/forecaster"
+	"forewarm.dev/internal/demand"
+)
+
+// Forecaster records demand and forecasts it.
+type Forecaster interface {
+	// Observe records the demand of a chunk at a time.
+	Observe(ctx context.Context, pool forecaster.Pool, chunk string, at time.Time, demand float64) error
+	// Forecast answers for the horizon, counted from now.
+	Forecast(ctx context.Context, pool forecaster.Pool, chunk string, horizon []time.Duration, now time.Time) (forecast.Forecast, error)
+}
+
+// Options are what a Reserver needs.
+type Options struct {
+	// Client writes, and reads from the informers.
+	Client client.Client
+	// Live reads from the API server.
+	Live client.Reader
+	// Informers tell of pod changes.
+	Informers cache.Informers
+	// Forecaster records demand and forecasts it.
+	Forecaster Forecaster
+	// Events reports plans on the WarmPool.
+	Events events.EventRecorder
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
+	// Clock is real, except in tests.
+	Clock clock.WithTicker
+	// Log is the logger.
+	Log logr.Logger
+	// PlaceholderNamespace, PlaceholderImage and Priority say what placeholder pods are like.
+	PlaceholderNamespace, PlaceholderImage string
+	Priority                               int32
+	// MaxChangesPerPlan bounds the creates, ungates and deletes, each, of one plan.
+	MaxChangesPerPlan int
+}
+
+// Reserver is the loop. It runs on the leader only.
+type Reserver struct {
+	options Options
+	cached  client.Client
+	live    client.Reader
+	log     logr.Logger
+	metrics *metrics
+	tracker *tracker
+	memory  map[string]*memory
+	guarded bool
+}
+
+// memory is what the loop remembers of a pool between two cycles. A new leader starts
+// without, and therefore releases nothing until a hold time has passed.
+type memory struct {
+	due    time.Time
+	since  time.Time
+	wanted map[string][]wantedAt
+	uid    string
+}
+
+type wantedAt struct {
+	at     time.Time
+	wanted int64
+}
+
+// New makes a Reserver.
+func New(o Options) *Reserver {
+	return &Reserver{
+		options: o, cached: o.Client, live: o.Live, log: o.Log,
+		metrics: newMetrics(o.Registerer),
+		tracker: newTracker(o.PlaceholderNamespace),
+		memory:  map[string]*memory{},
+	}
+}
+
+// NeedLeaderElection says that only the leader runs the loop.
+func (r *Reserver) NeedLeaderElection() bool { return true }
+
+// tick is how often the loop looks whether a pool is due; intervals are at least as long.
+const tick = time.Second
+
+// Start runs the loop until ctx ends.
+func (r *Reserver) Start(ctx context.Context) error {
+	if err := r.watchPods(ctx); err != nil {
+		return err
+	}
+	ticker := r.options.Clock.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		r.cycle(ctx, r.options.Clock.Now())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+		}
+	}
+}
+
+// watchPods lets pod events change the demand at once, so that peaks between two plans count.
+func (r *Reserver) watchPods(ctx context.Context) error {
+	informer, err := r.options.Informers.GetInformer(ctx, &corev1.Pod{})
+	if err != nil {
+		return fmt.Errorf("watch pods: %w", err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(object any) { r.podChanged(nil, object.(*corev1.Pod)) },
+		UpdateFunc: func(before, after any) {
+			r.podChanged(before.(*corev1.Pod), after.(*corev1.Pod))
+		},
+		DeleteFunc: func(object any) {
+			if gone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+				object = gone.Obj
+			}
+			if pod, ok := object.(*corev1.Pod); ok {
+				r.tracker.forget(pod.UID)
+			}
+		},
+	})
+	return err
+}
+
+func (r *Reserver) podChanged(before, after *corev1.Pod) {
+	if demand.IsPlaceholder(after, r.options.PlaceholderNamespace) {
+		if before != nil && !preempted(before) && preempted(after) {
+			r.metrics.takeovers.WithLabelValues(after.Labels[v1alpha1.LabelPool], after.Labels[v1alpha1.LabelChunk]).Inc()
+		}
+		return
+	}
+	r.tracker.observe(after)
+}
+
+func preempted(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Reason == corev1.PodReasonPreemptionByScheduler {
+			return true
+		}
+	}
+	return false
+}
+
+// cycle handles each pool that is due.
+func (r *Reserver) cycle(ctx context.Context, now time.Time) {
+	pools, err := r.listPools(ctx)
+	if err != nil {
+		r.failed("Observe", err)
+		return
+	}
+	r.forgetGone(pools)
+	if !r.anyDue(pools, now) {
+		return
+	}
+	// 1 observe
+	w, err := r.observe(ctx)
+	if err != nil {
+		r.failed("Observe", err)
+		return
+	}
+	classes, broken := classesOf(w.pools)
+	r.tracker.rebuild(classes, w.namespaces, w.Pods)
+	for _, pool := range w.pools {
+		if !r.due(pool, now) {
+			continue
+		}
+		started := r.options.Clock.Now()
+		if err := broken[pool.Name]; err != nil {
+			r.reportBroken(ctx, pool, err)
+			continue
+		}
+		r.handle(ctx, w, pool, now)
+		r.metrics.cycle.Observe(r.options.Clock.Since(started).Seconds())
+	}
+}
+
+// handle runs one pool: 2 decide, 3 apply, 4 report.
+func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool, now time.Time) {
+	seen, err := r.look(ctx, w, pool, now)
+	if err != nil {
+		r.metrics.errors.WithLabelValues("Forecast").Inc()
+		r.log.Error(err, "Pool held still", "pool", pool.Name)
+		r.reportBroken(ctx, pool, err)
+		return
+	}
+	// 2 decide
+	plan := capacity.Plan(seen.demand, seen.state, seen.limits, now)
+	r.remember(pool, plan, now)
+	// 3 apply
+	var applied outcome
+	if pool.Spec.Mode == v1alpha1.ModeEnforce && len(plan.Steps) > 0 {
+		applied = r.apply(ctx, pool, plan)
+	}
+	// 4 report
+	r.report(ctx, pool, seen, plan, applied, now)
+}
+
+func classesOf(pools []*v1alpha1.WarmPool) (classes []class, broken map[string]error) {
+	broken = map[string]error{}
+	for _, pool := range pools {
+		c, err := newClass(pool)
+		if err != nil {
+			broken[pool.Name] = err
+			continue
+		}
+		classes = append(classes, c)
+	}
+	return classes, broken
+}
+
+// failed counts and logs a cycle that was skipped: everything stays as it is.
+func (r *Reserver) failed(act string, err error) {
+	r.metrics.errors.WithLabelValues(act).Inc()
+	r.log.Error(err, "Cycle skipped, nothing changed", "act", act)
+}

@@ -1,0 +1,138 @@
+package reserver
+
+import (
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/internal/demand"
+	"forewarm.dev/internal/quantity"
+)
+
+// class is the demand of one pool: whose requests count, and for which chunk.
+type class struct {
+	demand.Class
+	chunks []capacity.Chunk
+}
+
+// newClass compiles a pool. The error names the field.
+func newClass(pool *v1alpha1.WarmPool) (class, error) {
+	compiled, err := demand.Compile(pool)
+	if err != nil {
+		return class{}, err
+	}
+	chunks, err := chunksOf(pool)
+	return class{compiled, chunks}, err
+}
+
+// key is a chunk of a pool.
+type key struct{ pool, chunk string }
+
+// share is what one pod adds to the demand of a key.
+type share struct {
+	key    key
+	amount float64
+}
+
+// tracker keeps the demand of real pods per chunk, and its highest value since it was last
+// asked, so that a peak between two plans is not missed. Pod events change it at once; each
+// cycle rebuilds it from the informers, which repairs whatever it may have missed.
+type tracker struct {
+	placeholders string // namespace of the placeholder pods
+
+	mu         sync.Mutex
+	classes    []demand.Class
+	chunks     map[string][]capacity.Chunk
+	namespaces map[string]labels.Set
+	shares     map[types.UID]share
+	sums       map[key]float64
+	peaks      map[key]float64
+}
+
+func newTracker(placeholderNamespace string) *tracker {
+	return &tracker{
+		placeholders: placeholderNamespace,
+		shares:       map[types.UID]share{}, sums: map[key]float64{}, peaks: map[key]float64{},
+	}
+}
+
+// rebuild counts all pods anew for the classes and namespaces of now.
+func (t *tracker) rebuild(classes []class, namespaces map[string]labels.Set, pods []*corev1.Pod) {
+	compiled, chunks := make([]demand.Class, 0, len(classes)), map[string][]capacity.Chunk{}
+	for _, c := range classes {
+		compiled = append(compiled, c.Class)
+		chunks[c.Pool] = c.chunks
+	}
+	demand.Sort(compiled)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.classes, t.chunks, t.namespaces = compiled, chunks, namespaces
+	t.shares, t.sums = map[types.UID]share{}, map[key]float64{}
+	for _, pod := range pods {
+		t.set(pod)
+	}
+}
+
+// observe counts a pod that was added or changed.
+func (t *tracker) observe(pod *corev1.Pod) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.set(pod)
+}
+
+// forget drops a pod that is gone.
+func (t *tracker) forget(uid types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop(uid)
+}
+
+// take returns the demand now and its peak since the last take of the key.
+func (t *tracker) take(k key) (current, peak float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	current = t.sums[k]
+	peak = max(t.peaks[k], current)
+	t.peaks[k] = current
+	return current, peak
+}
+
+func (t *tracker) set(pod *corev1.Pod) {
+	t.drop(pod.UID)
+	s, ok := t.shareOf(pod)
+	if !ok {
+		return
+	}
+	t.shares[pod.UID] = s
+	t.sums[s.key] += s.amount
+	t.peaks[s.key] = max(t.peaks[s.key], t.sums[s.key])
+}
+
+func (t *tracker) drop(uid types.UID) {
+	if s, ok := t.shares[uid]; ok {
+		t.sums[s.key] -= s.amount
+		delete(t.shares, uid)
+	}
+}
+
+// shareOf is what a pod adds to which key. Pods behind a scheduling gate ask for nothing
+// yet, and placeholders are no demand.
+func (t *tracker) shareOf(pod *corev1.Pod) (share, bool) {
+	if terminal(pod) || len(pod.Spec.SchedulingGates) > 0 || demand.IsPlaceholder(pod, t.placeholders) {
+		return share{}, false
+	}
+	owner := demand.Owner(t.classes, pod, t.namespaces[pod.Namespace])
+	if owner < 0 {
+		return share{}, false
+	}
+	c := t.classes[owner]
+	index, amount, ok := capacity.Shape(t.chunks[c.Pool], c.Resource, quantity.OfPod(pod))
+	if !ok {
+		return share{}, false
+	}
+	return share{key{c.Pool, t.chunks[c.Pool][index].Name}, amount}, true
+}

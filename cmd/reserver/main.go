@@ -1,0 +1,41 @@
+// Command reserver keeps capacity warm: it forecasts the demand of each WarmPool and keeps
+// as many placeholder pods as the forecast and the costs ask for.
+package main
+
+import (
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/observe"
+)
+
+const about = `reserver keeps capacity warm for the pods that a WarmPool expects.
+
+It records the demand of each WarmPool in DemandHistory objects, forecasts it, and keeps
+placeholder pods ungated so that the node autoscaler buys nodes before they are needed. In
+mode Observe (the default of a WarmPool) it only shows in status what it would do. One
+replica leads; the others stand by.`
+
+func main() {
+	os.Exit(observe.Exit("reserver", run(), os.Stderr))
+}
+
+func run() error {
+	flags, err := observe.ParseFlags("reserver", about, os.Args[1:], os.Stdout)
+	if err != nil {
+		return err
+	}
+	settings, err := config.Load(flags.Config)
+	if err != nil {
+		return err
+	}
+	log := observe.Logger(flags.Verbosity, os.Stderr)
+	ctx := ctrl.SetupSignalHandler()
+	manager, err := wire(ctx, log, flags, settings.Reserver)
+	if err != nil {
+		return err
+	}
+	return manager.Start(ctx)
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity/reserver"
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/forecaster"
+	"forewarm.dev/forecast/history"
+	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/observe"
+)
+
+// wire makes the manager that runs the reserver on the leader.
+func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Reserver) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	manager, err := observe.Manager(ctx, observe.ManagerOptions{
+		Scheme: scheme, Kubeconfig: flags.Kubeconfig, Process: settings.Process,
+		Customize: func(o *ctrl.Options) {
+			o.LeaderElection = true
+			o.LeaderElectionID = "forewarm-reserver"
+			o.LeaderElectionNamespace = settings.Namespace
+			o.LeaderElectionReleaseOnCancel = true
+			o.Client = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&v1alpha1.DemandHistory{}}}}
+			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := ensureNamespace(ctx, manager, settings.Namespace); err != nil {
+		return nil, err
+	}
+	loop := reserver.New(reserver.Options{
+		Client: manager.GetClient(), Live: manager.GetAPIReader(), Informers: manager.GetCache(),
+		Forecaster: forecaster.New(forecaster.Options{
+			Store:      history.NewStore(manager.GetClient()),
+			Model:      forecast.Combined{},
+			Registerer: ctrlmetrics.Registry,
+		}),
+		Events:     manager.GetEventRecorder("forewarm-reserver"),
+		Registerer: ctrlmetrics.Registry, Clock: clock.RealClock{}, Log: log,
+		PlaceholderNamespace: settings.PlaceholderNamespace, PlaceholderImage: settings.PlaceholderImage,
+		Priority: settings.Priority, MaxChangesPerPlan: settings.MaxChangesPerPlan,
+	})
+	if err := manager.Add(loop); err != nil {
+		return nil, err
+	}
+	return manager, checks(manager)
+}
+
+// ensureNamespace makes the namespace of the leader's Lease where an installer has not.
+func ensureNamespace(ctx context.Context, manager ctrl.Manager, name string) error {
+	namespace := &corev1.Namespace{}
+	namespace.Name = name
+	err := manager.GetAPIReader().Get(ctx, client.ObjectKey{Name: name}, namespace)
+	if client.IgnoreNotFound(err) == nil && err != nil {
+		err = manager.GetClient().Create(ctx, namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("namespace %s (reserver.namespace): %w", name, err)
+	}
+	return nil
+}
+
+func checks(manager ctrl.Manager) error {
+	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	return manager.AddReadyzCheck("caches", observe.CachesSynced(manager.GetCache()))
+}
