@@ -1,0 +1,40 @@
+// Command extender answers kube-scheduler's extender calls: it guards warm capacity for
+// those it was warmed for, packs GPUs, and lets real pods take placeholders over.
+package main
+
+import (
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/observe"
+)
+
+const about = `extender answers the filter, prioritize and preempt calls of kube-scheduler.
+
+Run it beside the scheduler: it serves plain HTTP and listens on loopback only. It answers
+from informers, asks nobody, and passes everything through when it is not synced or late.
+manifests/scheduler shows the scheduler's side of the configuration.`
+
+func main() {
+	os.Exit(observe.Exit("extender", run(), os.Stderr))
+}
+
+func run() error {
+	flags, err := observe.ParseFlags("extender", about, os.Args[1:], os.Stdout)
+	if err != nil {
+		return err
+	}
+	settings, err := config.Load(flags.Config)
+	if err != nil {
+		return err
+	}
+	log := observe.Logger(flags.Verbosity, os.Stderr)
+	ctx := ctrl.SetupSignalHandler()
+	manager, err := wire(ctx, log, flags, settings)
+	if err != nil {
+		return err
+	}
+	return manager.Start(ctx)
+}
