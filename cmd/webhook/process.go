@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"forewarm.dev/internal/config"
+	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/registration"
+)
+
+// process is the running webhook.
+type process struct {
+	manager     ctrl.Manager
+	settings    config.Webhook
+	log         logr.Logger
+	certificate *cmtls.DynamicSource
+	writer      *registration.Writer
+	pools       *handler.Pools
+	mux         *http.ServeMux
+	draining    atomic.Bool
+}
+
+// run serves until ctx ends, and then drains:
+//
+//	ctx ends      readiness turns false; reviews are still answered, each on a connection
+//	              that closes behind it, so that the API server moves to other replicas
+//	drain over    the server stops taking connections and finishes what it has
+//	server down   the caches stop
+func (p *process) run(ctx context.Context) error {
+	listener, err := net.Listen("tcp", p.settings.Address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; set another webhook.address in the configuration file", p.settings.Address, err)
+	}
+	server := &http.Server{
+		Handler:           http.HandlerFunc(p.handle),
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate.GetCertificate},
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 90 * time.Second,
+	}
+	group, inner := errgroup.WithContext(context.WithoutCancel(ctx))
+	managed, stop := context.WithCancel(inner)
+	defer stop()
+	group.Go(func() error { return p.manager.Start(managed) })
+	group.Go(func() error {
+		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve on %s: %w", p.settings.Address, err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer stop()
+		p.drain(ctx, inner)
+		finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return server.Shutdown(finish)
+	})
+	return group.Wait()
+}
+
+// drain returns when it is time to stop serving: some time after ctx, or at once when the
+// process fails.
+func (p *process) drain(ctx, failed context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+		return
+	}
+	p.draining.Store(true)
+	p.log.Info("Draining", "seconds", p.settings.DrainSeconds)
+	select {
+	case <-time.After(time.Duration(p.settings.DrainSeconds) * time.Second):
+	case <-failed.Done():
+	}
+}
+
+func (p *process) handle(w http.ResponseWriter, r *http.Request) {
+	if p.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	p.mux.ServeHTTP(w, r)
+}
+
+// ready is the readiness check.
+func (p *process) ready(r *http.Request) error {
+	if p.draining.Load() {
+		return errors.New("draining")
+	}
+	if err := p.canServe(r.Context()); err != nil {
+		return err
+	}
+	return p.writer.Written()
+}
+
+// canServe fails until a review would be answered; only then is the API server told.
+func (p *process) canServe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if !p.manager.GetCache().WaitForCacheSync(ctx) {
+		return errors.New("informer caches have not synced yet")
+	}
+	if err := p.pools.Ready(); err != nil {
+		return err
+	}
+	if !p.certificate.Healthy() {
+		return errors.New("no serving certificate yet")
+	}
+	return nil
+}

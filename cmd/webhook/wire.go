@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/observe"
+	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/registration"
+)
+
+// wire connects to the API server and makes the process, which then only has to run.
+func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Webhook) (*process, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := observe.CheckFree("address", settings.Address); err != nil {
+		return nil, err
+	}
+	mgr, err := observe.Manager(ctx, observe.ManagerOptions{
+		Scheme: scheme, Kubeconfig: flags.Kubeconfig, Process: settings.Process,
+		Customize: func(o *ctrl.Options) { o.Cache = cache.Options{DefaultTransform: slim} },
+	})
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	if err := ensureNamespace(ctx, client, settings.Namespace); err != nil {
+		return nil, err
+	}
+	p := &process{manager: mgr, settings: settings, log: log}
+	if err := p.register(client); err != nil {
+		return nil, err
+	}
+	if err := p.serve(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.checks()
+}
+
+// register makes the certificate and the configurations.
+func (p *process) register(client kubernetes.Interface) error {
+	target := registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace}
+	p.writer = registration.NewWriter(registration.WriterOptions{Client: client, Target: target, Log: p.log, Ready: p.canServe})
+	var err error
+	if p.certificate, err = registration.Certificate(p.manager.GetConfig(), target, p.writer); err != nil {
+		return err
+	}
+	return add(p.manager, p.certificate, p.writer)
+}
+
+// serve makes the handlers and what they read from.
+func (p *process) serve(ctx context.Context) error {
+	live, err := metadata.NewForConfig(p.manager.GetConfig())
+	if err != nil {
+		return fmt.Errorf("make a metadata client: %w", err)
+	}
+	informers, lastGood := p.manager.GetCache(), handler.NewLastGood()
+	for _, gvk := range append([]schema.GroupVersionKind{handler.NamespaceKind}, handler.ParentKinds...) {
+		o := &metav1.PartialObjectMetadata{}
+		o.SetGroupVersionKind(gvk)
+		informer, err := informers.GetInformer(ctx, o)
+		if err != nil {
+			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
+		}
+		if _, err := informer.AddEventHandler(lastGood.Handler()); err != nil {
+			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
+		}
+	}
+	p.pools = handler.NewPools(informers, p.log)
+	ceilings, pods := handler.New(handler.Options{
+		Namespaces: handler.NewNamespaces(informers, live, lastGood),
+		Parents:    handler.NewParents(informers, live),
+		LastGood:   lastGood, Pools: p.pools,
+		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
+	})
+	p.mux = http.NewServeMux()
+	p.mux.Handle(registration.CeilingsPath, ceilings)
+	p.mux.Handle(registration.PodsPath, pods)
+	return add(p.manager, p.pools)
+}
+
+func (p *process) checks() error {
+	if err := p.manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	return p.manager.AddReadyzCheck("webhook", p.ready)
+}
+
+func add(mgr manager.Manager, runnables ...manager.Runnable) error {
+	for _, r := range runnables {
+		if err := mgr.Add(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensureNamespace makes the namespace of the CA's Secret where an installer has not.
+func ensureNamespace(ctx context.Context, client kubernetes.Interface, name string) error {
+	_, err := client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("make namespace %s: %w; create it, or set webhook.namespace in the configuration file", name, err)
+	}
+	return nil
+}
+
+// slim keeps of every watched object only what reviews read: of metadata the ceiling, the
+// owners, and the labels of Namespaces.
+func slim(in any) (any, error) {
+	o, ok := in.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return cache.TransformStripManagedFields()(in)
+	}
+	kept := metav1.ObjectMeta{
+		Name: o.Name, Namespace: o.Namespace, UID: o.UID, ResourceVersion: o.ResourceVersion,
+		OwnerReferences: o.OwnerReferences,
+	}
+	if value, set := o.Annotations[webhook.MaxReplicas]; set {
+		kept.Annotations = map[string]string{webhook.MaxReplicas: value}
+	}
+	if o.Namespace == "" {
+		kept.Labels = o.Labels
+	}
+	o.ObjectMeta = kept
+	return o, nil
+}

@@ -1,0 +1,167 @@
+// Package handler serves admission reviews over HTTP: it turns a review, the caches and,
+// where a cache is behind, the API server into a [webhook.Request], and the decision into
+// a response. Reviews have no side effect, so dry runs need no care.
+//
+// A denial is HTTP 200 with allowed: false. Whatever goes wrong inside is HTTP 500, so
+// that failurePolicy decides: an internal error reported as a denial would refuse the
+// write even under failurePolicy Ignore.
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/utils/clock"
+
+	"forewarm.dev/webhook"
+)
+
+const (
+	// maxBody holds an object and its old version, each of which the API server limits to
+	// 3 MiB.
+	maxBody = 7 << 20
+	// maxInFlight reviews run at once; more are turned away at once, since a queue would
+	// only be answered after the API server has given up.
+	maxInFlight = 256
+	// deadline is below the two seconds that the API server waits.
+	deadline = 1800 * time.Millisecond
+)
+
+// Options are what both handlers need.
+type Options struct {
+	Namespaces *Namespaces
+	Parents    *Parents
+	LastGood   *LastGood
+	Pools      *Pools
+	Registerer prometheus.Registerer
+	Log        logr.Logger
+	Clock      clock.PassiveClock
+}
+
+// New makes the handlers of the two paths: the ceilings, and the pods.
+func New(o Options) (ceilings, pods http.Handler) {
+	m := newMetrics(o.Registerer)
+	c := converter{o.Namespaces, o.Parents, o.LastGood, o.Pools}
+	shared := server{metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
+	forCeilings, forPods := shared, shared
+	forCeilings.convert, forCeilings.chain = c.ceilings, webhook.Ceilings()
+	forPods.convert, forPods.chain = c.pods, webhook.Pods()
+	return forCeilings, forPods
+}
+
+// server answers the reviews of one chain.
+type server struct {
+	convert func(context.Context, *admissionv1.AdmissionRequest) (webhook.Request, []string, error)
+	chain   webhook.Chain
+	metrics metrics
+	log     logr.Logger
+	clock   clock.PassiveClock
+	slots   chan struct{}
+}
+
+// refusal is an HTTP status other than 200, with its reason in the metrics.
+type refusal struct {
+	status int
+	reason string
+	err    error
+}
+
+func (r refusal) Error() string { return r.err.Error() }
+
+// ServeHTTP answers one review: 1 admit, 2 read, 3 decide, 4 answer.
+func (s server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := s.clock.Now()
+	verdict, reason := "Error", ""
+	defer func() {
+		if cause := recover(); cause != nil {
+			reason = "Panic"
+			s.log.Error(fmt.Errorf("%v", cause), "Review panicked", "stack", string(debug.Stack()))
+			http.Error(w, "internal error", http.StatusInternalServerError)
+		}
+		s.metrics.observe(verdict, reason, s.clock.Since(started))
+	}()
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		reason = "Overloaded"
+		http.Error(w, "too many reviews at once", http.StatusServiceUnavailable)
+		return
+	}
+	answer, decision, err := s.review(w, r)
+	if err != nil {
+		refused, ok := errors.AsType[refusal](err)
+		if !ok {
+			refused = refusal{http.StatusInternalServerError, "InternalError", err}
+			s.log.Error(err, "Review failed")
+		}
+		reason = refused.reason
+		http.Error(w, refused.Error(), refused.status)
+		return
+	}
+	verdict, reason = string(decision.Verdict), string(decision.Reason)
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer) // the API server has gone away if this fails
+}
+
+// review makes the whole answer before a byte of it is sent.
+func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.Decision, error) {
+	request, err := read(w, r)
+	if err != nil {
+		return nil, webhook.Decision{}, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), deadline)
+	defer cancel()
+	converted, warnings, err := s.convert(ctx, request)
+	if err != nil {
+		return nil, webhook.Decision{}, err
+	}
+	decision := s.chain.Review(converted)
+	decision.Warnings = append(decision.Warnings, warnings...)
+	s.log.V(1).Info("Review decided", "object", converted.Object.String(), "user", request.UserInfo.Username,
+		"verdict", decision.Verdict, "reason", decision.Reason, "message", decision.Message)
+	response, err := respond(request.UID, decision)
+	if err != nil {
+		return nil, decision, err
+	}
+	review := admissionv1.AdmissionReview{Response: response}
+	review.APIVersion, review.Kind = "admission.k8s.io/v1", "AdmissionReview"
+	answer, err := json.Marshal(review)
+	return answer, decision, err
+}
+
+// read takes the request out of the body, and refuses what is no AdmissionReview v1.
+func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionRequest, error) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, refusal{http.StatusMethodNotAllowed, "BadRequest", errors.New("reviews are POSTed")}
+	}
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return nil, refusal{http.StatusUnsupportedMediaType, "BadRequest", errors.New("Content-Type must be application/json")}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, refusal{http.StatusRequestEntityTooLarge, "TooLarge", fmt.Errorf("body exceeds %d bytes", maxBody)}
+	}
+	if err != nil {
+		return nil, refusal{http.StatusBadRequest, "BadRequest", fmt.Errorf("read body: %w", err)}
+	}
+	var review admissionv1.AdmissionReview
+	if err := json.Unmarshal(body, &review); err != nil {
+		return nil, refusal{http.StatusBadRequest, "BadRequest", fmt.Errorf("decode AdmissionReview: %w", err)}
+	}
+	if review.Kind != "AdmissionReview" || review.APIVersion != "admission.k8s.io/v1" || review.Request == nil {
+		return nil, refusal{http.StatusBadRequest, "BadRequest", errors.New("body must be an AdmissionReview of admission.k8s.io/v1 with a request")}
+	}
+	return review.Request, nil
+}

@@ -1,0 +1,324 @@
+package handler
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
+	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+)
+
+// world is what the handlers read from: a cache and an API server.
+type world struct {
+	live     *metadatafake.FakeMetadataClient
+	lastGood *LastGood
+	registry *prometheus.Registry
+	ceilings http.Handler
+	pods     http.Handler
+}
+
+// metadataOf makes the metadata of an object; key is namespace/name or name.
+func metadataOf(apiVersion, kind, key, version string, annotations map[string]string) *metav1.PartialObjectMetadata {
+	namespace, name, found := strings.Cut(key, "/")
+	if !found {
+		namespace, name = "", key
+	}
+	return &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: apiVersion, Kind: kind},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: "u-1", ResourceVersion: version, Annotations: annotations},
+	}
+}
+
+func ceilingOf(value string) map[string]string {
+	return map[string]string{webhook.MaxReplicas: value}
+}
+
+func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *world {
+	t.Helper()
+	scheme := metadatafake.NewTestScheme()
+	for _, err := range []error{metav1.AddMetaToScheme(scheme), v1alpha1.AddToScheme(scheme)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(cached...).Build()
+	w := &world{live: metadatafake.NewSimpleMetadataClient(scheme, live...), lastGood: NewLastGood(), registry: prometheus.NewRegistry()}
+	pools := &Pools{reader: reader, log: logr.Discard()}
+	pools.installed.Store(true)
+	w.ceilings, w.pods = New(Options{
+		Namespaces: NewNamespaces(reader, w.live, w.lastGood), Parents: NewParents(reader, w.live), LastGood: w.lastGood, Pools: pools,
+		Registerer: w.registry, Log: logr.Discard(), Clock: testingclock.NewFakePassiveClock(time.Unix(0, 0)),
+	})
+	return w
+}
+
+// team are the Namespaces that every world has in its cache.
+func team(annotations map[string]string) []client.Object {
+	return []client.Object{
+		metadataOf("v1", "Namespace", "team", "1", annotations), metadataOf("v1", "Namespace", "kube-system", "1", nil),
+	}
+}
+
+func review(request string) string {
+	return `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":` + request + `}`
+}
+
+func post(h http.Handler, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func answer(t testing.TB, w *httptest.ResponseRecorder) *admissionv1.AdmissionResponse {
+	t.Helper()
+	var out admissionv1.AdmissionReview
+	if w.Code != http.StatusOK {
+		t.Fatalf("HTTP %d: %s", w.Code, w.Body)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || out.Response == nil || out.Kind != "AdmissionReview" {
+		t.Fatalf("answer %s: %v", w.Body, err)
+	}
+	return out.Response
+}
+
+// scaleReview is a scale as the API server sends it: to zero the spec is empty.
+func scaleReview(group, resource, version string, from, to int) string {
+	spec := func(n int) string {
+		if n == 0 {
+			return "{}"
+		}
+		return fmt.Sprintf(`{"replicas":%d}`, n)
+	}
+	scale := func(n int) string {
+		return fmt.Sprintf(`{"apiVersion":"autoscaling/v1","kind":"Scale","metadata":{"name":"web","namespace":"team","uid":"u-1","resourceVersion":%q},"spec":%s}`, version, spec(n))
+	}
+	return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"autoscaling","version":"v1","kind":"Scale"},"resource":{"group":%q,"version":"v1","resource":%q},
+		"subResource":"scale","namespace":"team","name":"web","operation":"UPDATE","object":%s,"oldObject":%s}`, group, resource, scale(to), scale(from)))
+}
+
+func deploymentReview(operation, object, old string) string {
+	if old != "" {
+		old = `,"oldObject":` + old
+	}
+	return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"Deployment"},"resource":{"group":"apps","version":"v1","resource":"deployments"},
+		"namespace":"team","name":"web","operation":%q,"object":%s%s}`, operation, object, old))
+}
+
+func TestScale(t *testing.T) {
+	old := metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("5"))
+	newer := metadataOf("apps/v1", "Deployment", "team/web", "8", ceilingOf("3"))
+	rollout := metadataOf("argoproj.io/v1", "rollouts", "team/web", "7", ceilingOf("5"))
+	cases := map[string]struct {
+		body        string
+		wantAllowed bool
+		wantSays    string
+		wantLive    int
+	}{
+		"cache is exact, within":   {scaleReview("apps", "deployments", "7", 1, 5), true, "", 0},
+		"cache is exact, above":    {scaleReview("apps", "deployments", "7", 1, 6), false, "Deployment team/web: 6 replicas asked for, at most 5", 0},
+		"cache is behind":          {scaleReview("apps", "deployments", "8", 1, 4), false, "at most 3", 1},
+		"to zero reads nothing":    {scaleReview("apps", "deployments", "8", 9, 0), true, "", 0},
+		"from zero":                {scaleReview("apps", "deployments", "7", 0, 6), false, "at most 5", 0},
+		"down reads nothing":       {scaleReview("apps", "deployments", "8", 9, 8), true, "", 0},
+		"parent of a foreign kind": {scaleReview("argoproj.io", "rollouts", "7", 1, 6), false, "rollouts.argoproj.io team/web: 6 replicas", 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, append(team(nil), old), newer)
+			if err := w.live.Tracker().Create(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1", Resource: "rollouts"}, rollout, "team"); err != nil {
+				t.Fatal(err)
+			}
+			got := answer(t, post(w.ceilings, c.body))
+			if got.Allowed != c.wantAllowed || got.UID != "r1" {
+				t.Errorf("got %+v, want allowed %t and the request's UID", got, c.wantAllowed)
+			}
+			if !got.Allowed && (got.Result.Code != 403 || got.Result.Reason != metav1.StatusReasonForbidden || !strings.Contains(got.Result.Message, c.wantSays)) {
+				t.Errorf("got %+v, want 403 saying %q", got.Result, c.wantSays)
+			}
+			if live := len(w.live.Actions()); live != c.wantLive {
+				t.Errorf("%d live reads, want %d: %v", live, c.wantLive, w.live.Actions())
+			}
+		})
+	}
+}
+
+func TestScaleOfUnreadableParent(t *testing.T) {
+	w := newWorld(t, team(ceilingOf("4")))
+	w.live.PrependReactor("get", "rollouts", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "rollouts"}, "web", errors.New("no"))
+	})
+	got := answer(t, post(w.ceilings, scaleReview("argoproj.io", "rollouts", "7", 1, 3)))
+	if !got.Allowed || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "forewarm-webhook-parents") {
+		t.Errorf("within the Namespace's ceiling: got %+v, want allowed with what to grant", got)
+	}
+	if got := answer(t, post(w.ceilings, scaleReview("argoproj.io", "rollouts", "7", 1, 5))); got.Allowed {
+		t.Error("above the Namespace's ceiling: allowed")
+	}
+}
+
+func TestWorkload(t *testing.T) {
+	const plain = `{"metadata":{"name":"web"},"spec":{"replicas":%d}}`
+	owned := review(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},"namespace":"team","name":"web-1",
+		"operation":"CREATE","object":{"metadata":{"annotations":{"forewarm.dev/max-replicas":"lots"},"ownerReferences":[{"kind":"Deployment","name":"web","controller":true}]},"spec":{"replicas":50}}}`)
+	cases := map[string]struct {
+		body string
+		want bool
+	}{
+		"create above the Namespace's":      {deploymentReview("CREATE", fmt.Sprintf(plain, 5), ""), false},
+		"create within":                     {deploymentReview("CREATE", fmt.Sprintf(plain, 4), ""), true},
+		"absent replicas are one":           {deploymentReview("CREATE", `{"spec":{}}`, ""), true},
+		"names are case-sensitive":          {deploymentReview("CREATE", `{"spec":{"replicas":5,"Replicas":1}}`, ""), false},
+		"update above":                      {deploymentReview("UPDATE", fmt.Sprintf(plain, 5), fmt.Sprintf(plain, 4)), false},
+		"grandfathered":                     {deploymentReview("UPDATE", fmt.Sprintf(plain, 9), fmt.Sprintf(plain, 9)), true},
+		"owned, also with a copied mistake": {owned, true},
+		"an owned Deployment is held":       {deploymentReview("CREATE", `{"metadata":{"ownerReferences":[{"controller":true}]},"spec":{"replicas":5}}`, ""), false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := answer(t, post(newWorld(t, team(ceilingOf("4"))).ceilings, c.body)); got.Allowed != c.want {
+				t.Errorf("got %+v, want allowed %t", got, c.want)
+			}
+		})
+	}
+}
+
+func TestNamespaceThatTheCacheHasNotSeen(t *testing.T) {
+	w := newWorld(t, nil, metadataOf("v1", "Namespace", "team", "1", ceilingOf("4")), metadataOf("v1", "Namespace", "kube-system", "1", nil))
+	if got := answer(t, post(w.ceilings, deploymentReview("CREATE", `{"spec":{"replicas":5}}`, ""))); got.Allowed {
+		t.Error("allowed, want the ceiling read live")
+	}
+}
+
+func TestLastGood(t *testing.T) {
+	w := newWorld(t, team(ceilingOf("lots")))
+	grow := deploymentReview("CREATE", `{"spec":{"replicas":5}}`, "")
+	if got := answer(t, post(w.ceilings, grow)); !got.Allowed || len(got.Warnings) != 1 {
+		t.Errorf("nothing known: got %+v, want allowed with a warning", got)
+	}
+	feed := w.lastGood.Handler()
+	feed.OnAdd(metadataOf("v1", "Namespace", "team", "1", ceilingOf("4")), true)
+	feed.OnUpdate(nil, metadataOf("v1", "Namespace", "team", "2", ceilingOf("lots")))
+	if got := answer(t, post(w.ceilings, grow)); got.Allowed || len(got.Warnings) != 1 {
+		t.Errorf("4 known: got %+v, want denied with a warning", got)
+	}
+	feed.OnDelete(metadataOf("v1", "Namespace", "team", "2", ceilingOf("lots")))
+	if got := answer(t, post(w.ceilings, grow)); !got.Allowed {
+		t.Errorf("forgotten with the Namespace: got %+v, want allowed", got)
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	w := newWorld(t, team(nil))
+	request := func(method, contentType, body string) *http.Request {
+		r := httptest.NewRequest(method, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		return r
+	}
+	cases := map[string]struct {
+		request *http.Request
+		want    int
+	}{
+		"GET":               {request(http.MethodGet, "application/json", ""), http.StatusMethodNotAllowed},
+		"no JSON":           {request(http.MethodPost, "text/plain", "{}"), http.StatusUnsupportedMediaType},
+		"too large":         {request(http.MethodPost, "application/json", `"`+strings.Repeat("a", maxBody)), http.StatusRequestEntityTooLarge},
+		"broken":            {request(http.MethodPost, "application/json", "{"), http.StatusBadRequest},
+		"another version":   {request(http.MethodPost, "application/json", `{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview","request":{}}`), http.StatusBadRequest},
+		"no request":        {request(http.MethodPost, "application/json", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`), http.StatusBadRequest},
+		"broken object":     {request(http.MethodPost, "application/json", deploymentReview("CREATE", `{"spec":{"replicas":"many"}}`, "")), http.StatusBadRequest},
+		"unreadable parent": {request(http.MethodPost, "application/json; charset=utf-8", scaleReview("apps", "deployments", "7", 1, 5)), http.StatusInternalServerError},
+		"fine":              {request(http.MethodPost, "application/json", deploymentReview("CREATE", `{}`, "")), http.StatusOK},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := httptest.NewRecorder()
+			w.ceilings.ServeHTTP(got, c.request)
+			if got.Code != c.want {
+				t.Errorf("HTTP %d (%s), want %d", got.Code, got.Body, c.want)
+			}
+		})
+	}
+	const want = `
+# HELP forewarm_webhook_decisions_total Admission reviews by verdict and reason.
+# TYPE forewarm_webhook_decisions_total counter
+forewarm_webhook_decisions_total{reason="BadRequest",verdict="Error"} 6
+forewarm_webhook_decisions_total{reason="InternalError",verdict="Error"} 1
+forewarm_webhook_decisions_total{reason="NoCeiling",verdict="Allow"} 1
+forewarm_webhook_decisions_total{reason="TooLarge",verdict="Error"} 1
+`
+	if err := testutil.GatherAndCompare(w.registry, strings.NewReader(want), "forewarm_webhook_decisions_total"); err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.GatherAndLint(w.registry); err != nil || len(problems) > 0 {
+		t.Errorf("metrics: %v %v", problems, err)
+	}
+}
+
+// TestPanic: anything but HTTP 200 leaves the verdict to failurePolicy.
+func TestPanic(t *testing.T) {
+	s := newWorld(t, team(nil)).ceilings.(server)
+	s.convert = nil
+	if got := post(s, deploymentReview("CREATE", `{}`, "")); got.Code != http.StatusInternalServerError {
+		t.Errorf("HTTP %d, want 500", got.Code)
+	}
+}
+
+func TestOverload(t *testing.T) {
+	s := newWorld(t, team(nil)).ceilings.(server)
+	for range maxInFlight {
+		s.slots <- struct{}{}
+	}
+	if got := post(s, deploymentReview("CREATE", `{}`, "")); got.Code != http.StatusServiceUnavailable {
+		t.Errorf("HTTP %d, want 503", got.Code)
+	}
+	<-s.slots
+	if got := post(s, deploymentReview("CREATE", `{}`, "")); got.Code != http.StatusOK {
+		t.Errorf("HTTP %d after a slot was freed, want 200", got.Code)
+	}
+}
+
+// TestNames holds the core's constants to the API's, which the core may not import.
+func TestNames(t *testing.T) {
+	for got, want := range map[string]string{
+		webhook.MaxReplicas: v1alpha1.AnnotationMaxReplicas, webhook.PoolName: v1alpha1.AnnotationPool,
+		webhook.GPUVendor: v1alpha1.AnnotationGPUVendor, webhook.GPUCount: v1alpha1.AnnotationGPUCount,
+		webhook.PlaceholderNamespace: v1alpha1.PlaceholderNamespace, webhook.PlaceholderPriorityClass: v1alpha1.PlaceholderPriorityClass,
+	} {
+		if got != want {
+			t.Errorf("core says %s, the API %s", got, want)
+		}
+	}
+}
+
+// BenchmarkScale is the whole of a review of the commonest kind, without the network.
+func BenchmarkScale(b *testing.B) {
+	w := newWorld(b, append(team(ceilingOf("9")), metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("5"))))
+	body := []byte(scaleReview("apps", "deployments", "7", 1, 5))
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w.ceilings.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}

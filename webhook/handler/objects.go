@@ -1,0 +1,72 @@
+package handler
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/json"
+)
+
+// object is what a ceiling needs to know of a workload, a Scale of any kind, or a
+// Namespace. Decoding only this is three times cheaper than decoding the type.
+type object struct {
+	Metadata struct {
+		Name            string                  `json:"name"`
+		UID             types.UID               `json:"uid"`
+		ResourceVersion string                  `json:"resourceVersion"`
+		Annotations     map[string]string       `json:"annotations"`
+		OwnerReferences []metav1.OwnerReference `json:"ownerReferences"`
+	} `json:"metadata"`
+	Spec struct {
+		Replicas *int64 `json:"replicas"`
+	} `json:"spec"`
+}
+
+// decodeObject reads names case-sensitively, as the API server does, so that "Replicas"
+// is not mistaken for replicas. No bytes are an empty object: there is no old one on
+// create.
+func decodeObject(raw []byte, what string) (object, error) {
+	var o object
+	if len(raw) == 0 {
+		return o, nil
+	}
+	if err := json.UnmarshalCaseSensitivePreserveInts(raw, &o); err != nil {
+		return o, fmt.Errorf("decode %s: %w", what, err)
+	}
+	return o, nil
+}
+
+// replicas is the number of replicas, or absent where none is given.
+func (o object) replicas(absent int64) int64 {
+	if o.Spec.Replicas == nil {
+		return absent
+	}
+	return *o.Spec.Replicas
+}
+
+// controlled says whether a controller owns one of the given references' object.
+func controlled(references []metav1.OwnerReference) bool {
+	for _, r := range references {
+		if r.Controller != nil && *r.Controller {
+			return true
+		}
+	}
+	return false
+}
+
+// decodePod returns nil for a pod without metadata or spec, to which no patch applies.
+func decodePod(raw []byte) (*corev1.Pod, error) {
+	var parts struct {
+		Metadata *metav1.ObjectMeta `json:"metadata"`
+		Spec     *corev1.PodSpec    `json:"spec"`
+	}
+	if err := json.UnmarshalCaseSensitivePreserveInts(raw, &parts); err != nil {
+		return nil, fmt.Errorf("decode pod: %w", err)
+	}
+	if parts.Metadata == nil || parts.Spec == nil {
+		return nil, nil
+	}
+	return &corev1.Pod{ObjectMeta: *parts.Metadata, Spec: *parts.Spec}, nil
+}

@@ -1,0 +1,135 @@
+package handler
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+// podWorld has a pool for GPU pods of Namespace team.
+func podWorld(t testing.TB) *world {
+	t.Helper()
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
+	pool.Spec.Demand.Resource = "nvidia.com/gpu"
+	pool.Spec.Demand.NamespaceSelector = metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "team"}}
+	pool.Spec.Nodes.Tolerations = []corev1.Toleration{{Key: "pool", Value: "a100", Effect: corev1.TaintEffectNoSchedule}}
+	broken := pool.DeepCopy()
+	broken.Name = "broken"
+	broken.Spec.Priority = 100
+	broken.Spec.Demand.PodSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Like"}}
+	namespace := metadataOf("v1", "Namespace", "team", "1", nil)
+	namespace.Labels = map[string]string{corev1.LabelMetadataName: "team"}
+	return newWorld(t, []client.Object{namespace, pool, broken})
+}
+
+func podReview(pod []byte) string {
+	return review(fmt.Sprintf(`{"uid":"r1","kind":{"version":"v1","kind":"Pod"},"resource":{"version":"v1","resource":"pods"},"namespace":"team","operation":"CREATE","object":%s}`, pod))
+}
+
+// mutate reviews a pod and applies the patch.
+func mutate(t *testing.T, w *world, pod []byte) []byte {
+	t.Helper()
+	response := post(w.pods, podReview(pod))
+	if response.Code == http.StatusBadRequest { // no pod at all
+		return pod
+	}
+	got := answer(t, response)
+	if !got.Allowed || got.UID != "r1" {
+		t.Fatalf("got %+v, want every pod allowed, with the request's UID", got)
+	}
+	if len(got.Patch) == 0 {
+		return pod
+	}
+	patch, err := jsonpatch.DecodePatch(got.Patch)
+	if err != nil {
+		t.Fatalf("patch %s: %v", got.Patch, err)
+	}
+	out, err := patch.Apply(pod)
+	if err != nil {
+		t.Fatalf("patch %s does not apply to %s: %v", got.Patch, pod, err)
+	}
+	return out
+}
+
+func TestPodIsPatched(t *testing.T) {
+	const pod = `{"metadata":{"generateName":"train-"},"spec":{"containers":[{"name":"c","resources":{"requests":{"nvidia.com/gpu":"2"}}}]}}`
+	var got corev1.Pod
+	if err := json.Unmarshal(mutate(t, podWorld(t), []byte(pod)), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{v1alpha1.AnnotationGPUVendor: "nvidia", v1alpha1.AnnotationGPUCount: "2", v1alpha1.AnnotationPool: "a100"}
+	if diff := cmp.Diff(want, got.Annotations); diff != "" {
+		t.Errorf("annotations:\n%s", diff)
+	}
+	wantTolerations := []corev1.Toleration{
+		{Key: "nvidia.com/gpu", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+		{Key: "pool", Value: "a100", Effect: corev1.TaintEffectNoSchedule},
+	}
+	if diff := cmp.Diff(wantTolerations, got.Spec.Tolerations); diff != "" {
+		t.Errorf("tolerations:\n%s", diff)
+	}
+}
+
+// FuzzPod: whatever the pod, it is admitted, the patch applies, and a second review of the
+// result changes nothing.
+func FuzzPod(f *testing.F) {
+	for _, seed := range []string{
+		`{"metadata":{"generateName":"train-"},"spec":{"containers":[{"name":"c","resources":{"requests":{"nvidia.com/gpu":"2"}}}]}}`,
+		`{"metadata":{"annotations":{}},"spec":{"tolerations":[],"containers":[{"resources":{"requests":{"amd.com/gpu":"1","gpu.intel.com/xe":"3"}}}]}}`,
+		`{"metadata":{"annotations":null},"spec":{"tolerations":null,"initContainers":[{"restartPolicy":"Always","resources":{"requests":{"nvidia.com/mig-1g.5gb":"1"}}}]}}`,
+		`{"metadata":{"annotations":{"forewarm.dev/pool":"none","forewarm.dev/gpu-count":"9"}},"spec":{"tolerations":[{"operator":"Exists"}],"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}}`,
+		`{"metadata":{},"spec":{"tolerations":[{"key":"pool","value":"a100"}],"containers":[{"resources":{"requests":{"nvidia.com/gpu":"-1"}}}]}}`,
+		`{"spec":{"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}}`, `{"metadata":null,"spec":null}`, `{}`, `null`, `[]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	w := podWorld(f)
+	f.Fuzz(func(t *testing.T, pod []byte) {
+		var canonical any
+		if err := json.Unmarshal(pod, &canonical); err != nil {
+			t.Skip("the API server sends JSON, and no key twice")
+		}
+		pod, _ = json.Marshal(canonical)
+		once := mutate(t, w, pod)
+		twice := mutate(t, w, once)
+		if string(once) != string(twice) {
+			t.Errorf("a second review changed\n%s to\n%s", once, twice)
+		}
+	})
+}
+
+// FuzzReview: bytes in, an answer out, and never a panic.
+func FuzzReview(f *testing.F) {
+	for _, seed := range []string{
+		scaleReview("apps", "deployments", "7", 1, 5), scaleReview("", "replicationcontrollers", "7", 0, 0),
+		deploymentReview("CREATE", `{"spec":{"replicas":5}}`, ""), deploymentReview("UPDATE", `{"metadata":{"annotations":{"forewarm.dev/max-replicas":"lots"}}}`, `{}`),
+		podReview([]byte(`{"metadata":{},"spec":{}}`)), review(`{}`), review(`null`), `{}`, ``, `null`,
+	} {
+		f.Add([]byte(seed))
+	}
+	w := newWorld(f, append(team(ceilingOf("4")), metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("5"))))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, h := range []http.Handler{w.ceilings, w.pods} {
+			switch response := post(h, string(body)); response.Code {
+			case http.StatusOK:
+				answer(t, response)
+			case http.StatusBadRequest:
+			case http.StatusInternalServerError:
+				if response.Body.String() == "internal error\n" {
+					t.Error("a panic")
+				}
+			default:
+				t.Errorf("HTTP %d: %s", response.Code, response.Body)
+			}
+		}
+	})
+}

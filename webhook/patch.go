@@ -1,0 +1,59 @@
+package webhook
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Operation is one step of a JSON patch (RFC 6902). Only "add" is used, which replaces a
+// member that exists.
+type Operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// patch turns what is wanted into the smallest patch. A patch that does not apply would
+// refuse the pod even under failurePolicy Ignore, hence the care about missing parents.
+func patch(r Request, d *draft) bool {
+	ops := append(annotationOps(r.Pod, d.annotations), tolerationOps(r.Pod, d.tolerations)...)
+	if len(ops) == 0 {
+		return d.finish(Allow, ReasonNothingToDo, "")
+	}
+	d.decision.Patch = ops
+	return d.finish(Allow, ReasonAnnotated, "")
+}
+
+func annotationOps(pod *corev1.Pod, wanted map[string]string) []Operation {
+	if len(wanted) == 0 {
+		return nil
+	}
+	if pod.Annotations == nil {
+		return []Operation{{Op: "add", Path: "/metadata/annotations", Value: wanted}}
+	}
+	var ops []Operation
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		ops = append(ops, Operation{Op: "add", Path: "/metadata/annotations/" + pointer.Replace(key), Value: wanted[key]})
+	}
+	return ops
+}
+
+func tolerationOps(pod *corev1.Pod, wanted []corev1.Toleration) []Operation {
+	if len(wanted) == 0 {
+		return nil
+	}
+	if pod.Spec.Tolerations == nil {
+		return []Operation{{Op: "add", Path: "/spec/tolerations", Value: wanted}}
+	}
+	var ops []Operation
+	for _, t := range wanted {
+		ops = append(ops, Operation{Op: "add", Path: "/spec/tolerations/-", Value: t})
+	}
+	return ops
+}
+
+// pointer escapes a key for a JSON pointer (RFC 6901).
+var pointer = strings.NewReplacer("~", "~0", "/", "~1")

@@ -1,0 +1,188 @@
+package registration
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cert-manager/cert-manager/pkg/server/tls"
+	"github.com/cert-manager/cert-manager/pkg/server/tls/authority"
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// testCA is a self-signed CA.
+type testCA struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         []byte
+}
+
+func newCA(t *testing.T, from, to time.Time) testCA {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "ca"}, NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return testCA{certificate, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+}
+
+// Sign makes testCA an authority.
+func (c testCA) Sign(template *x509.Certificate) (*x509.Certificate, error) {
+	template.SerialNumber, template.NotAfter = big.NewInt(1), c.certificate.NotAfter
+	der, err := x509.CreateCertificate(rand.Reader, template, c.certificate, c.key.Public(), c.key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+func (testCA) Run(context.Context) error            { return nil }
+func (testCA) WatchRotation(chan<- struct{})        {}
+func (testCA) StopWatchingRotation(chan<- struct{}) {}
+
+var _ tls.Authority = testCA{}
+
+func TestMerge(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	year := 365 * 24 * time.Hour
+	old, current := newCA(t, now.Add(-year), now.Add(year)), newCA(t, now.Add(-time.Hour), now.Add(year))
+	settled := newCA(t, now.Add(-8*24*time.Hour), now.Add(year))
+	expired := newCA(t, now.Add(-year), now.Add(-time.Minute))
+	cases := map[string]struct {
+		current, present []byte
+		want             []testCA
+		wantErr          bool
+	}{
+		"first":                            {current.pem, nil, []testCA{current}, false},
+		"unchanged, in several entries":    {current.pem, slices.Concat(current.pem, current.pem), []testCA{current}, false},
+		"rotated":                          {current.pem, slices.Concat(old.pem, old.pem), []testCA{current, old}, false},
+		"rotated again by another replica": {current.pem, slices.Concat(current.pem, old.pem), []testCA{current, old}, false},
+		"no leaf of the old one is left":   {settled.pem, old.pem, []testCA{settled}, false},
+		"the old one has expired":          {current.pem, expired.pem, []testCA{current}, false},
+		"somebody wrote nonsense":          {current.pem, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\nx"), []testCA{current}, false},
+		"the Secret has no CA":             {nil, old.pem, nil, true},
+		"the Secret has two":               {slices.Concat(current.pem, old.pem), nil, nil, true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			bundle, authorities, err := merge(c.current, c.present, now)
+			if (err != nil) != c.wantErr {
+				t.Fatalf("error %v, want one: %t", err, c.wantErr)
+			}
+			var want []byte
+			for _, ca := range c.want {
+				want = append(want, ca.pem...)
+			}
+			if diff := cmp.Diff(string(want), string(bundle)); diff != "" {
+				t.Errorf("bundle:\n%s", diff)
+			}
+			if len(authorities) != len(c.want) {
+				t.Errorf("%d authorities, want %d", len(authorities), len(c.want))
+			}
+		})
+	}
+}
+
+// TestSigner: a leaf of a CA that the API server does not know yet is not served.
+func TestSigner(t *testing.T) {
+	ca := newCA(t, time.Now(), time.Now().Add(time.Hour))
+	trusted := false
+	s := &signer{Authority: ca, addresses: []net.IP{net.IPv4(127, 0, 0, 1)}, trusted: func(*x509.Certificate) bool { return trusted }}
+	first, err := s.Sign(&x509.Certificate{})
+	if err != nil || len(first.IPAddresses) != 1 {
+		t.Fatalf("the first leaf: %v, %v; want one for 127.0.0.1 at once", first, err)
+	}
+	if _, err := s.Sign(&x509.Certificate{}); !errors.Is(err, authority.ErrCertificateNotAvailable) {
+		t.Errorf("before the CA is known: %v, want %v", err, authority.ErrCertificateNotAvailable)
+	}
+	trusted = true
+	if _, err := s.Sign(&x509.Certificate{}); err != nil {
+		t.Errorf("when the CA is known: %v", err)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	cases := map[string]struct {
+		target    Target
+		wantNames []string
+		wantIPs   int
+		wantErr   bool
+	}{
+		"service": {Target{Service: "s", Namespace: "n"}, []string{"s.n.svc", "s.n.svc.cluster.local"}, 0, false},
+		"name":    {Target{URL: "https://webhook.test:9443"}, []string{"webhook.test"}, 0, false},
+		"address": {Target{URL: "https://127.0.0.1:9443"}, nil, 1, false},
+		"IPv6":    {Target{URL: "https://[::1]:9443"}, nil, 1, false},
+		"nothing": {Target{URL: "https://"}, nil, 0, true},
+	}
+	for name, c := range cases {
+		names, addresses, err := c.target.hosts()
+		if diff := cmp.Diff(c.wantNames, names); diff != "" || len(addresses) != c.wantIPs || (err != nil) != c.wantErr {
+			t.Errorf("%s: got %v, %v, %v", name, names, addresses, err)
+		}
+	}
+}
+
+// TestNothingIsWrittenBeforeReady: a configuration without a server behind it costs every
+// write its timeout.
+func TestNothingIsWrittenBeforeReady(t *testing.T) {
+	ca := newCA(t, time.Now(), time.Now().Add(time.Hour))
+	client := fake.NewClientset(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: secretName}, Data: map[string][]byte{"ca.crt": ca.pem},
+	})
+	ready := errors.New("not yet")
+	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return ready }})
+	if err := w.sync(t.Context()); !errors.Is(err, ready) || w.Written() == nil || len(client.Actions()) > 0 {
+		t.Errorf("before: %v, written %v, %v", err, w.Written(), client.Actions())
+	}
+	ready = nil
+	for range 2 {
+		if err := w.sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), Name, metav1.GetOptions{})
+	if err != nil || w.Written() != nil {
+		t.Fatalf("after: %v, %v", err, w.Written())
+	}
+	if diff := cmp.Diff(string(ca.pem), string(got.Webhooks[0].ClientConfig.CABundle)); diff != "" {
+		t.Errorf("bundle:\n%s", diff)
+	}
+	leaf, err := ca.Sign(&x509.Certificate{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Trusts(leaf) {
+		t.Error("trusted at once, want API servers to get time to see the bundle")
+	}
+	w.changed = w.changed.Add(-settle)
+	if !w.Trusts(leaf) {
+		t.Error("not trusted after that time")
+	}
+}

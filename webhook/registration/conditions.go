@@ -1,0 +1,46 @@
+package registration
+
+import (
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+)
+
+// The match conditions run in the API server, about ten microseconds each, and spare most
+// calls. They are total: an error in one would skip the webhook, and with it the ceiling.
+var (
+	workloadConditions = []admissionregistrationv1.MatchCondition{
+		{Name: "not-owned", Expression: `!(request.resource.resource in ['replicasets', 'replicationcontrollers']` +
+			` && has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller))`},
+		// Absent replicas mean 1 for these kinds.
+		{Name: "grows-or-annotated", Expression: `request.operation == 'CREATE' || ` +
+			replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + annotation("object") + ` != ` + annotation("oldObject")},
+	}
+	// Absent replicas mean 0 in every Scale: that is how scaling to zero arrives.
+	scaleConditions = []admissionregistrationv1.MatchCondition{
+		{Name: "grows", Expression: replicas("object", "0") + ` > ` + replicas("oldObject", "0")},
+	}
+	annotationConditions = []admissionregistrationv1.MatchCondition{
+		{Name: "annotated", Expression: annotation("object") + ` != (request.operation == 'CREATE' ? [] : ` + annotation("oldObject") + `)`},
+	}
+	podConditions = []admissionregistrationv1.MatchCondition{
+		{Name: "not-a-mirror-pod", Expression: `!(has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)`},
+		{Name: "gpu-or-pool", Expression: `has(object.metadata.annotations) && object.metadata.annotations.exists(k, k in ['forewarm.dev/pool', 'forewarm.dev/gpu-vendor', 'forewarm.dev/gpu-count'])` +
+			` || ` + asksGPU("containers") + ` || ` + asksGPU("initContainers")},
+	}
+)
+
+func replicas(object, absent string) string {
+	return `(has(` + object + `.spec) && has(` + object + `.spec.replicas) ? ` + object + `.spec.replicas : ` + absent + `)`
+}
+
+// annotation is a list, so that a missing annotation differs from an empty one.
+func annotation(object string) string {
+	return `(has(` + object + `.metadata.annotations) && 'forewarm.dev/max-replicas' in ` + object + `.metadata.annotations` +
+		` ? [` + object + `.metadata.annotations['forewarm.dev/max-replicas']] : [])`
+}
+
+// asksGPU looks at requests, into which the API server has copied the limits of extended
+// resources by then.
+func asksGPU(containers string) string {
+	return `(has(object.spec.` + containers + `) && object.spec.` + containers + `.exists(c, has(c.resources) && has(c.resources.requests)` +
+		` && c.resources.requests.exists(r, r.startsWith('nvidia.com/') || r == 'amd.com/gpu' || r.startsWith('gpu.intel.com/'))))`
+}

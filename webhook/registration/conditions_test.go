@@ -1,0 +1,118 @@
+package registration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	admissioncel "k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/cel/environment"
+	"k8s.io/utils/ptr"
+)
+
+// matches evaluates conditions as the API server does. Under failurePolicy Fail an error
+// in a condition is an error here, instead of a silently skipped webhook.
+func matches(t *testing.T, conditions []admissionregistrationv1.MatchCondition, resource, object, old string) bool {
+	t.Helper()
+	expressions := make([]admissioncel.ExpressionAccessor, len(conditions))
+	for i, c := range conditions {
+		expressions[i] = new(matchconditions.MatchCondition(c))
+	}
+	compiler := admissioncel.NewConditionCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	matcher := matchconditions.NewMatcher(compiler.CompileCondition(expressions, admissioncel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions),
+		ptr.To(admissionregistrationv1.Fail), "webhook", "validating", "test")
+	operation, before := admission.Create, runtime.Object(nil)
+	if old != "" {
+		operation, before = admission.Update, decode(t, old)
+	}
+	kind := schema.GroupVersionKind{Version: "v1", Kind: "X"} // of all, so that nothing is converted
+	attributes := admission.NewAttributesRecord(decode(t, object), before, kind, "team", "web",
+		schema.GroupVersionResource{Resource: resource}, "", operation, nil, false, nil)
+	versioned, err := admission.NewVersionedAttributes(attributes, kind, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := matcher.Match(context.Background(), versioned, nil, nil)
+	if result.Error != nil {
+		t.Fatalf("conditions are not total: %v", result.Error)
+	}
+	return result.Matches
+}
+
+func decode(t *testing.T, object string) runtime.Object {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := json.Unmarshal([]byte(object), &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func workload(replicas, annotations string) string {
+	return fmt.Sprintf(`{"apiVersion":"v1","kind":"X","metadata":{"name":"web"%s},"spec":{%s}}`, annotations, replicas)
+}
+
+func TestConditions(t *testing.T) {
+	const (
+		three, four = `"replicas":3`, `"replicas":4`
+		five        = `,"annotations":{"forewarm.dev/max-replicas":"5"}`
+		empty       = `,"annotations":{"forewarm.dev/max-replicas":""}`
+		other       = `,"annotations":{"a":"b"}`
+		owned       = `,"ownerReferences":[{"kind":"Deployment","controller":true}]`
+		adopted     = `,"ownerReferences":[{"kind":"Deployment"}]`
+	)
+	pod := func(metadata, containers string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"X","metadata":{"name":"p"%s},"spec":{%s}}`, metadata, containers)
+	}
+	asks := func(resource string) string {
+		return fmt.Sprintf(`[{"name":"c"},{"name":"d","resources":{}},{"name":"e","resources":{"requests":{"cpu":"1",%q:"1"}}}]`, resource)
+	}
+	cases := map[string]struct {
+		conditions            []admissionregistrationv1.MatchCondition
+		resource, object, old string
+		want                  bool
+	}{
+		"create":                          {workloadConditions, "deployments", workload("", ""), "", true},
+		"grows":                           {workloadConditions, "deployments", workload(four, ""), workload(three, ""), true},
+		"grows from the default of one":   {workloadConditions, "deployments", workload(three, ""), workload("", ""), true},
+		"shrinks":                         {workloadConditions, "deployments", workload(three, five), workload(four, five), false},
+		"shrinks to the default of one":   {workloadConditions, "deployments", workload("", ""), workload(three, ""), false},
+		"stays":                           {workloadConditions, "deployments", workload(three, other), workload(three, ""), false},
+		"annotated":                       {workloadConditions, "deployments", workload(three, five), workload(three, other), true},
+		"annotated with nothing":          {workloadConditions, "deployments", workload(three, empty), workload(three, ""), true},
+		"annotation removed":              {workloadConditions, "deployments", workload(three, ""), workload(three, five), true},
+		"owned ReplicaSet":                {workloadConditions, "replicasets", workload(four, owned), "", false},
+		"ReplicaSet without a controller": {workloadConditions, "replicasets", workload(four, adopted), "", true},
+		"owned Deployment":                {workloadConditions, "deployments", workload(four, owned), "", true},
+		"scale up":                        {scaleConditions, "deployments", workload(four, ""), workload(three, ""), true},
+		"scale from zero":                 {scaleConditions, "deployments", workload(three, ""), workload("", ""), true},
+		"scale to zero":                   {scaleConditions, "deployments", workload("", ""), workload(three, ""), false},
+		"scale without a spec":            {scaleConditions, "deployments", `{"apiVersion":"v1","kind":"X","metadata":{}}`, `{"apiVersion":"v1","kind":"X","metadata":{}}`, false},
+		"Namespace annotated":             {annotationConditions, "namespaces", workload("", five), workload("", ""), true},
+		"Namespace created with it":       {annotationConditions, "namespaces", workload("", five), "", true},
+		"Namespace created without":       {annotationConditions, "namespaces", workload("", other), "", false},
+		"Namespace otherwise edited":      {annotationConditions, "namespaces", workload(three, five), workload("", five), false},
+		"pod without GPU":                 {podConditions, "pods", pod("", `"containers":`+asks("memory")), "", false},
+		"NVIDIA pod":                      {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/gpu")), "", true},
+		"MIG pod":                         {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/mig-1g.5gb")), "", true},
+		"AMD init container":              {podConditions, "pods", pod("", `"initContainers":`+asks("amd.com/gpu")+`,"containers":`+asks("memory")), "", true},
+		"Intel pod":                       {podConditions, "pods", pod("", `"containers":`+asks("gpu.intel.com/xe")), "", true},
+		"pod that names a pool":           {podConditions, "pods", pod(`,"annotations":{"forewarm.dev/pool":"a"}`, `"containers":`+asks("memory")), "", true},
+		"mirror pod":                      {podConditions, "pods", pod(`,"annotations":{"kubernetes.io/config.mirror":"a"}`, `"containers":`+asks("nvidia.com/gpu")), "", false},
+		"pod without anything":            {podConditions, "pods", pod("", ""), "", false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := matches(t, c.conditions, c.resource, c.object, c.old); got != c.want {
+				t.Errorf("matches: %t, want %t", got, c.want)
+			}
+		})
+	}
+}

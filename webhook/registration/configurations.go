@@ -1,0 +1,112 @@
+// Package registration tells the API server about the webhook: it writes the webhook
+// configurations and keeps their CA bundle current, and signs the serving certificate.
+package registration
+
+import (
+	"slices"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+// Paths under which the webhook serves the two kinds of review.
+const (
+	CeilingsPath = "/ceilings"
+	PodsPath     = "/pods"
+)
+
+// Name is the name of both configurations.
+const Name = "forewarm"
+
+// timeoutSeconds is how long the API server waits; the handler gives up before.
+const timeoutSeconds = 2
+
+// Target is where the API server reaches the webhook, and whom it leaves alone.
+type Target struct {
+	// URL is https://host:port; empty means through Service in Namespace.
+	URL string
+	// Service is the name of the Service.
+	Service string
+	// Namespace is Forewarm's own namespace, from which no review is ever asked for.
+	Namespace string
+}
+
+func (t Target) clientConfig(path string, caBundle []byte) admissionregistrationv1.WebhookClientConfig {
+	if t.URL != "" {
+		return admissionregistrationv1.WebhookClientConfig{URL: new(t.URL + path), CABundle: caBundle}
+	}
+	return admissionregistrationv1.WebhookClientConfig{CABundle: caBundle, Service: &admissionregistrationv1.ServiceReference{
+		Namespace: t.Namespace, Name: t.Service, Path: &path, Port: ptr.To[int32](443),
+	}}
+}
+
+// namespaces leaves out what must come up by itself. The name label is set by the API
+// server, so that nobody can opt out by labelling a Namespace.
+func (t Target) namespaces() *metav1.LabelSelector {
+	out := []string{metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease, v1alpha1.PlaceholderNamespace}
+	if !slices.Contains(out, t.Namespace) {
+		out = append(out, t.Namespace)
+	}
+	slices.Sort(out)
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: out,
+	}}}
+}
+
+// Validating is the configuration of the ceilings. Every entry is Ignore: ceilings are not
+// worth an outage. A missing namespaceSelector lets the Namespace entry see kube-system;
+// an objectSelector is never used, since it does not match /scale.
+func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWebhookConfiguration {
+	entry := func(name string, namespaces *metav1.LabelSelector, conditions []admissionregistrationv1.MatchCondition, rules ...admissionregistrationv1.RuleWithOperations) admissionregistrationv1.ValidatingWebhook {
+		return admissionregistrationv1.ValidatingWebhook{
+			Name: name, ClientConfig: t.clientConfig(CeilingsPath, caBundle), Rules: rules,
+			FailurePolicy: ptr.To(admissionregistrationv1.Ignore), MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
+			NamespaceSelector: namespaces, SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
+			TimeoutSeconds: ptr.To[int32](timeoutSeconds), AdmissionReviewVersions: []string{"v1"},
+			MatchConditions: conditions,
+		}
+	}
+	const create, update = admissionregistrationv1.Create, admissionregistrationv1.Update
+	return &admissionregistrationv1.ValidatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingWebhookConfiguration"},
+		ObjectMeta: metav1.ObjectMeta{Name: Name},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{
+			entry("workloads.ceilings.forewarm.dev", t.namespaces(), workloadConditions,
+				rule([]string{"apps"}, "v1", []string{"deployments", "statefulsets", "replicasets"}, admissionregistrationv1.NamespacedScope, create, update),
+				rule([]string{""}, "v1", []string{"replicationcontrollers"}, admissionregistrationv1.NamespacedScope, create, update)),
+			entry("scale.ceilings.forewarm.dev", t.namespaces(), scaleConditions,
+				rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.AllScopes, update)),
+			entry("namespaces.ceilings.forewarm.dev", nil, annotationConditions,
+				rule([]string{""}, "v1", []string{"namespaces"}, admissionregistrationv1.ClusterScope, create, update)),
+		},
+	}
+}
+
+// Mutating is the configuration of the pods. Later webhooks may add containers, hence
+// IfNeeded.
+func Mutating(t Target, caBundle []byte) *admissionregistrationv1.MutatingWebhookConfiguration {
+	return &admissionregistrationv1.MutatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration"},
+		ObjectMeta: metav1.ObjectMeta{Name: Name},
+		Webhooks: []admissionregistrationv1.MutatingWebhook{{
+			Name: "pods.forewarm.dev", ClientConfig: t.clientConfig(PodsPath, caBundle),
+			Rules:         []admissionregistrationv1.RuleWithOperations{rule([]string{""}, "v1", []string{"pods"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Create)},
+			FailurePolicy: ptr.To(admissionregistrationv1.Ignore), MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
+			NamespaceSelector: t.namespaces(), SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
+			TimeoutSeconds: ptr.To[int32](timeoutSeconds), AdmissionReviewVersions: []string{"v1"},
+			ReinvocationPolicy: ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy),
+			MatchConditions:    podConditions,
+		}},
+	}
+}
+
+func rule(groups []string, version string, resources []string, scope admissionregistrationv1.ScopeType, operations ...admissionregistrationv1.OperationType) admissionregistrationv1.RuleWithOperations {
+	return admissionregistrationv1.RuleWithOperations{
+		Operations: operations,
+		Rule:       admissionregistrationv1.Rule{APIGroups: groups, APIVersions: []string{version}, Resources: resources, Scope: &scope},
+	}
+}

@@ -1,0 +1,171 @@
+package registration
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	fieldManager = "forewarm-webhook"
+	// resync is how often the configurations are put right where somebody changed them.
+	resync = time.Minute
+	// retry is how soon a failed write is tried again.
+	retry = time.Second
+	// settle is how long API servers get to see a new bundle before a leaf relies on it.
+	settle = 2 * time.Second
+)
+
+// Writer keeps the webhook configurations as they should be. Replicas do not fight: they
+// all apply the same bytes, and a write that would undo another's newer bundle conflicts.
+type Writer struct {
+	client kubernetes.Interface
+	target Target
+	log    logr.Logger
+	ready  func(context.Context) error
+
+	rotated chan struct{}
+
+	mu          sync.Mutex
+	authorities []*x509.Certificate
+	changed     time.Time
+}
+
+// WriterOptions say what a Writer needs.
+type WriterOptions struct {
+	Client kubernetes.Interface
+	Target Target
+	Log    logr.Logger
+	// Ready fails until the webhook can serve; nothing is written before.
+	Ready func(context.Context) error
+}
+
+// NewWriter makes a Writer.
+func NewWriter(o WriterOptions) *Writer {
+	return &Writer{client: o.Client, target: o.Target, log: o.Log, ready: o.Ready}
+}
+
+// Start writes the configurations once the webhook is ready, and keeps them until ctx ends.
+func (w *Writer) Start(ctx context.Context) error {
+	for {
+		wait := resync
+		if err := w.sync(ctx); err != nil {
+			wait = retry
+			if ctx.Err() == nil {
+				w.log.V(1).Info("Webhook configurations are not written yet", "reason", err.Error())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.rotated:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// NeedLeaderElection is false: every replica writes.
+func (w *Writer) NeedLeaderElection() bool { return false }
+
+// Written fails until the configurations have been written once.
+func (w *Writer) Written() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.authorities == nil {
+		return errors.New("webhook configurations have not been written yet")
+	}
+	return nil
+}
+
+// Trusts says whether the API server has been told of the CA behind leaf.
+func (w *Writer) Trusts(leaf *x509.Certificate) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.changed) >= settle && slices.ContainsFunc(w.authorities, func(ca *x509.Certificate) bool {
+		return leaf.CheckSignatureFrom(ca) == nil
+	})
+}
+
+// sync reads what is there, then the CA, and applies what should be there. In this order,
+// and with the resource version that was read, an old CA can never replace a newer one.
+func (w *Writer) sync(ctx context.Context) error {
+	if err := w.ready(ctx); err != nil {
+		return err
+	}
+	configurations := w.client.AdmissionregistrationV1()
+	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("get ValidatingWebhookConfiguration %s: %w", Name, err)
+	}
+	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("get MutatingWebhookConfiguration %s: %w", Name, err)
+	}
+	secret, err := w.client.CoreV1().Secrets(w.target.Namespace).Get(ctx, secretName, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("get Secret %s/%s: %w", w.target.Namespace, secretName, err)
+	}
+	var present []byte
+	for _, hook := range validating.Webhooks {
+		present = append(present, hook.ClientConfig.CABundle...)
+	}
+	for _, hook := range mutating.Webhooks {
+		present = append(present, hook.ClientConfig.CABundle...)
+	}
+	bundle, authorities, err := merge(secret.Data["ca.crt"], present, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := w.apply(ctx, bundle, validating.ResourceVersion, mutating.ResourceVersion); err != nil {
+		return err
+	}
+	w.note(authorities)
+	return nil
+}
+
+func (w *Writer) apply(ctx context.Context, bundle []byte, validatingVersion, mutatingVersion string) error {
+	options := metav1.PatchOptions{FieldManager: fieldManager, Force: new(true)}
+	configurations := w.client.AdmissionregistrationV1()
+
+	validating := Validating(w.target, bundle)
+	validating.ResourceVersion = validatingVersion
+	body, err := json.Marshal(validating)
+	if err != nil {
+		return err
+	}
+	if _, err := configurations.ValidatingWebhookConfigurations().Patch(ctx, Name, types.ApplyPatchType, body, options); err != nil {
+		return fmt.Errorf("apply ValidatingWebhookConfiguration %s: %w", Name, err)
+	}
+
+	mutating := Mutating(w.target, bundle)
+	mutating.ResourceVersion = mutatingVersion
+	if body, err = json.Marshal(mutating); err != nil {
+		return err
+	}
+	if _, err := configurations.MutatingWebhookConfigurations().Patch(ctx, Name, types.ApplyPatchType, body, options); err != nil {
+		return fmt.Errorf("apply MutatingWebhookConfiguration %s: %w", Name, err)
+	}
+	return nil
+}
+
+// note remembers whom the API server trusts now.
+func (w *Writer) note(authorities []*x509.Certificate) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(authorities) != len(w.authorities) || !authorities[0].Equal(w.authorities[0]) {
+		w.changed = time.Now()
+		w.log.Info("Webhook configurations written", "name", Name, "authorities", len(authorities))
+	}
+	w.authorities = authorities
+}

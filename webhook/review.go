@@ -1,0 +1,180 @@
+package webhook
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// MaxReplicas is the annotation that holds a ceiling.
+const MaxReplicas = "forewarm.dev/max-replicas"
+
+// Object names an object in messages.
+type Object struct {
+	// Kind is the kind, such as Deployment, or resource.group where the kind is not known.
+	Kind string
+	// Namespace is empty for an object of the cluster.
+	Namespace string
+	// Name may be empty for a pod whose name is still to be generated.
+	Name string
+}
+
+// String is "Kind namespace/name", or "Kind name" for an object of the cluster.
+func (o Object) String() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+// Setting is the annotation [MaxReplicas] as it stands on one object.
+type Setting struct {
+	// On is the object that carries the annotation.
+	On Object
+	// Set is false where the object has no such annotation.
+	Set bool
+	// Value is the raw value, which may be malformed.
+	Value string
+	// LastGood is the last well-formed value that was seen on this object, nil if none is
+	// known. It counts while Value is malformed.
+	LastGood *int64
+}
+
+// Request is one write. Numbers of replicas are absolute; a write of a Namespace has none.
+type Request struct {
+	// Object is what is written: for /scale the parent.
+	Object Object
+	// Create is true when the object is new.
+	Create bool
+	// Owned is true for a ReplicaSet or ReplicationController that a controller owns.
+	Owned bool
+	// Replicas is the number asked for.
+	Replicas int64
+	// OldReplicas is the number before, 0 on create.
+	OldReplicas int64
+	// Own is the annotation on the object as written; on /scale, as it stands.
+	Own Setting
+	// OldOwn is the annotation on the object before the write.
+	OldOwn Setting
+	// Above are the annotations that bind from above: Namespace, then cluster.
+	Above []Setting
+
+	// Pod is the pod to create, nil for everything else.
+	Pod *corev1.Pod
+	// NamespaceLabels are the labels of the pod's Namespace.
+	NamespaceLabels map[string]string
+	// Pools are the cluster's WarmPools, in any order.
+	Pools []Pool
+}
+
+// Verdict is the outcome of a review.
+type Verdict string
+
+// Verdicts.
+const (
+	Allow Verdict = "Allow"
+	Deny  Verdict = "Deny"
+)
+
+// Reason says in one word why. It appears unchanged in metrics, audit annotations and docs.
+type Reason string
+
+// Reasons of a decision about a workload or a Namespace.
+const (
+	// ReasonOwned lets an owned ReplicaSet through: its owner is held to the ceiling, and
+	// a rollout of an owner that stands above it must not stall.
+	ReasonOwned Reason = "OwnedByController"
+	// ReasonMalformed refuses a ceiling that is no number.
+	ReasonMalformed Reason = "MalformedAnnotation"
+	// ReasonNotGrowing lets a write through that asks for no more than there is.
+	ReasonNotGrowing Reason = "NotGrowing"
+	// ReasonNoCeiling lets a growth through that nothing binds.
+	ReasonNoCeiling Reason = "NoCeiling"
+	// ReasonWithinCeiling lets a growth through that stays within every ceiling.
+	ReasonWithinCeiling Reason = "WithinCeiling"
+	// ReasonAboveCeiling refuses a growth.
+	ReasonAboveCeiling Reason = "AboveCeiling"
+)
+
+// Reasons of a decision about a pod, which is never refused.
+const (
+	// ReasonMirrorPod leaves a static pod's mirror alone, since it must equal its file.
+	ReasonMirrorPod Reason = "MirrorPod"
+	// ReasonPlaceholder leaves Forewarm's own pods alone.
+	ReasonPlaceholder Reason = "Placeholder"
+	// ReasonNothingToDo leaves a pod alone that already says what it should.
+	ReasonNothingToDo Reason = "NothingToDo"
+	// ReasonAnnotated patches a pod.
+	ReasonAnnotated Reason = "Annotated"
+)
+
+// Decision is the outcome of a review.
+type Decision struct {
+	Verdict Verdict
+	Reason  Reason
+	// Message tells a person what to do about a denial; empty when allowed.
+	Message string
+	// Warnings are shown to the person who wrote, whatever the verdict.
+	Warnings []string
+	// Patch is what to change, in order; empty for nothing.
+	Patch []Operation
+}
+
+// draft is a decision in the making.
+type draft struct {
+	decision    Decision
+	annotations map[string]string
+	tolerations []corev1.Toleration
+}
+
+// finish settles the verdict. It returns true, so that a check can return it.
+func (d *draft) finish(verdict Verdict, reason Reason, message string) bool {
+	d.decision.Verdict, d.decision.Reason, d.decision.Message = verdict, reason, message
+	return true
+}
+
+func (d *draft) warn(message string) {
+	d.decision.Warnings = append(d.decision.Warnings, message)
+}
+
+// Check looks at one side of a request.
+type Check struct {
+	// Name is the check's name, for people.
+	Name string
+	// Why says in one line what the check is for.
+	Why string
+	// review adds to the draft; it returns true when the verdict is settled.
+	review func(Request, *draft) bool
+}
+
+// Chain is checks in their order. The last one settles the verdict.
+type Chain []Check
+
+// Ceilings reviews writes of workloads, of their scale, and of Namespaces.
+func Ceilings() Chain {
+	return Chain{
+		{"owned", "a controller's own ReplicaSet never blocks a rollout", owned},
+		{"malformed", "a ceiling that cannot be read is refused where it is written", malformed},
+		{"not growing", "decreases and unrelated edits always pass", notGrowing},
+		{"ceiling", "growth stays under the smallest ceiling", ceiling},
+	}
+}
+
+// Pods reviews the creation of pods.
+func Pods() Chain {
+	return Chain{
+		{"untouched", "mirror pods and placeholders are left alone", untouched},
+		{"gpu", "a pod says whose GPUs it asks for, and how many", gpu},
+		{"pool", "a pod says which WarmPool it belongs to", pool},
+		{"patch", "only what is missing is written", patch},
+	}
+}
+
+// Review decides about a request. It does not change it.
+func (c Chain) Review(r Request) Decision {
+	d := draft{}
+	for _, check := range c {
+		if check.review(r, &d) {
+			break
+		}
+	}
+	return d.decision
+}

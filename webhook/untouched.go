@@ -1,0 +1,24 @@
+package webhook
+
+import corev1 "k8s.io/api/core/v1"
+
+// Names by which Forewarm's own pods are known.
+const (
+	PlaceholderNamespace     = "forewarm-placeholders"
+	PlaceholderPriorityClass = "forewarm-placeholder"
+)
+
+// untouched leaves alone what must not change: a mirror pod equals the kubelet's file, and
+// a placeholder's shape is the reserver's.
+func untouched(r Request, d *draft) bool {
+	if r.Pod == nil {
+		return d.finish(Allow, ReasonNothingToDo, "")
+	}
+	if _, mirror := r.Pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return d.finish(Allow, ReasonMirrorPod, "")
+	}
+	if r.Object.Namespace == PlaceholderNamespace || r.Pod.Spec.PriorityClassName == PlaceholderPriorityClass {
+		return d.finish(Allow, ReasonPlaceholder, "")
+	}
+	return false
+}
