@@ -1,0 +1,35 @@
+// Command forewarmctl shows what Forewarm sees and does. It is also a kubectl plugin: as
+// kubectl-forewarm on the PATH it answers to "kubectl forewarm".
+package main
+
+import (
+	"fmt"
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
+		fmt.Fprintf(os.Stderr, "forewarmctl: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// command is the root of all commands.
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "forewarmctl",
+		Short: "See what Forewarm forecasts, plans and holds.",
+		Long: `forewarmctl shows what Forewarm forecasts, plans and holds.
+
+It reads the API server that KUBECONFIG or --kubeconfig leads to, and changes nothing.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().String("kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig; empty means the usual places")
+	root.AddCommand(statusCommand())
+	return root
+}
