@@ -1,0 +1,109 @@
+# Everything that a person or the continuous integration runs. Versions of tools are pinned in
+# the go.mod files of test/tools, test/cluster/kubernetes and test/cluster/karpenter only.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Builds do not depend on how, and by whom, the checkout was made.
+export GOFLAGS += -buildvcs=false
+
+MODULES := . test/tools test/cluster/kubernetes test/cluster/karpenter
+FUZZTIME ?= 30s
+
+# Packages whose tests start a control plane, and all others. In the first, one package runs
+# at a time: two control planes at once would starve each other on a small machine.
+IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./...
+CLUSTER_PACKAGES = $(IMPORTS) | grep 'forewarm.dev/test/cluster' | cut -d' ' -f1
+UNIT_PACKAGES = $(IMPORTS) | grep -v 'forewarm.dev/test/cluster' | cut -d' ' -f1
+
+##@ Daily
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build webhook, extender, reserver and forewarmctl into ./bin.
+	go build -trimpath -o bin/ ./cmd/...
+
+.PHONY: unit
+unit: ## Run the tests that need no control plane (under a minute).
+	packages=$$($(UNIT_PACKAGES)); go test -short $$packages
+
+.PHONY: test
+test: control-plane ## Build the control plane if needed, then run all tests.
+	packages=$$($(UNIT_PACKAGES)); go test -timeout 10m $$packages
+	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 $$packages
+
+.PHONY: fmt
+fmt: linters ## Format the source.
+	bin/golangci-lint fmt ./...
+
+.PHONY: generate
+generate: linters ## Write deep copies and CRDs from the API types.
+	bin/controller-gen object crd:crdVersions=v1 paths=./api/... output:crd:dir=manifests/crd
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s).
+	go list -f '{{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... | tr ' ' '\n' | \
+	  { xargs -r grep -Eo '^func Fuzz[A-Za-z0-9_]+' /dev/null || true; } | while IFS=: read -r file target; do \
+	    echo "$${target#func } in $$(dirname "$$file")"; \
+	    (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) . </dev/null); \
+	  done
+
+##@ On a real control plane
+
+# The program is built and then replaces the shell, so that an interrupt reaches it.
+.PHONY: demo
+demo: control-plane ## Compare Karpenter alone with Forewarm. TRACE= CLUSTER= START= HOURS= SEED= FACTOR=
+	@go build -o bin/demo ./test/demo
+	@exec bin/demo $(if $(TRACE),--trace='$(TRACE)') $(if $(CLUSTER),--cluster='$(CLUSTER)') $(if $(START),--start='$(START)') \
+	  $(if $(HOURS),--hours='$(HOURS)') $(if $(SEED),--seed='$(SEED)') $(if $(FACTOR),--factor='$(FACTOR)') $(ARGS)
+
+.PHONY: playground
+playground: control-plane build ## Start everything, print the kubeconfig, and run until interrupted.
+	@go build -o bin/playground ./test/demo/playground
+	@exec bin/playground $(ARGS)
+
+##@ Checks
+
+.PHONY: verify
+verify: verify-generated verify-tidy verify-lint ## Check that generated files, go.mod files, format, lint and architecture are right.
+	go test -count=1 ./test/architecture
+	@echo "verify: all is right"
+
+.PHONY: verify-generated
+verify-generated: linters
+	work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	bin/controller-gen object crd:crdVersions=v1 paths=./api/... output:object:dir="$$work/object" output:crd:dir="$$work/crd"; \
+	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$work/object/zz_generated.deepcopy.go" && diff -ru manifests/crd "$$work/crd" || \
+	  { echo "generated files are stale; run: make generate" >&2; exit 1; }
+
+.PHONY: verify-tidy
+verify-tidy:
+	for module in $(MODULES); do (cd "$$module" && go mod tidy -diff) || \
+	  { echo "go.mod or go.sum is not tidy; run: cd $$module && go mod tidy" >&2; exit 1; }; done
+
+.PHONY: verify-lint
+verify-lint: linters
+	bin/golangci-lint fmt --diff ./... || { echo "not formatted; run: make fmt" >&2; exit 1; }
+	bin/golangci-lint run ./...
+
+##@ Set-up
+
+.PHONY: tools
+tools: control-plane linters ## Build the control plane (about 10 minutes the first time) and the linters into the cache.
+
+.PHONY: control-plane
+control-plane:
+	@go run ./test/cluster/install control-plane
+
+.PHONY: linters
+linters:
+	@go run ./test/cluster/install linters
+
+.PHONY: clean
+clean: ## Remove what was built in the checkout; the cache of tools stays.
+	rm -rf bin test/demo/out
