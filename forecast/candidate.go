@@ -2,73 +2,75 @@ package forecast
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
-// candidate is a point forecaster without parameters to fit, so that what it would have
-// said at any earlier origin is out of sample.
+// candidate is a point forecaster with nothing to fit, so that what it would have said at
+// any earlier origin is out of sample.
 type candidate struct {
-	source Source
-	// reach is how many values before the origin it looks at.
-	reach int
-	// at forecasts the value steps after the origin, an index into the values.
-	at func(values []float64, origin, steps int) float64
+	// season is the length, in steps, that it repeats; zero for the last value. At an origin
+	// earlier than that it has nothing to repeat.
+	season float64
+	// at forecasts the value some steps after the origin, from the values until the origin.
+	at func(g grid, origin, steps int) float64
 }
 
 // lastValue repeats the value at the origin: hard to beat where demand moves in steps.
 func lastValue() candidate {
-	return candidate{source: SourceLastValue, at: func(values []float64, origin, _ int) float64 {
-		return values[origin]
-	}}
+	return candidate{at: func(g grid, origin, _ int) float64 { return g.values[origin] }}
 }
 
-// sameSlot repeats what was one season before the time that is asked for.
+// sameSlot repeats what was whole seasons before the time that is asked for.
 func sameSlot(season float64) candidate {
-	return candidate{source: SourceSameSlot, reach: int(math.Ceil(season)), at: func(values []float64, origin, steps int) float64 {
+	return candidate{season: season, at: func(g grid, origin, steps int) float64 {
 		cycles := math.Ceil(float64(steps) / season)
-		return values[slot(origin+steps, season*cycles)]
+		return g.values[back(origin+steps, season*cycles)]
 	}}
 }
 
-// maxCycles bounds over how many past seasons an increment is averaged.
-const maxCycles = 7
+const (
+	// maxCycles bounds over how many past seasons an increment is averaged.
+	maxCycles = 7
+	// blurOfSeason is how far around a slot, as a share of the season, its level is averaged,
+	// so that the noise of single values does not drown the ramp: half an hour of a day.
+	blurOfSeason = 1.0 / 48
+)
 
-// sameSlotIncrement adds to the last value how much demand rose over the same slots of the
-// last seasons, on average: the level of now with the shape of then. It is the same-slot
+// seasonalIncrement adds to the last value how much demand rose over the same slots of the
+// past seasons, on average: the level of now with the shape of then. It is the same-slot
 // forecast of a stock, whose level wanders while its daily ramps stay.
-func sameSlotIncrement(season float64, available int) candidate {
-	cycles := min(max(int(float64(available)/season)-1, 1), maxCycles)
-	reach := int(math.Ceil(season * float64(cycles)))
-	return candidate{source: SourceSameSlot, reach: reach, at: func(values []float64, origin, steps int) float64 {
-		within := math.Mod(float64(steps)-1, season) + 1
-		rise, n := 0.0, 0
-		for k := 1; k <= cycles; k++ {
-			from := slot(origin, season*float64(k))
-			to := min(from+int(within), origin)
-			rise += values[to] - values[from]
-			n++
+func seasonalIncrement(season float64) candidate {
+	blur := int(season * blurOfSeason)
+	return candidate{season: season, at: func(g grid, origin, steps int) float64 {
+		ahead := int(math.Mod(float64(steps-1), season)) + 1
+		cycles := min(max(int(float64(origin)/season), 1), maxCycles)
+		rise := 0.0
+		for cycle := 1; cycle <= cycles; cycle++ {
+			from := back(origin, season*float64(cycle))
+			to := min(from+ahead, origin)
+			around := min(blur, from, origin-to)
+			rise += g.mean(to-around, to+around) - g.mean(from-around, from+around)
 		}
-		return values[origin] + rise/float64(n)
+		return g.values[origin] + rise/float64(cycles)
 	}}
 }
 
-// slot is the index that lies back values before index; seasons need not be whole numbers
-// of steps, so it is the nearest one.
-func slot(index int, back float64) int {
-	return max(index-int(math.Round(back)), 0)
+// back is the index that lies some steps before index. A season need not be a whole number
+// of steps: the nearest one counts.
+func back(index int, steps float64) int {
+	return max(index-int(math.Round(steps)), 0)
 }
 
-// candidatesFor lists the candidates that the history is long enough for: one for the last
-// value, and for each season of which two have passed one that repeats the slot and one
-// that adds its increment.
-func candidatesFor(n int, step time.Duration, seasons []time.Duration) []candidate {
-	all := []candidate{lastValue()}
+// usable are the seasons, in steps and shortest first, of which n values hold at least two:
+// one to repeat, and one to see how well that did.
+func usable(n int, step time.Duration, seasons []time.Duration) []float64 {
+	var lengths []float64
 	for _, season := range seasons {
-		length := float64(season) / float64(step)
-		if length < 2 || 2*length > float64(n) {
-			continue
+		if length := float64(season) / float64(step); length >= 2 && 2*length <= float64(n) {
+			lengths = append(lengths, length)
 		}
-		all = append(all, sameSlot(length), sameSlotIncrement(length, n))
 	}
-	return all
+	slices.Sort(lengths)
+	return slices.Compact(lengths)
 }

@@ -1,6 +1,14 @@
 // Package forecast turns a demand series into a forecast: quantiles per horizon, and joint
 // sample paths for whoever needs the maximum over a window. It is pure: a function of its
 // arguments, with the same answer for the same seed.
+//
+// Demand is a stock, a count of what is asked for at a time, and never below zero. A
+// forecast is made in four steps, one file each:
+//
+//	clean      gaps are filled, so that all else computes on a plain grid
+//	origins    earlier times that look like now: same time of day, recent, demand rising alike
+//	weights    candidates are weighed by how well they did at those origins
+//	paths      the weighted candidates, plus whole courses of the errors made at those origins
 package forecast
 
 import "time"
@@ -32,7 +40,8 @@ type Forecast struct {
 	Levels []float64
 	// Quantiles has one row per horizon.
 	Quantiles []Quantiles
-	// Paths are equally likely joint sample paths: Paths[i][j] is the demand of path i at Horizon[j].
+	// Paths are equally likely joint sample paths: Paths[i][j] is the demand of path i at
+	// Horizon[j]. Quantiles are those of the paths.
 	Paths [][]float64
 	// Source is the model or fallback that made the forecast.
 	Source Source

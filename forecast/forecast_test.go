@@ -143,41 +143,6 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-func TestWeightsAgreeWithASimplerComputation(t *testing.T) {
-	history := daily(10, 2)
-	p := pose(SourceCombined, history, seasons[:1], minutes, history.End())
-	origins := p.origins()
-	got := p.weigh(origins)
-	for j, steps := range p.steps {
-		var errs []float64
-		for _, c := range p.candidates {
-			sum := 0.0
-			for _, o := range origins {
-				sum += math.Abs(history.Values[o+steps] - c.at(history.Values, o, steps))
-			}
-			errs = append(errs, sum)
-		}
-		var raw []float64
-		total := 0.0
-		for _, e := range errs {
-			raw = append(raw, 1/(e*e))
-			total += 1 / (e * e)
-		}
-		kept := 0.0
-		for i := range raw {
-			if raw[i] < total/20 {
-				raw[i] = 0
-			}
-			kept += raw[i]
-		}
-		for i := range raw {
-			if math.Abs(raw[i]/kept-got[j][i]) > 1e-6 {
-				t.Errorf("weight of candidate %d at horizon %d = %v, want %v", i, j, got[j][i], raw[i]/kept)
-			}
-		}
-	}
-}
-
 func TestHardSeries(t *testing.T) {
 	gaps := daily(5, 4)
 	for i := range gaps.Values {
@@ -197,6 +162,8 @@ func TestHardSeries(t *testing.T) {
 		"zeros":      series(slices.Repeat([]float64{0}, 5000)...),
 		"negative":   series(slices.Repeat([]float64{-3, 4}, 2500)...),
 		"huge":       series(slices.Repeat([]float64{1e300, 2}, 2500)...),
+		"odd gaps":   series(slices.Repeat([]float64{3, math.NaN(), math.NaN()}, 3000)...),
+		"late gap":   series(append(slices.Clone(daily(4, 1).Values), slices.Repeat([]float64{math.NaN()}, 400)...)...),
 		"hour step":  {Start: start, Step: time.Hour, Values: daily(1, 1).Values[:200]},
 		"one second": {Start: start, Step: time.Second, Values: daily(1, 1).Values},
 	}
@@ -211,22 +178,107 @@ func TestHardSeries(t *testing.T) {
 	}
 }
 
-func TestSameInputSameOutputAndInputUntouched(t *testing.T) {
+func TestSameSeedSameAnswerAndInputUntouched(t *testing.T) {
 	history := daily(8, 6)
 	before := slices.Clone(history.Values)
-	one, err := Combined{}.Forecast(history, seasons, minutes, history.End())
-	if err != nil {
-		t.Fatal(err)
+	var answers []Forecast
+	for _, seed := range []uint64{1, 1, 2} {
+		f, err := Combined{Seed: seed}.Forecast(history, seasons, minutes, history.End())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, f)
 	}
-	two, err := Combined{}.Forecast(history, seasons, minutes, history.End())
-	if err != nil {
-		t.Fatal(err)
+	if diff := cmp.Diff(answers[0], answers[1]); diff != "" {
+		t.Errorf("two runs with one seed differ:\n%s", diff)
 	}
-	if diff := cmp.Diff(one, two); diff != "" {
-		t.Errorf("two runs differ:\n%s", diff)
+	if cmp.Equal(answers[0].Paths, answers[2].Paths) {
+		t.Error("two seeds drew the same paths")
 	}
 	if !slices.Equal(before, history.Values) {
 		t.Error("the history was changed")
+	}
+}
+
+// TestPathsAreJoint holds that a path keeps the course of past errors: here demand doubles
+// for exactly one of the next minutes, so a path exceeds now once and not at each horizon.
+func TestPathsAreJoint(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 4))
+	history := Series{Start: start, Step: time.Minute}
+	for range 1500 {
+		burst := []float64{10, 10, 10, 10}
+		burst[random.IntN(4)] = 20
+		history.Values = append(history.Values, burst...)
+	}
+	history.Values = append(history.Values, 10)
+	horizon := []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute}
+	f, err := Combined{}.Forecast(history, nil, horizon, history.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	peaks, sum := 0.0, 0.0
+	for _, path := range f.Paths {
+		for _, value := range path {
+			if value == 20 {
+				sum++
+			}
+		}
+		if slices.Max(path) == 20 {
+			peaks++
+		}
+	}
+	n := float64(len(f.Paths))
+	// Any four minutes in a row hold 1 burst on average and at most 2; independent draws per
+	// minute would leave (3/4)⁴ = 32 % of the paths without one.
+	if sum/n < 0.85 || sum/n > 1.15 || peaks/n < 0.75 {
+		t.Errorf("%.2f bursts a path, %.2f of the paths have one", sum/n, peaks/n)
+	}
+}
+
+func TestCountsStayWhole(t *testing.T) {
+	fraction := daily(6, 2)
+	fraction.Values[100] += 0.5
+	for name, test := range map[string]struct {
+		history Series
+		want    bool
+	}{"whole": {daily(6, 2), true}, "one fraction": {fraction, false}} {
+		t.Run(name, func(t *testing.T) {
+			f, err := Combined{}.Forecast(test.history, seasons, minutes, test.history.End())
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole := true
+			for _, path := range f.Paths {
+				for _, value := range path {
+					whole = whole && value == math.Trunc(value)
+				}
+			}
+			if whole != test.want {
+				t.Errorf("all paths whole: %v, want %v", whole, test.want)
+			}
+		})
+	}
+}
+
+func TestShortHistoryIsCautious(t *testing.T) {
+	tests := map[string]struct {
+		values   []float64
+		wantHigh float64
+	}{
+		"one value":           {[]float64{9}, 13}, // 9 + 1.3 · √9, the 90 % quantile, rounded
+		"never asked for":     {[]float64{0, 0, 0}, 0},
+		"changes seen so far": {[]float64{0, 10, 0}, 34}, // root mean square 10 a minute: 1.28 · 10 · √7
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f, err := Combined{}.Forecast(series(test.values...), seasons, minutes, series(test.values...).End())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if high := f.Quantiles[2][slices.Index(f.Levels, 0.9)]; math.Abs(high-test.wantHigh) > 1 {
+				t.Errorf("90 %% quantile = %v, want about %v", high, test.wantHigh)
+			}
+		})
 	}
 }
 
@@ -248,13 +300,13 @@ func checkForecast(t *testing.T, f Forecast, horizons int) {
 	if len(f.Quantiles) != horizons || len(f.Paths) == 0 {
 		t.Fatalf("%d horizons, %d paths", len(f.Quantiles), len(f.Paths))
 	}
-	for _, row := range f.Quantiles {
+	for j, row := range f.Quantiles {
 		if len(row) != len(f.Levels) || !slices.IsSorted(row) {
 			t.Fatalf("quantiles cross or are missing: %v", row)
 		}
-		for _, value := range row {
-			if math.IsNaN(value) || math.IsInf(value, 0) {
-				t.Fatalf("not finite: %v", row)
+		for i, value := range row {
+			if share := shareUpTo(f.Paths, j, value); share < f.Levels[i] {
+				t.Fatalf("only %v of the paths reach up to %v, the %v quantile", share, value, f.Levels[i])
 			}
 		}
 	}
@@ -262,7 +314,22 @@ func checkForecast(t *testing.T, f Forecast, horizons int) {
 		if len(path) != horizons {
 			t.Fatalf("path of %d values, want %d", len(path), horizons)
 		}
+		for _, value := range path {
+			if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 {
+				t.Fatalf("impossible demand %v", value)
+			}
+		}
 	}
+}
+
+func shareUpTo(paths [][]float64, j int, value float64) float64 {
+	n := 0
+	for _, path := range paths {
+		if path[j] <= value {
+			n++
+		}
+	}
+	return float64(n) / float64(len(paths))
 }
 
 func FuzzForecast(f *testing.F) {
@@ -283,7 +350,8 @@ func FuzzForecast(f *testing.F) {
 			}
 			history.Values = append(history.Values, value)
 		}
-		got, err := Combined{}.Forecast(history, []time.Duration{time.Duration(seasonSteps) * step}, []time.Duration{step, 5 * step}, history.End())
+		season := time.Duration(seasonSteps)*step + step/3
+		got, err := Combined{}.Forecast(history, []time.Duration{2 * season, season}, []time.Duration{step, 5 * step}, history.End())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +362,7 @@ func FuzzForecast(f *testing.F) {
 func BenchmarkCombinedFourWeeksOfMinutes(b *testing.B) {
 	history := daily(28, 1)
 	var horizon []time.Duration
-	for i := 1; i <= 8; i++ {
+	for i := 1; i <= 60; i++ {
 		horizon = append(horizon, time.Duration(i)*time.Minute)
 	}
 	for b.Loop() {

@@ -1,145 +1,88 @@
 package forecast
 
 import (
-	"cmp"
 	"math"
+	"math/rand/v2"
 	"slices"
 )
 
-const (
-	// fewOrigins is the least number of earlier origins to backtest on.
-	fewOrigins = 16
-	// mostOrigins bounds the cost of a backtest.
-	mostOrigins = 1200
-	// mostPaths bounds the number of paths.
-	mostPaths = 256
-	// nearSeason is how far, as a share of the season, an origin's time of day may lie from now's.
-	nearSeason = 1.0 / 12
-)
+// mostPaths is the number of paths drawn.
+const mostPaths = 256
 
-// origins are the earlier times to learn from: all values that the horizon needs were
-// observed, every candidate reaches back far enough, and the slot of the season lies near
-// that of now, since ramps and nights err differently. Where too few are near, all count.
-func (p problem) origins() []int {
-	furthest := slices.Max(p.steps)
-	reach := 0
-	for _, c := range p.candidates {
-		reach = max(reach, c.reach)
+// paths are the forecast plus the whole course of the errors made from one origin, so that
+// what moves together over the horizon does so in a path (a block bootstrap). Origins are
+// drawn in proportion to their weight, evenly spaced from a random start: less noise than
+// independent draws.
+func (p problem) paths(origins []origin, points [][][]float64, weights [][]float64) [][]float64 {
+	total := 0.0
+	for _, o := range origins {
+		total += o.weight
 	}
-	near := func(origin int) bool {
-		if p.season == 0 {
-			return true
+	ahead := p.ahead(weights)
+	start := rand.New(rand.NewPCG(p.seed, 0)).Float64()
+	paths := make([][]float64, mostPaths)
+	i, reached := 0, origins[0].weight
+	for k := range paths {
+		for target := (float64(k) + start) / mostPaths * total; reached < target && i < len(origins)-1; {
+			i++
+			reached += origins[i].weight
 		}
-		apart := math.Mod(float64(len(p.values)-1-origin), p.season) / p.season
-		return apart <= nearSeason || apart >= 1-nearSeason
-	}
-	var all, alike []int
-	for origin := len(p.values) - 1 - furthest; origin >= reach; origin-- {
-		if !p.seen[origin] || !p.seen[origin+furthest] {
-			continue
-		}
-		all = append(all, origin)
-		if near(origin) {
-			alike = append(alike, origin)
-		}
-	}
-	if len(alike) < fewOrigins {
-		return thin(all, mostOrigins)
-	}
-	return thin(alike, mostOrigins)
-}
-
-// thin keeps at most most origins, evenly spread.
-func thin(origins []int, most int) []int {
-	if len(origins) <= most {
-		return origins
-	}
-	kept := make([]int, most)
-	for i := range kept {
-		kept[i] = origins[i*len(origins)/most]
-	}
-	return kept
-}
-
-// alike are the origins that look most like now: how much demand had just risen, over half
-// the horizon and over twice the horizon. Submissions come in sessions, so a rise under
-// way tells more about the next minutes than the time of day does.
-func (p problem) alike(origins []int) []int {
-	if len(origins) <= mostPaths {
-		return origins
-	}
-	furthest := slices.Max(p.steps)
-	spans := []int{max(furthest/2, 1), 2 * furthest}
-	distance := make(map[int]float64, len(origins))
-	for _, span := range spans {
-		rise := func(origin int) float64 { return p.values[origin] - p.values[max(origin-span, 0)] }
-		scale, now := 0.0, rise(len(p.values)-1)
-		for _, origin := range origins {
-			scale += rise(origin) * rise(origin) / float64(len(origins))
-		}
-		if scale == 0 {
-			continue
-		}
-		for _, origin := range origins {
-			apart := rise(origin) - now
-			distance[origin] += apart * apart / scale
-		}
-	}
-	nearest := slices.Clone(origins)
-	slices.SortStableFunc(nearest, func(a, b int) int { return cmp.Compare(distance[a], distance[b]) })
-	return nearest[:mostPaths]
-}
-
-// paths are the forecast plus, for each origin, the whole course of the errors made there,
-// so that what moves together over the horizon does so in a path (block bootstrap).
-func (p problem) paths(weights [][]float64, origins []int) [][]float64 {
-	last := len(p.values) - 1
-	points := make([]float64, len(p.steps))
-	for j := range p.steps {
-		points[j] = p.point(weights, last, j)
-	}
-	paths := make([][]float64, len(origins))
-	for i, origin := range origins {
-		paths[i] = make([]float64, len(p.steps))
+		paths[k] = make([]float64, len(p.steps))
 		for j, steps := range p.steps {
-			residual := p.values[origin+steps] - p.point(weights, origin, j)
-			paths[i][j] = math.Max(points[j]+residual, p.floor)
+			residual := p.values[origins[i].index+steps]
+			for c, w := range weights[j] {
+				residual -= w * points[c][i][j]
+			}
+			paths[k][j] = p.possible(ahead[j] + residual)
 		}
 	}
 	return paths
 }
 
-// cautious are the paths of a history too short to learn from: the last value, spread like
-// a count of that size, more so further ahead.
+// ahead is the weighted forecast of all candidates from the last value, per horizon.
+func (p problem) ahead(weights [][]float64) []float64 {
+	sums := make([]float64, len(p.steps))
+	for j, steps := range p.steps {
+		for c, w := range weights[j] {
+			if w > 0 {
+				sums[j] += w * p.candidates[c].at(p.grid, len(p.values)-1, steps)
+			}
+		}
+	}
+	return sums
+}
+
+// possible is the nearest value that demand can take: none below zero, and whole numbers
+// where only such were ever observed. Averages of past rises would else add a fraction to
+// every path, and whoever then counts in whole units would buy one more each time.
+func (p problem) possible(value float64) float64 {
+	if p.whole {
+		value = math.Round(value)
+	}
+	return math.Max(value, 0)
+}
+
+// cautious are the paths of a history too short to learn from: the last value, spread
+// normally with a variance that grows ahead. It ends at that of a count of this size, or
+// follows the changes seen so far where those are larger. A demand of zero that never
+// changed has no spread: nothing is bought for what has never been asked for.
 func (p problem) cautious() [][]float64 {
 	const n = 64
-	last := p.values[len(p.values)-1]
-	furthest := float64(slices.Max(p.steps))
+	last := len(p.values) - 1
+	perStep := p.values[last] / float64(slices.Max(p.steps))
+	changes := 0.0
+	for i := 1; i <= last; i++ {
+		change := p.values[i] - p.values[i-1]
+		changes += change * change / float64(last)
+	}
+	perStep = math.Max(perStep, changes)
 	paths := make([][]float64, n)
 	for i := range paths {
 		paths[i] = make([]float64, len(p.steps))
 		z := math.Sqrt2 * math.Erfinv(2*(float64(i)+0.5)/n-1)
 		for j, steps := range p.steps {
-			spread := math.Sqrt(math.Abs(last) * float64(steps) / furthest)
-			paths[i][j] = math.Max(last+z*spread, p.floor)
+			paths[i][j] = p.possible(p.values[last] + z*math.Sqrt(perStep*float64(steps)))
 		}
 	}
 	return paths
-}
-
-// quantiles are those of the paths, per horizon.
-func quantiles(paths [][]float64, horizons int) []Quantiles {
-	rows := make([]Quantiles, horizons)
-	column := make([]float64, len(paths))
-	for j := range rows {
-		for i := range paths {
-			column[i] = paths[i][j]
-		}
-		slices.Sort(column)
-		for _, level := range Levels() {
-			index := int(math.Ceil(level*float64(len(column)))) - 1
-			rows[j] = append(rows[j], column[max(index, 0)])
-		}
-	}
-	return rows
 }

@@ -18,7 +18,7 @@ const (
 	ReasonNoHistory Reason = "NoHistory"
 	// ReasonShortHistory says that there are too few values to backtest on.
 	ReasonShortHistory Reason = "ShortHistory"
-	// ReasonNoSeason says that the history is shorter than two of the shortest season.
+	// ReasonNoSeason says that no season was given of which the history holds two.
 	ReasonNoSeason Reason = "NoSeason"
 	// ReasonEnoughHistory says that every candidate could be backtested.
 	ReasonEnoughHistory Reason = "EnoughHistory"

@@ -18,6 +18,7 @@ import (
 
 // sight is what a plan for one pool is made of.
 type sight struct {
+	at        time.Time
 	demand    capacity.Demand
 	state     capacity.State
 	limits    capacity.Limits
@@ -29,7 +30,7 @@ type sight struct {
 // look gathers the input of a plan: it records the demand, forecasts it, and counts what
 // the pool has.
 func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, now time.Time) (sight, error) {
-	var seen sight
+	seen := sight{at: now}
 	var err error
 	chunks, err := chunksOf(pool)
 	if err != nil {
@@ -56,7 +57,8 @@ func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, now ti
 	for _, chunk := range pool.Spec.Chunks {
 		current, peak := r.tracker.take(key{pool.Name, chunk.Name})
 		if err := r.options.Forecaster.Observe(ctx, settings, chunk.Name, at, peak); err != nil {
-			// Recording is retried with the next sample; sizing goes on from what is known.
+			// Recording is retried with the next sample, or an object cannot be read and is left
+			// out: sizing goes on from what is known.
 			r.metrics.errors.WithLabelValues("Record").Inc()
 			r.log.Error(err, "Demand not recorded", "pool", pool.Name, "chunk", chunk.Name)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -123,9 +124,7 @@ func (r *Reserver) listTemplates(ctx context.Context) ([]nodeTemplate, error) {
 func templateOf(pool unstructured.Unstructured) nodeTemplate {
 	t := nodeTemplate{labels: map[string]string{"karpenter.sh/nodepool": pool.GetName()}, choices: map[string][]string{}}
 	given, _, _ := unstructured.NestedStringMap(pool.Object, "spec", "template", "metadata", "labels")
-	for name, value := range given {
-		t.labels[name] = value
-	}
+	maps.Copy(t.labels, given)
 	requirements, _, _ := unstructured.NestedSlice(pool.Object, "spec", "template", "spec", "requirements")
 	for _, item := range requirements {
 		requirement, _ := item.(map[string]any)
@@ -169,12 +168,7 @@ func (t nodeTemplate) mayMatch(s labels.Selector) bool {
 
 // filledIn tells whether the cloud provider or Karpenter writes a label by itself.
 func filledIn(label string) bool {
-	for _, known := range []string{corev1.LabelTopologyZone, corev1.LabelInstanceTypeStable, corev1.LabelArchStable, corev1.LabelOSStable, "karpenter.sh/capacity-type"} {
-		if label == known {
-			return true
-		}
-	}
-	return false
+	return slices.Contains([]string{corev1.LabelTopologyZone, corev1.LabelInstanceTypeStable, corev1.LabelArchStable, corev1.LabelOSStable, "karpenter.sh/capacity-type"}, label)
 }
 
 // nodesOf are the nodes that match the pool's selector.

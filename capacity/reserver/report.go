@@ -19,7 +19,7 @@ import (
 )
 
 // report tells of one cycle in status, and of a change in one event and one log line.
-func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sight, plan capacity.Result, done outcome, now time.Time) {
+func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sight, plan capacity.Result, done outcome) {
 	status := pool.Status.DeepCopy()
 	status.ObservedGeneration = pool.Generation
 	status.Nodes = readyNodes(seen.nodes)
@@ -30,7 +30,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 		r.measure(pool.Name, row, seen.demand.Chunks[i].Now)
 	}
 	setConditions(status, pool, seen)
-	if planned := planStatus(plan, done, pool.Spec.Mode, now); planned != nil {
+	if planned := planStatus(plan, done, pool.Spec.Mode, seen.at); planned != nil {
 		status.LastPlan = planned
 	}
 	r.tell(pool, plan, done)
@@ -130,7 +130,7 @@ func (r *Reserver) tell(pool *v1alpha1.WarmPool, plan capacity.Result, done outc
 func (r *Reserver) reportBroken(ctx context.Context, pool *v1alpha1.WarmPool, err error) {
 	status := pool.Status.DeepCopy()
 	status.ObservedGeneration = pool.Generation
-	setCondition(status, pool, v1alpha1.ConditionReady, false, v1alpha1.ReasonHeldStill, err.Error())
+	setter(status, pool)(v1alpha1.ConditionReady, false, v1alpha1.ReasonHeldStill, err.Error())
 	r.writeStatus(ctx, pool, status)
 }
 
@@ -147,9 +147,7 @@ func (r *Reserver) writeStatus(ctx context.Context, pool *v1alpha1.WarmPool, sta
 }
 
 func setConditions(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, seen sight) {
-	set := func(name string, is bool, reason, message string) {
-		setCondition(status, pool, name, is, reason, message)
-	}
+	set := setter(status, pool)
 	v := seen.verdicts
 	switch {
 	case v.selectsNothing:
@@ -202,14 +200,17 @@ func coldChunks(pool *v1alpha1.WarmPool, forecasts []forecast.Forecast) []string
 	return cold
 }
 
-func setCondition(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, name string, is bool, reason, message string) {
-	value := metav1.ConditionFalse
-	if is {
-		value = metav1.ConditionTrue
+// setter writes conditions into a pool's new status.
+func setter(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool) func(name string, is bool, reason, message string) {
+	return func(name string, is bool, reason, message string) {
+		value := metav1.ConditionFalse
+		if is {
+			value = metav1.ConditionTrue
+		}
+		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+			Type: name, Status: value, Reason: reason, Message: message, ObservedGeneration: pool.Generation,
+		})
 	}
-	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-		Type: name, Status: value, Reason: reason, Message: message, ObservedGeneration: pool.Generation,
-	})
 }
 
 func readyNodes(nodes []*corev1.Node) int32 {

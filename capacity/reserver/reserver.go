@@ -209,7 +209,7 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 		applied = r.apply(ctx, pool, plan)
 	}
 	// 4 report
-	r.report(ctx, pool, seen, plan, applied, now)
+	r.report(ctx, pool, seen, plan, applied)
 }
 
 func classesOf(pools []*v1alpha1.WarmPool) (classes []class, broken map[string]error) {

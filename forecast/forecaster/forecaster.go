@@ -4,6 +4,7 @@ package forecaster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -17,9 +18,11 @@ import (
 
 // Store keeps samples beyond the life of the process.
 type Store interface {
-	// Load returns the series since a time; a series beside an error is what could be read.
+	// Load returns the series since a time. With an error that is history.ErrUnreadable it is
+	// what could be read.
 	Load(ctx context.Context, key history.Key, since time.Time, step time.Duration) (forecast.Series, error)
-	// Append records samples in time order.
+	// Append records samples in time order; those recorded already are ignored. An error that
+	// is history.ErrUnreadable says that some can never be.
 	Append(ctx context.Context, key history.Key, samples ...history.Sample) error
 	// Prune drops what is older than a time.
 	Prune(ctx context.Context, key history.Key, before time.Time) error
@@ -27,6 +30,7 @@ type Store interface {
 
 // Pool is what a forecaster needs to know of a WarmPool.
 type Pool struct {
+	// Name and UID are those of the WarmPool, which owns its history.
 	Name string
 	UID  types.UID
 	// Interval is the step of the series.
@@ -35,118 +39,145 @@ type Pool struct {
 	History time.Duration
 	// Seasons are the season lengths, shortest first.
 	Seasons []time.Duration
+	// ReadOnly keeps new samples in memory only, until the series is loaded again.
+	ReadOnly bool
 }
 
-// Options are what a Forecaster needs.
-type Options struct {
-	Store      Store
-	Model      forecast.Model
-	Registerer prometheus.Registerer
-}
-
-// Forecaster records and forecasts. It is not for concurrent use.
-type Forecaster struct {
-	store   Store
-	model   forecast.Model
-	metrics *metrics
-	series  map[history.Key]*tracked
-}
-
-// tracked is one series in memory.
-type tracked struct {
-	forecast.Series
-	// unsaved are the samples that the store has not taken yet.
-	unsaved []history.Sample
-	// pruned is the day of the last pruning.
-	pruned string
-}
-
-// New makes a Forecaster.
-func New(o Options) *Forecaster {
-	return &Forecaster{store: o.Store, model: o.Model, metrics: newMetrics(o.Registerer), series: map[history.Key]*tracked{}}
-}
-
-// mostUnsaved bounds the samples kept for a store that does not answer.
-const mostUnsaved = 10000
-
-// Observe records the demand of a chunk at a time. When the store does not take it, the
-// error says so, and the sample is kept and offered again with the next one.
-func (f *Forecaster) Observe(ctx context.Context, pool Pool, chunk string, at time.Time, demand float64) error {
-	key := history.Key{Pool: pool.Name, PoolUID: pool.UID, Chunk: chunk}
-	t, err := f.load(ctx, key, pool, at)
-	if err != nil {
-		return err
-	}
-	t.add(at, demand, pool)
-	t.unsaved = append(t.unsaved, history.Sample{At: at, Demand: demand})
-	if surplus := len(t.unsaved) - mostUnsaved; surplus > 0 {
-		t.unsaved = t.unsaved[surplus:]
-	}
-	if err := f.store.Append(ctx, key, t.unsaved...); err != nil {
-		return err
-	}
-	t.unsaved = nil
-	if day := at.UTC().Format(time.DateOnly); t.pruned != day {
-		t.pruned = day
-		return f.store.Prune(ctx, key, at.Add(-pool.History))
+func (p Pool) check() error {
+	if p.Interval < time.Second || p.History < p.Interval {
+		return fmt.Errorf("pool %s: interval %v and history %v: the interval must be at least 1s, the history at least one interval", p.Name, p.Interval, p.History)
 	}
 	return nil
 }
 
+// Options are what a Forecaster needs.
+type Options struct {
+	// Store keeps samples beyond the life of the process.
+	Store Store
+	// Model makes the forecasts.
+	Model forecast.Model
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
+}
+
+// Forecaster records and forecasts. It is not for concurrent use, and has no goroutine.
+type Forecaster struct {
+	store   Store
+	model   forecast.Model
+	metrics *metrics
+	series  map[seriesKey]*tracked
+}
+
+type seriesKey struct{ pool, chunk string }
+
+// New makes a Forecaster.
+func New(o Options) *Forecaster {
+	return &Forecaster{store: o.Store, model: o.Model, metrics: newMetrics(o.Registerer), series: map[seriesKey]*tracked{}}
+}
+
+// Reset makes each series be loaded again before its next use, since another process may
+// have recorded meanwhile. Samples that the store has not taken yet are kept.
+func (f *Forecaster) Reset() {
+	for _, t := range f.series {
+		t.loaded = false
+	}
+}
+
+// Observe records the demand of a chunk, in chunks, in the interval that a time is in. Where
+// several fall into one interval, the highest counts for the forecast. When the store does
+// not take a sample, the error says so, and the sample is kept and offered again with the
+// next one.
+func (f *Forecaster) Observe(ctx context.Context, pool Pool, chunk string, at time.Time, demand float64) error {
+	if math.IsNaN(demand) || math.IsInf(demand, 0) || demand < 0 {
+		return fmt.Errorf("demand of pool %s chunk %s is %v: it must be a number from 0 up", pool.Name, chunk, demand)
+	}
+	if err := pool.check(); err != nil {
+		return err
+	}
+	t := f.track(pool, chunk)
+	t.hold(history.Sample{At: at, Demand: demand})
+	if err := f.load(ctx, t, pool, chunk, at); err != nil {
+		return err
+	}
+	t.add(at, demand, pool)
+	if pool.ReadOnly {
+		t.unsaved = nil
+		return t.takeWarning()
+	}
+	key := keyOf(pool, chunk)
+	err := f.store.Append(ctx, key, t.unsaved...)
+	if err == nil || errors.Is(err, history.ErrUnreadable) {
+		t.unsaved = nil
+	}
+	if day := at.UTC().Format(time.DateOnly); err == nil && t.pruned != day {
+		t.pruned = day
+		err = f.store.Prune(ctx, key, at.Add(-pool.History))
+	}
+	return errors.Join(err, t.takeWarning())
+}
+
 // Forecast answers for the horizon, counted from now.
 func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, horizon []time.Duration, now time.Time) (forecast.Forecast, error) {
-	key := history.Key{Pool: pool.Name, PoolUID: pool.UID, Chunk: chunk}
-	t, err := f.load(ctx, key, pool, now)
-	if err != nil {
+	if err := pool.check(); err != nil {
+		return forecast.Forecast{}, err
+	}
+	t := f.track(pool, chunk)
+	if err := f.load(ctx, t, pool, chunk, now); err != nil {
 		return forecast.Forecast{}, err
 	}
 	started := time.Now()
 	answer, err := f.model.Forecast(t.Series, pool.Seasons, horizon, now)
+	if err != nil {
+		return forecast.Forecast{}, fmt.Errorf("forecast pool %s chunk %s: %w", pool.Name, chunk, err)
+	}
 	f.metrics.duration.Observe(time.Since(started).Seconds())
 	if len(t.Values) > 0 {
-		f.metrics.age.WithLabelValues(pool.Name, chunk).Set(now.Sub(t.End()).Seconds())
+		f.metrics.age.WithLabelValues(pool.Name, chunk).Set(max(now.Sub(t.End()), 0).Seconds())
 	}
-	return answer, err
+	return answer, nil
 }
 
-// load returns the series in memory, or reads it from the store the first time, and again
-// when the interval has changed. Objects that cannot be read are an error only if nothing
-// else could be.
-func (f *Forecaster) load(ctx context.Context, key history.Key, pool Pool, now time.Time) (*tracked, error) {
-	if t := f.series[key]; t != nil && t.Step == pool.Interval {
-		return t, nil
-	}
-	series, err := f.store.Load(ctx, key, now.Add(-pool.History), pool.Interval)
-	if err != nil && len(series.Values) == 0 {
-		return nil, fmt.Errorf("load history: %w", err)
-	}
-	t := &tracked{Series: series}
-	f.series[key] = t
-	return t, nil
+func keyOf(pool Pool, chunk string) history.Key {
+	return history.Key{Pool: pool.Name, PoolUID: pool.UID, Chunk: chunk}
 }
 
-// add puts a value on the grid, with gaps before it where intervals were missed, and drops
-// what is older than the history to be kept.
-func (t *tracked) add(at time.Time, demand float64, pool Pool) {
-	if len(t.Values) == 0 {
-		t.Start = at.Truncate(pool.Interval)
+// track is the series of a chunk; empty, and to be loaded, the first time.
+func (f *Forecaster) track(pool Pool, chunk string) *tracked {
+	key := seriesKey{pool.Name, chunk}
+	if f.series[key] == nil {
+		f.series[key] = &tracked{}
 	}
-	index := int(at.Sub(t.Start) / pool.Interval)
-	most := int(pool.History / pool.Interval)
-	if index < 0 {
-		return
+	return f.series[key]
+}
+
+// load reads a series from the store the first time, after a Reset, and when the interval
+// or the pool behind the name has changed. What has been observed but not recorded is added
+// to it. Objects that cannot be read are no reason to stop: they leave gaps, and a warning.
+func (f *Forecaster) load(ctx context.Context, t *tracked, pool Pool, chunk string, now time.Time) error {
+	if t.loaded && t.Step == pool.Interval && t.uid == pool.UID {
+		return nil
 	}
-	if index >= len(t.Values)+most { // longer away than all that is kept
-		t.Start, t.Values, index = at.Truncate(pool.Interval), nil, 0
+	series, err := f.store.Load(ctx, keyOf(pool, chunk), now.Add(-pool.History), pool.Interval)
+	switch {
+	case errors.Is(err, history.ErrUnreadable):
+		t.warning = fmt.Errorf("part of the history is not used: %w", err)
+	case err != nil:
+		return fmt.Errorf("load history: %w", err)
 	}
-	for len(t.Values) <= index {
-		t.Values = append(t.Values, math.NaN())
+	t.Series, t.loaded, t.uid = upTo(series, now), true, pool.UID
+	for _, sample := range t.unsaved {
+		t.add(sample.At, sample.Demand, pool)
 	}
-	if old := t.Values[index]; math.IsNaN(old) || demand > old {
-		t.Values[index] = demand
+	return nil
+}
+
+// upTo drops what a wrong clock recorded for later than now.
+func upTo(series forecast.Series, now time.Time) forecast.Series {
+	if n := int(now.Sub(series.Start)/series.Step) + 1; n < len(series.Values) {
+		series.Values = series.Values[:max(n, 0)]
 	}
-	if surplus := len(t.Values) - most; surplus > most/10+1 {
-		t.Values = append([]float64(nil), t.Values[surplus:]...)
-		t.Start = t.Start.Add(time.Duration(surplus) * pool.Interval)
+	for n := len(series.Values); n > 0 && math.IsNaN(series.Values[n-1]); n-- {
+		series.Values = series.Values[:n-1]
 	}
+	return series
 }

@@ -10,7 +10,9 @@ import (
 
 // Sample is the demand at a time.
 type Sample struct {
-	At     time.Time
+	// At is the time, kept to the millisecond.
+	At time.Time
+	// Demand is in chunks.
 	Demand float64
 }
 

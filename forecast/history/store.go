@@ -11,8 +11,6 @@ import (
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,74 +28,90 @@ type Key struct {
 	Chunk string
 }
 
+// ErrUnreadable is in errors about DemandHistory objects that are corrupt or of another
+// schema version. They are left alone, and trying again will not help.
+var ErrUnreadable = errors.New("it is skipped: upgrade Forewarm if a newer version wrote it, else delete it")
+
 // Store reads and writes DemandHistory objects. It is not for concurrent use.
 type Store struct {
 	client client.Client
-	// today holds the object last written of each series, to spare a read per append.
-	today map[Key]*v1alpha1.DemandHistory
+	// written holds the object last written of each series, to spare a read per append.
+	written map[Key]written
+}
+
+type written struct {
+	object *v1alpha1.DemandHistory
+	// last is the time of its last sample.
+	last time.Time
 }
 
 // NewStore makes a Store. The client should read DemandHistory objects from the API server,
 // not from an informer: a stale read costs a conflict and another try.
 func NewStore(c client.Client) *Store {
-	return &Store{client: c, today: map[Key]*v1alpha1.DemandHistory{}}
+	return &Store{client: c, written: map[Key]written{}}
 }
 
-// Reset forgets what was read, for use after another process may have written.
-func (s *Store) Reset() { clear(s.today) }
+// longest is the longest series that is loaded. No WarmPool keeps more than 60 days, so
+// what is later than this is from a clock that was wrong.
+const longest = 62 * 24 * time.Hour
 
 // Load returns the series of key since a time on a grid of step: the highest sample within
-// each step, NaN where there is none. The series ends with the last sample. Objects that
-// cannot be read are left alone and named in the error, together with what could be read.
+// each step, NaN where there is none. The series ends with the last sample. Where objects
+// cannot be read, what can be read comes with an error that is ErrUnreadable and names them.
 func (s *Store) Load(ctx context.Context, key Key, since time.Time, step time.Duration) (forecast.Series, error) {
-	samples, err := s.samples(ctx, key, since)
-	return onGrid(samples, since.Truncate(step), step), err
+	since = since.Truncate(step)
+	objects, err := s.list(ctx, key)
+	if err != nil {
+		return forecast.Series{Start: since, Step: step}, err
+	}
+	var samples []Sample
+	var broken []error
+	for i := range objects {
+		some, err := read(&objects[i])
+		if err != nil {
+			broken = append(broken, err)
+		}
+		samples = append(samples, some...)
+	}
+	samples = slices.DeleteFunc(samples, func(s Sample) bool {
+		return s.At.Before(since) || s.At.After(since.Add(longest))
+	})
+	return onGrid(samples, since, step), errors.Join(broken...)
 }
 
-func (s *Store) samples(ctx context.Context, key Key, since time.Time) ([]Sample, error) {
+func (s *Store) list(ctx context.Context, key Key) ([]v1alpha1.DemandHistory, error) {
 	var list v1alpha1.DemandHistoryList
 	if err := s.client.List(ctx, &list, client.MatchingLabels{v1alpha1.LabelPool: key.Pool, v1alpha1.LabelChunk: key.Chunk}); err != nil {
 		return nil, fmt.Errorf("list DemandHistory of pool %s chunk %s: %w", key.Pool, key.Chunk, err)
 	}
-	var samples []Sample
-	var broken []error
-	for i := range list.Items {
-		some, err := read(&list.Items[i])
-		if err != nil {
-			broken = append(broken, err)
-			continue
-		}
-		for _, sample := range some {
-			if !sample.At.Before(since) {
-				samples = append(samples, sample)
-			}
-		}
-	}
-	slices.SortFunc(samples, func(a, b Sample) int { return a.At.Compare(b.At) })
-	return samples, errors.Join(broken...)
+	return list.Items, nil
 }
 
-// read decodes one object.
+// read decodes one object: samples of its day, in order.
 func read(object *v1alpha1.DemandHistory) ([]Sample, error) {
 	if object.Data.SchemaVersion != schemaVersion {
-		return nil, fmt.Errorf("DemandHistory %s: data.schemaVersion is %d, this version reads %d: it is skipped; upgrade, or delete it",
-			object.Name, object.Data.SchemaVersion, schemaVersion)
+		return nil, fmt.Errorf("DemandHistory %s: data.schemaVersion is %d, this version reads %d: %w",
+			object.Name, object.Data.SchemaVersion, schemaVersion, ErrUnreadable)
 	}
 	samples, err := decode(object.Data.Encoded)
 	if err != nil {
-		return nil, fmt.Errorf("DemandHistory %s: data.encoded cannot be read, it is skipped: %w", object.Name, err)
+		return nil, fmt.Errorf("DemandHistory %s: data.encoded is corrupt (%w): %w", object.Name, err, ErrUnreadable)
+	}
+	// The encoding has no checksum, but damage shows in the times.
+	for i, sample := range samples {
+		if dayOf(sample.At) != object.Data.Day || i > 0 && !sample.At.After(samples[i-1].At) {
+			return nil, fmt.Errorf("DemandHistory %s: data.encoded is corrupt (sample %d is of %s): %w",
+				object.Name, i, sample.At.Format(time.RFC3339), ErrUnreadable)
+		}
 	}
 	return samples, nil
 }
 
-// onGrid places samples on a grid; at most one value per step, the highest.
+// onGrid places samples, in any order, on a grid; one value per step, the highest.
 func onGrid(samples []Sample, start time.Time, step time.Duration) forecast.Series {
 	series := forecast.Series{Start: start, Step: step}
 	for _, sample := range samples {
 		index := int(sample.At.Sub(start) / step)
-		if index < 0 {
-			continue
-		}
 		for len(series.Values) <= index {
 			series.Values = append(series.Values, math.NaN())
 		}
@@ -108,110 +122,22 @@ func onGrid(samples []Sample, start time.Time, step time.Duration) forecast.Seri
 	return series
 }
 
-// attempts bounds the tries of one write that meets conflicts.
-const attempts = 5
-
-// Append adds samples in time order. Those not later than the last one stored are ignored,
-// so that two leaders in a row, or a retry, write nothing twice.
-func (s *Store) Append(ctx context.Context, key Key, samples ...Sample) error {
-	for len(samples) > 0 {
-		day := dayOf(samples[0].At)
-		n := slices.IndexFunc(samples, func(sample Sample) bool { return dayOf(sample.At) != day })
-		if n < 0 {
-			n = len(samples)
-		}
-		if err := s.appendDay(ctx, key, day, samples[:n]); err != nil {
-			return fmt.Errorf("record demand of pool %s chunk %s: %w", key.Pool, key.Chunk, err)
-		}
-		samples = samples[n:]
-	}
-	return nil
-}
-
-func dayOf(at time.Time) string { return at.UTC().Format(time.DateOnly) }
-
-func (s *Store) appendDay(ctx context.Context, key Key, day string, samples []Sample) error {
-	var err error
-	for range attempts {
-		if err = s.tryAppend(ctx, key, day, samples); err == nil {
-			return nil
-		}
-		delete(s.today, key)
-		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-	}
-	return err
-}
-
-func (s *Store) tryAppend(ctx context.Context, key Key, day string, samples []Sample) error {
-	object, err := s.objectOf(ctx, key, day)
-	if err != nil {
-		return err
-	}
-	stored, err := read(object)
-	if err != nil {
-		return err
-	}
-	if n := len(stored); n > 0 {
-		samples = slices.DeleteFunc(slices.Clone(samples), func(sample Sample) bool { return !sample.At.After(stored[n-1].At) })
-	}
-	if len(samples) == 0 {
-		return nil
-	}
-	if object.Data.Encoded, err = encode(object.Data.Encoded, samples); err != nil {
-		return err
-	}
-	object.Data.Samples += int32(len(samples))
-	if object.ResourceVersion == "" {
-		err = s.client.Create(ctx, object)
-	} else {
-		err = s.client.Update(ctx, object)
-	}
-	if err == nil {
-		s.today[key] = object
-	}
-	return err
-}
-
-// objectOf is a copy of the object of a day: the one last written, the stored one, or a new one.
-func (s *Store) objectOf(ctx context.Context, key Key, day string) (*v1alpha1.DemandHistory, error) {
-	if object := s.today[key]; object != nil && object.Data.Day == day {
-		return object.DeepCopy(), nil
-	}
-	object := &v1alpha1.DemandHistory{}
-	err := s.client.Get(ctx, client.ObjectKey{Name: nameOf(key, day)}, object)
-	if !apierrors.IsNotFound(err) {
-		return object, err
-	}
-	object = &v1alpha1.DemandHistory{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:   nameOf(key, day),
-			Labels: map[string]string{v1alpha1.LabelPool: key.Pool, v1alpha1.LabelChunk: key.Chunk},
-		},
-		Data: v1alpha1.DemandHistoryData{SchemaVersion: schemaVersion, Pool: key.Pool, Chunk: key.Chunk, Day: day},
-	}
-	if key.PoolUID != "" {
-		object.OwnerReferences = []metav1.OwnerReference{{
-			APIVersion: v1alpha1.GroupVersion.String(), Kind: "WarmPool", Name: key.Pool, UID: key.PoolUID,
-		}}
-	}
-	return object, nil
-}
-
-func nameOf(key Key, day string) string { return key.Pool + "." + key.Chunk + "." + day }
-
-// Prune deletes the objects of days that ended before a time.
+// Prune deletes the objects of days that ended before a time, save those that cannot be read.
 func (s *Store) Prune(ctx context.Context, key Key, before time.Time) error {
-	var list v1alpha1.DemandHistoryList
-	if err := s.client.List(ctx, &list, client.MatchingLabels{v1alpha1.LabelPool: key.Pool, v1alpha1.LabelChunk: key.Chunk}); err != nil {
-		return fmt.Errorf("list DemandHistory of pool %s chunk %s: %w", key.Pool, key.Chunk, err)
+	objects, err := s.list(ctx, key)
+	if err != nil {
+		return err
 	}
-	for i := range list.Items {
-		if object := &list.Items[i]; object.Data.Day < dayOf(before) {
-			if err := client.IgnoreNotFound(s.client.Delete(ctx, object)); err != nil {
-				return fmt.Errorf("delete DemandHistory %s: %w", object.Name, err)
-			}
+	for i := range objects {
+		object := &objects[i]
+		if object.Data.Day >= dayOf(before) {
+			continue
+		}
+		if _, err := read(object); err != nil {
+			continue // Load tells of it
+		}
+		if err := client.IgnoreNotFound(s.client.Delete(ctx, object)); err != nil {
+			return fmt.Errorf("delete DemandHistory %s, which is older than the history to keep: %w", object.Name, err)
 		}
 	}
 	return nil

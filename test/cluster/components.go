@@ -210,6 +210,8 @@ func (c *Cluster) scheduler() (component, error) {
 		// As for the controller manager, the default limit would not be compressed with the time.
 		ClientConnection: componentbasev1alpha1.ClientConnectionConfiguration{Kubeconfig: kubeconfig, QPS: 500, Burst: 1000},
 		Extenders:        c.options.SchedulerExtenders,
+		// Nor would the back-off of pods that did not fit, up to 10 s by default.
+		PodInitialBackoffSeconds: new(int64(1)), PodMaxBackoffSeconds: new(int64(1)),
 	}
 	data, err := yaml.Marshal(config)
 	if err != nil {

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+
+	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/observe"
+)
+
+func TestCheckLoopback(t *testing.T) {
+	tests := map[string]struct {
+		address string
+		want    string // part of the error; empty means none
+	}{
+		"loopback":    {"127.0.0.1:8888", ""},
+		"IPv6":        {"[::1]:8888", ""},
+		"by name":     {"localhost:8888", ""},
+		"every":       {":8888", "not on loopback"},
+		"every, IPv4": {"0.0.0.0:8888", "not on loopback"},
+		"a network":   {"10.0.0.1:8888", "write 127.0.0.1:port"},
+		"a host":      {"example.com:8888", "not on loopback"},
+		"no port":     {"127.0.0.1", "extender.address"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := checkLoopback(test.address)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("checkLoopback(%q) = %v, want %q", test.address, err, test.want)
+			}
+		})
+	}
+}
+
+// TestABusyPortIsNamed holds that it is told before anything else is tried.
+func TestABusyPortIsNamed(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = busy.Close() }()
+	settings := config.Default()
+	settings.Extender.Address = busy.Addr().String()
+	_, err = wire(t.Context(), logr.Discard(), observe.Flags{}, settings)
+	if err == nil {
+		t.Fatal("wire took a busy port")
+	}
+	for _, want := range []string{busy.Addr().String(), "in use", "extender.address"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not mention %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package forecaster
+
+import (
+	"math"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/history"
+)
+
+// tracked is one series in memory.
+type tracked struct {
+	forecast.Series
+	// loaded says that Series holds what the store has, of the WarmPool with this uid.
+	loaded bool
+	uid    types.UID
+	// unsaved are the samples that the store has not taken yet, in time order.
+	unsaved []history.Sample
+	// warning is told once, with the next observation.
+	warning error
+	// pruned is the day of the last pruning.
+	pruned string
+}
+
+// mostUnsaved bounds the samples kept for a store that does not answer.
+const mostUnsaved = 10000
+
+// hold keeps a sample until the store has it; the oldest give way.
+func (t *tracked) hold(sample history.Sample) {
+	t.unsaved = append(t.unsaved, sample)
+	if surplus := len(t.unsaved) - mostUnsaved; surplus > 0 {
+		t.unsaved = append([]history.Sample(nil), t.unsaved[surplus:]...)
+	}
+}
+
+func (t *tracked) takeWarning() error {
+	warning := t.warning
+	t.warning = nil
+	return warning
+}
+
+// add puts a value on the grid, with gaps before it where intervals were missed, and drops
+// what is older than the history to be kept. What is earlier than the grid is ignored.
+func (t *tracked) add(at time.Time, demand float64, pool Pool) {
+	if len(t.Values) == 0 {
+		t.Start, t.Step = at.Truncate(pool.Interval), pool.Interval
+	}
+	most := max(int(pool.History/pool.Interval), 1)
+	index := int(at.Sub(t.Start) / pool.Interval)
+	if at.Before(t.Start) {
+		return
+	}
+	if index >= len(t.Values)+most { // longer away than all that is kept
+		t.Start, t.Values, index = at.Truncate(pool.Interval), nil, 0
+	}
+	for len(t.Values) <= index {
+		t.Values = append(t.Values, math.NaN())
+	}
+	if old := t.Values[index]; math.IsNaN(old) || demand > old {
+		t.Values[index] = demand
+	}
+	if surplus := len(t.Values) - most; surplus > most/10 { // not each time: it copies
+		t.Values = append([]float64(nil), t.Values[surplus:]...)
+		t.Start = t.Start.Add(time.Duration(surplus) * pool.Interval)
+	}
+}

@@ -1,0 +1,156 @@
+// Command forecast measures the forecast models on a folder of demand series, by the
+// standard protocol, and prints a table per class of series.
+package main
+
+import (
+	"compress/gzip"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/backtest"
+)
+
+func main() {
+	data := flag.String("data", "", "folder of series (*.csv.gz), or a folder that has them in series/")
+	rows := flag.String("csv", "", "also write the forecasts to this file, for the reference scorer")
+	flag.Parse()
+	if err := run(*data, *rows, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-forecast:", err)
+		os.Exit(1)
+	}
+}
+
+// models stand in the order of the table: the naive ones are what is to be beaten.
+func models() []forecast.Model {
+	return []forecast.Model{forecast.LastValue{}, forecast.SameSlot{}, forecast.Combined{}}
+}
+
+// results are the scores by class, span and model, and the seconds that forecasts took.
+type results struct {
+	scores  map[string][]backtest.Score
+	classes []string
+	seconds map[forecast.Source][]float64
+	rows    []byte
+}
+
+func run(data, rows string, out io.Writer) error {
+	if data == "" {
+		return errors.New("say where the series are: make bench-forecast DATA=FOLDER")
+	}
+	files, err := filesIn(data)
+	if err != nil {
+		return err
+	}
+	r := results{scores: map[string][]backtest.Score{}, seconds: map[forecast.Source][]float64{}, rows: []byte(backtest.Header)}
+	for _, file := range files {
+		if err := r.measure(file); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	if rows != "" {
+		if err := os.WriteFile(rows, r.rows, 0o644); err != nil {
+			return fmt.Errorf("write forecasts: %w", err)
+		}
+	}
+	return r.print(out)
+}
+
+func filesIn(data string) ([]string, error) {
+	for _, folder := range []string{filepath.Join(data, "series"), data} {
+		if files, err := filepath.Glob(filepath.Join(folder, "*.csv.gz")); err == nil && len(files) > 0 {
+			return files, nil
+		}
+	}
+	return nil, fmt.Errorf("no *.csv.gz in %s or its folder series: name the folder of the series", data)
+}
+
+// measure scores every model on one series.
+func (r *results) measure(file string) error {
+	series, err := read(file)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(filepath.Base(file), ".csv.gz")
+	class, _, _ := strings.Cut(name, "_")
+	protocol, seasons := backtest.Standard(), []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
+	for _, model := range models() {
+		var predictions []backtest.Prediction
+		for _, cut := range protocol.Cuts(series) {
+			started := time.Now()
+			p, err := protocol.Predict(model, series, seasons, cut)
+			if err != nil {
+				return err
+			}
+			seconds := time.Since(started).Seconds()
+			r.seconds[model.Name()] = append(r.seconds[model.Name()], seconds)
+			r.rows = p.AppendCSV(r.rows, name, string(model.Name()), seconds)
+			predictions = append(predictions, p)
+		}
+		for _, span := range backtest.Spans() {
+			score, err := backtest.ScoreSeries(series, predictions, span)
+			if err != nil {
+				return err
+			}
+			for _, group := range []string{class, all} {
+				r.scores[key(group, span, model)] = append(r.scores[key(group, span, model)], score)
+			}
+		}
+	}
+	if !slices.Contains(r.classes, class) {
+		r.classes = append(r.classes, class)
+	}
+	return nil
+}
+
+// all is the class of all series.
+const all = "all"
+
+func key(class string, span backtest.Span, model forecast.Model) string {
+	return fmt.Sprint(class, " ", span, " ", model.Name())
+}
+
+func read(file string) (forecast.Series, error) {
+	packed, err := os.Open(file)
+	if err != nil {
+		return forecast.Series{}, err
+	}
+	defer packed.Close()
+	unpacked, err := gzip.NewReader(packed)
+	if err != nil {
+		return forecast.Series{}, err
+	}
+	text, err := io.ReadAll(unpacked)
+	if err != nil {
+		return forecast.Series{}, err
+	}
+	return backtest.ParseSeries(string(text))
+}
+
+func (r *results) print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "class\tseries\tspan\tmodel\tMASE ÷ naive\tpinball ÷ naive\tWAPE\tcover 80 %\tseconds p50\t")
+	for _, class := range append(r.classes, all) {
+		for _, span := range backtest.Spans() {
+			for _, model := range models() {
+				s := backtest.Summarise(r.scores[key(class, span, model)])
+				fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.4f\t\n",
+					class, s.Series, span, model.Name(), s.RelativeMASE, s.RelativePinball, s.WAPE, s.Coverage, middle(r.seconds[model.Name()]))
+			}
+		}
+	}
+	return table.Flush()
+}
+
+func middle(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}

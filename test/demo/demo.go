@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/assets"
+	"forewarm.dev/test/demo/arrivals"
+	"forewarm.dev/test/demo/play"
+	"forewarm.dev/test/demo/simulate"
+)
+
+// times are the durations that the demo plays with, uncompressed. Six minutes from asking
+// for a GPU node until a pod runs on it is what clouds need with drivers and images; the
+// 40 s of lead time beyond the boot are what Karpenter, scheduler and API add when time is
+// compressed twenty times.
+func times() play.Times {
+	return play.Times{
+		Boot:             6 * time.Minute,
+		Lead:             6*time.Minute + 40*time.Second,
+		ConsolidateAfter: 10 * time.Minute,
+		Interval:         time.Minute,
+		History:          4 * 7 * 24 * time.Hour,
+		PreRoll:          7*time.Minute + 20*time.Second,
+	}
+}
+
+// outcome is everything that the demo found.
+type outcome struct {
+	settings     settings
+	workload     arrivals.Workload
+	arms         map[play.Arm]play.Measured
+	placeholders int
+	oracle       simulate.Outcome
+	took         time.Duration
+}
+
+// run plays the three arms and prints what was measured.
+func run(ctx context.Context, s settings, out, progress io.Writer) error {
+	begin := time.Now()
+	w, err := s.workload()
+	if err != nil {
+		return err
+	}
+	store, err := assets.Open()
+	if err != nil {
+		return err
+	}
+	binaries, err := os.MkdirTemp("", "forewarm-demo-bin-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(binaries) }()
+	tell := func(line string) {
+		_, _ = fmt.Fprintf(progress, "[%4.0f s] %s\n", time.Since(begin).Seconds(), line)
+	}
+	tell("building webhook, extender and reserver")
+	if err := cluster.BuildBinaries(ctx, binaries); err != nil {
+		return err
+	}
+	introduce(out, s, w)
+
+	o := outcome{settings: s, workload: w, arms: map[play.Arm]play.Measured{}}
+	sim := simulate.Options{Workload: w, PreRoll: times().PreRoll, Boot: times().Boot, ConsolidateAfter: times().ConsolidateAfter}
+	o.oracle = simulate.Oracle(sim)
+	for _, arm := range []play.Arm{play.Autoscaler, play.Forewarm, play.Constant} {
+		if arm == play.Constant {
+			o.placeholders = match(sim, o.arms)
+			tell(fmt.Sprintf("constant: %d placeholders idle as much as forewarm did, by simulation", o.placeholders))
+		}
+		o.arms[arm], err = play.Play(ctx, play.Options{
+			Arm: arm, Workload: w, Factor: s.factor, Times: times(), Placeholders: o.placeholders,
+			Root: store.Root, Binaries: binaries, Progress: tell,
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", arm, err)
+		}
+		tell(summary(arm, o.arms[arm]))
+	}
+	o.took = time.Since(begin)
+	return report(out, o)
+}
+
+// summary is one arm in one line.
+func summary(arm play.Arm, m play.Measured) string {
+	return fmt.Sprintf("%s: done: %d jobs, p95 wait %.1f s, %.1f idle GPU-hours, %d takeovers, %.1f s per node beyond its boot time",
+		arm, m.Jobs, play.Quantile(m.Waits, 0.95).Seconds(), m.IdleGPUHours, m.Takeovers, m.Overhead.Seconds())
+}
+
+// match is the number of constant placeholders whose mean idle is that of the forewarm arm.
+// The simulation says how idle changes with the number; the autoscaler arm, which both have,
+// says how far the simulation is off.
+func match(sim simulate.Options, arms map[play.Arm]play.Measured) int {
+	sim.Constant = 0
+	off := arms[play.Autoscaler].IdleGPUHours - simulate.Run(sim).IdleGPUHours
+	return simulate.MatchIdle(sim, arms[play.Forewarm].IdleGPUHours-off)
+}
+
+func introduce(out io.Writer, s settings, w arrivals.Workload) {
+	name := w.Input
+	if w.Cluster != "" {
+		name += ", cluster " + filepath.Base(w.Cluster)
+	}
+	t := times()
+	_, _ = fmt.Fprintf(out, `Input: %s, window of %v from %s; %d jobs arrive, %d run already.
+Time is compressed %g times: a node boots in %v (%.1f s here), an empty one is kept %v,
+history has a step of %v. Karpenter batches for %v to %v of wall time.
+
+`,
+		name, w.Window, w.Start.Format("Mon "+time.DateTime), len(w.Between(0, w.Window)), len(w.RunningAt(0)),
+		s.factor, t.Boot, t.Boot.Seconds()/s.factor, t.ConsolidateAfter, t.Interval, play.BatchIdle, play.BatchMax)
+}

@@ -1,0 +1,61 @@
+package play
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestMeasureInUncompressedTime(t *testing.T) {
+	from := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	at := func(seconds float64) time.Time { return from.Add(time.Duration(seconds * float64(time.Second))) }
+	to := at(60)
+	r := &recorder{
+		nodes: map[string]*nodeSeen{
+			"old":  {span{from: at(-100)}, 8},
+			"gone": {span{from: at(-100), to: at(30)}, 8},
+			"new":  {span{from: at(20)}, 8},
+		},
+		pods: map[types.UID]*podSeen{
+			"before": {span: span{from: at(-50), to: at(30)}, job: "before", gpus: 8, node: "gone"},
+			"quick":  {span: span{from: at(1)}, job: "quick", gpus: 4, node: "old"},
+			"gang-0": {span: span{from: at(12)}, job: "gang", gpus: 4, node: "old"},
+			"gang-1": {span: span{from: at(22), to: at(40)}, job: "gang", gpus: 8, node: "new"},
+			"stuck":  {job: "stuck", gpus: 8},
+		},
+		taken: map[types.UID]time.Time{"a": at(-5), "b": at(5)},
+	}
+	jobs := map[string]submitted{"quick": {at(0.5), 1}, "gang": {at(10), 2}, "stuck": {at(50), 1}}
+	got := r.measure(jobs, from, to, 20, 200*time.Second)
+	hour := 20.0 / 3600
+	want := Measured{
+		Jobs: 3, NotStarted: 1,
+		Waits:        []time.Duration{10 * time.Second, 200 * time.Second, 240 * time.Second},
+		WaitedShare:  1.0 / 3,
+		GPUHours:     8 * (60 + 30 + 40) * hour,
+		IdleGPUHours: (8*(60+30+40) - 8*30 - 4*59 - 4*48 - 8*18) * hour,
+		Takeovers:    1,
+		Overhead:     40 * time.Second,
+	}
+	round := cmp.Transformer("round", func(v float64) int64 { return int64(v*1e6 + 0.5) })
+	if diff := cmp.Diff(want, got, round); diff != "" {
+		t.Errorf("measured (-want +got):\n%s", diff)
+	}
+}
+
+func TestQuantileIsAWaitThatHappened(t *testing.T) {
+	var waits []time.Duration
+	for i := 1; i <= 100; i++ {
+		waits = append(waits, time.Duration(i))
+	}
+	for share, want := range map[float64]time.Duration{0.5: 50, 0.95: 95, 0.99: 99, 1: 100, 0: 1} {
+		if got := Quantile(waits, share); got != want {
+			t.Errorf("Quantile(%v) = %d, want %d", share, got, want)
+		}
+	}
+	if Quantile(nil, 0.5) != 0 {
+		t.Error("no waits have no quantile")
+	}
+}

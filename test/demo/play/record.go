@@ -1,0 +1,203 @@
+package play
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/test/cluster"
+)
+
+// span is a time during which something was there; a zero end is not over.
+type span struct{ from, to time.Time }
+
+// within is how much of the span lies in a window.
+func (s span) within(from, to time.Time) time.Duration {
+	end := s.to
+	if end.IsZero() || end.After(to) {
+		end = to
+	}
+	begin := s.from
+	if begin.Before(from) {
+		begin = from
+	}
+	return max(end.Sub(begin), 0)
+}
+
+type nodeSeen struct {
+	span
+	gpus float64
+}
+
+type podSeen struct {
+	span // running
+	job  string
+	gpus float64
+	node string
+}
+
+// recorder notes, with its own clock, when nodes come and go and pods run.
+type recorder struct {
+	mu        sync.Mutex
+	nodes     map[string]*nodeSeen
+	pods      map[types.UID]*podSeen
+	taken     map[types.UID]time.Time
+	waitingPH map[types.UID]bool // placeholders without a node
+	heldPH    map[types.UID]bool // running placeholders
+}
+
+// record starts watching; it ends with ctx.
+func record(ctx context.Context, c *cluster.Cluster) (*recorder, error) {
+	r := &recorder{
+		nodes: map[string]*nodeSeen{}, pods: map[types.UID]*podSeen{}, taken: map[types.UID]time.Time{},
+		waitingPH: map[types.UID]bool{}, heldPH: map[types.UID]bool{},
+	}
+	restConfig := c.RESTConfig()
+	restConfig.QPS = -1
+	clients, err := kubernetes.NewForConfig(restConfig)
+	if err != nil {
+		return nil, err
+	}
+	factory := informers.NewSharedInformerFactory(clients, 0)
+	pods, nodes := factory.Core().V1().Pods().Informer(), factory.Core().V1().Nodes().Informer()
+	if _, err := pods.AddEventHandler(handlers(r.pod, r.podGone)); err != nil {
+		return nil, err
+	}
+	if _, err := nodes.AddEventHandler(handlers(r.node, r.nodeGone)); err != nil {
+		return nil, err
+	}
+	factory.Start(ctx.Done())
+	if !toolscache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced) {
+		return nil, fmt.Errorf("watch pods and nodes: %w", context.Cause(ctx))
+	}
+	return r, nil
+}
+
+func handlers[T any](seen, gone func(T)) toolscache.ResourceEventHandlerFuncs {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { seen(object.(T)) },
+		UpdateFunc: func(_, object any) { seen(object.(T)) },
+		DeleteFunc: func(object any) {
+			if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+				object = last.Obj
+			}
+			gone(object.(T))
+		},
+	}
+}
+
+func (r *recorder) node(node *corev1.Node) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.nodes[node.Name] == nil {
+		r.nodes[node.Name] = &nodeSeen{span: span{from: time.Now()}}
+	}
+	gpus := node.Status.Allocatable[cluster.GPU] // Karpenter's KWOK provider writes requests as capacity
+	r.nodes[node.Name].gpus = float64(gpus.Value())
+}
+
+func (r *recorder) nodeGone(node *corev1.Node) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if seen := r.nodes[node.Name]; seen != nil {
+		seen.to = time.Now()
+	}
+}
+
+func (r *recorder) pod(pod *corev1.Pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if job := pod.Labels[batchv1.JobNameLabel]; job != "" {
+		r.realPod(pod, job)
+		return
+	}
+	if pod.Spec.PriorityClassName != v1alpha1.PlaceholderPriorityClass && pod.Spec.PriorityClassName != constantClass {
+		return
+	}
+	delete(r.waitingPH, pod.UID)
+	delete(r.heldPH, pod.UID)
+	switch {
+	case preempted(pod):
+		if _, known := r.taken[pod.UID]; !known {
+			r.taken[pod.UID] = time.Now()
+		}
+	case pod.Status.Phase == corev1.PodRunning:
+		r.heldPH[pod.UID] = true
+	case len(pod.Spec.SchedulingGates) == 0:
+		r.waitingPH[pod.UID] = true
+	}
+}
+
+func (r *recorder) realPod(pod *corev1.Pod, job string) {
+	seen := r.pods[pod.UID]
+	if seen == nil {
+		gpus := pod.Spec.Containers[0].Resources.Requests[cluster.GPU]
+		seen = &podSeen{job: job, gpus: float64(gpus.Value())}
+		r.pods[pod.UID] = seen
+	}
+	seen.node = pod.Spec.NodeName
+	switch pod.Status.Phase {
+	case corev1.PodRunning:
+		if seen.from.IsZero() {
+			seen.from = time.Now()
+		}
+	case corev1.PodSucceeded, corev1.PodFailed:
+		if seen.from.IsZero() {
+			seen.from = time.Now()
+		}
+		if seen.to.IsZero() {
+			seen.to = time.Now()
+		}
+	}
+}
+
+func preempted(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Reason == corev1.PodReasonPreemptionByScheduler {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *recorder) podGone(pod *corev1.Pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waitingPH, pod.UID)
+	delete(r.heldPH, pod.UID)
+	if seen := r.pods[pod.UID]; seen != nil && !seen.from.IsZero() && seen.to.IsZero() {
+		seen.to = time.Now()
+	}
+}
+
+// counts is the state of now, for the progress line.
+type counts struct{ nodes, running, waiting, held, asked int }
+
+func (r *recorder) counts() counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := counts{held: len(r.heldPH), asked: len(r.waitingPH)}
+	for _, node := range r.nodes {
+		if node.to.IsZero() {
+			c.nodes++
+		}
+	}
+	for _, pod := range r.pods {
+		switch {
+		case pod.from.IsZero():
+			c.waiting++
+		case pod.to.IsZero():
+			c.running++
+		}
+	}
+	return c
+}
