@@ -29,6 +29,8 @@ type Node struct {
 	Allocatable quantity.Vector
 	// Real is what pods other than placeholders request on it.
 	Real quantity.Vector
+	// Placeholders is what placeholder pods request on it.
+	Placeholders quantity.Vector
 	// Leaving nodes are about to be taken away.
 	Leaving bool
 }
@@ -55,7 +57,7 @@ type Verdict struct {
 type Reason string
 
 // ReasonHeldForOthers refuses a node whose free capacity is kept warm for another demand
-// class. Preempting somebody there does not help.
+// class. Waiting helps, preempting somebody there does not.
 const ReasonHeldForOthers Reason = "HeldForOthers"
 
 // Victims are the pods that the scheduler would delete on one node.

@@ -2,7 +2,9 @@ package extender
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,11 +57,29 @@ func TestScorePacks(t *testing.T) {
 	leaving := node("leaving", 7)
 	leaving.Leaving = true
 	nodes := []Node{node("empty", 0), node("half", 4), node("nearly full", 7), leaving, {Name: "no GPU"}}
-	if diff := cmp.Diff([]int64{1, 6, 10, 0, 0}, Score(asks(1), nodes, nil)); diff != "" {
+	if diff := cmp.Diff([]int64{2, 7, 10, 0, 0}, Score(asks(1), nodes, nil)); diff != "" {
 		t.Errorf("scores (-want +got):\n%s", diff)
+	}
+	warm, big := node("placeholders only", 0), node("one GPU of very many", 1)
+	warm.Placeholders = quantity.Vector{gpu: 6}
+	big.Allocatable = quantity.Vector{gpu: math.MaxInt64}
+	if diff := cmp.Diff([]int64{2, 6, 7, 1}, Score(asks(1), []Node{node("empty", 0), warm, node("half", 4), big}, nil)); diff != "" {
+		t.Errorf("scores with placeholders (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]int64{0, 0, 0, 0, 0}, Score(asks(0), nodes, nil)); diff != "" {
 		t.Errorf("scores of a pod without GPUs (-want +got):\n%s", diff)
+	}
+}
+
+func TestScoreGoesByWhatTheDemandClassAsksFor(t *testing.T) {
+	pod := asks(1, "a100")
+	pod.Requests["amd.com/fabric"] = 1
+	full := Node{Allocatable: quantity.Vector{gpu: 8, "amd.com/fabric": 100}, Real: quantity.Vector{gpu: 7}}
+	if got := Score(pod, []Node{full}, held); got[0] != MaxScore {
+		t.Errorf("score %v of a node whose GPUs are all taken, want %d", got, MaxScore)
+	}
+	if got := Score(pod, []Node{full}, nil); got[0] != 1 {
+		t.Errorf("score %v by the first extended resource, want 1", got)
 	}
 }
 
@@ -91,6 +111,7 @@ func TestSelectVictims(t *testing.T) {
 		"guarded against the class":     {asks(1), map[string]Victims{"warm": placeholders("a100", 1)}, nil},
 		"ordinary preemption goes on":   {asks(1), map[string]Victims{"warm": placeholders("a100", 1), "work": {Pods: []Victim{real}, PDBViolations: 2}}, []string{"work"}},
 		"an empty list is kept":         {asks(1, "a100"), map[string]Victims{"nobody": {}}, []string{"nobody"}},
+		"also beside a takeover":        {asks(1, "a100"), map[string]Victims{"nobody": {}, "warm": placeholders("a100", 1), "work": {Pods: []Victim{real}}}, []string{"nobody", "warm"}},
 		"nothing to choose from":        {asks(1), nil, nil},
 	}
 	for name, test := range tests {
@@ -109,6 +130,42 @@ func TestSelectVictims(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFilterAndScoreProperties holds that each node is answered once, in order, within the
+// range of scores, and that the arguments stay as they are.
+func TestFilterAndScoreProperties(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 2000 {
+		pod := asks(random.Int64N(9), []string{"a100", "h100"}[random.IntN(2)])
+		pod.Exempt = random.IntN(4) == 0
+		nodes := make([]Node, random.IntN(20))
+		for i := range nodes {
+			nodes[i] = Node{
+				Name: fmt.Sprint("n", i), Pool: []string{"", "a100", "h100"}[random.IntN(3)], Leaving: random.IntN(5) == 0,
+				Allocatable: quantity.Vector{gpu: random.Int64N(9)}, Real: quantity.Vector{gpu: random.Int64()}, Placeholders: quantity.Vector{gpu: random.Int64N(9)},
+			}
+		}
+		before := fmt.Sprint(pod, nodes)
+		verdicts, scores := Filter(pod, nodes, held), Score(pod, nodes, held)
+		if len(verdicts) != len(nodes) || len(scores) != len(nodes) {
+			t.Fatalf("%d nodes, %d verdicts, %d scores", len(nodes), len(verdicts), len(scores))
+		}
+		for i, node := range nodes {
+			if verdicts[i].Node != node.Name {
+				t.Fatalf("verdict %d is about %s, want %s", i, verdicts[i].Node, node.Name)
+			}
+			if mine := slices.Contains(pod.Classes, node.Pool); verdicts[i].Reason != "" && (mine || pod.Exempt || pod.Requests[gpu] == 0 || node.Pool != "a100") {
+				t.Fatalf("%+v refused on %+v", pod, node)
+			}
+			if scores[i] < 0 || scores[i] > MaxScore || node.Leaving && scores[i] != 0 {
+				t.Fatalf("score %d of %+v", scores[i], node)
+			}
+		}
+		if after := fmt.Sprint(pod, nodes); after != before {
+			t.Fatalf("arguments changed from %s to %s", before, after)
+		}
 	}
 }
 

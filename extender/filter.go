@@ -12,7 +12,7 @@ func Filter(pod Pod, nodes []Node, held []Held) []Verdict {
 		verdicts[i] = Verdict{Node: node.Name}
 		if guarded(pod, node.Pool, held) {
 			verdicts[i].Reason = ReasonHeldForOthers
-			verdicts[i].Message = fmt.Sprintf("capacity is kept warm for the demand class of WarmPool %s, which this pod is not in", node.Pool)
+			verdicts[i].Message = fmt.Sprintf("node(s) kept warm for the demand class of WarmPool %s, which this pod is not in", node.Pool)
 		}
 	}
 	return verdicts

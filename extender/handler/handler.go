@@ -91,8 +91,8 @@ func check(args any) error {
 		if a.Pod == nil {
 			return errors.New("field Pod is missing")
 		}
-		if a.NodeNameToVictims != nil && a.NodeNameToMetaVictims != nil {
-			return errors.New("only one of NodeNameToVictims and NodeNameToMetaVictims may be given")
+		if (a.NodeNameToVictims == nil) == (a.NodeNameToMetaVictims == nil) {
+			return errors.New("exactly one of NodeNameToVictims and NodeNameToMetaVictims must be given")
 		}
 	}
 	return nil
@@ -122,7 +122,7 @@ func (h *handler) verb(name string, decode func([]byte) (answer, error)) http.Ha
 			return
 		}
 		var reply any
-		reply, result = h.decide(name, a)
+		reply, result = h.decide(name, a, h.Deadline-time.Since(started))
 		w.Header().Set("Content-Type", "application/json")
 		if err := json.NewEncoder(w).Encode(reply); err != nil {
 			result = "unsent"
@@ -150,9 +150,9 @@ func read(w http.ResponseWriter, request *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// decide takes the decision within the deadline. What it cannot decide it passes through,
+// decide takes the decision within the time left. What it cannot decide it passes through,
 // since the scheduler knows how to go on without us.
-func (h *handler) decide(verb string, a answer) (reply any, result string) {
+func (h *handler) decide(verb string, a answer, left time.Duration) (reply any, result string) {
 	if !h.Synced() {
 		return a.pass(), "unsynced"
 	}
@@ -166,7 +166,7 @@ func (h *handler) decide(verb string, a answer) (reply any, result string) {
 		}()
 		done <- a.decide()
 	}()
-	timer := time.NewTimer(h.Deadline)
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case reply = <-done:

@@ -48,6 +48,7 @@ func pod(namespace, name, onNode, request string) *corev1.Pod {
 func placeholder(name, onNode string) *corev1.Pod {
 	p := pod("hold", name, onNode, "1")
 	p.Labels = map[string]string{v1alpha1.LabelPool: "a100"}
+	p.Spec.PriorityClassName = v1alpha1.PlaceholderPriorityClass
 	return p
 }
 
@@ -65,6 +66,9 @@ func warmPool(wanted int32) *v1alpha1.WarmPool {
 func cluster() *Index {
 	x := NewIndex("hold")
 	x.SetNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ml", Labels: map[string]string{"team": "ml"}}})
+	for _, name := range []string{"web", "hold", "kube-system", "forewarm-system"} {
+		x.SetNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
 	x.SetNode(node("warm-1", "a100"))
 	x.SetPool(warmPool(2))
 	x.SetNode(node("warm-2", "a100"))
@@ -138,7 +142,7 @@ func TestNothingIsGuardedWhenNobodyIsExpected(t *testing.T) {
 func TestPrioritizePrefersTheFullestNode(t *testing.T) {
 	names := []string{"warm-1", "warm-2", "plain"}
 	got := post[extenderv1.HostPriorityList](t, serve(cluster()), "/prioritize", extenderv1.ExtenderArgs{Pod: pod("ml", "p", "", "1"), NodeNames: &names})
-	want := extenderv1.HostPriorityList{{Host: "warm-1", Score: 1}, {Host: "warm-2", Score: 6}, {Host: "plain", Score: 1}}
+	want := extenderv1.HostPriorityList{{Host: "warm-1", Score: 3}, {Host: "warm-2", Score: 7}, {Host: "plain", Score: 2}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("scores (-want +got):\n%s", diff)
 	}
@@ -231,6 +235,50 @@ func TestSenselessRequestsAreRefused(t *testing.T) {
 	}
 }
 
+func TestWhoIsKeptOffAWarmNode(t *testing.T) {
+	daemon := pod("web", "daemon", "", "1")
+	daemon.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "d", Controller: new(true)}}
+	impostor := placeholder("impostor", "")
+	impostor.Spec.PriorityClassName = "urgent"
+	tests := map[string]struct {
+		pod  *corev1.Pod
+		want bool
+	}{
+		"another class":                        {pod("web", "p", "", "1"), true},
+		"the class":                            {pod("ml", "p", "", "1"), false},
+		"a placeholder of the pool":            {placeholder("hold-2", ""), false},
+		"work among the placeholders":          {impostor, true},
+		"a DaemonSet's pod":                    {daemon, false},
+		"a system pod":                         {pod("kube-system", "p", "", "1"), false},
+		"a pod of ours":                        {pod("forewarm-system", "p", "", "1"), false},
+		"a namespace that has not been seen":   {pod("new", "p", "", "1"), false},
+		"a pod that asks for no GPU of theirs": {pod("web", "p", "", "0"), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := cluster().Filter(test.pod, []string{"warm-1"})[0]; (got.Reason != "") != test.want {
+				t.Errorf("verdict %+v, want refused %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAPlaceholderIsKnownBeforeItIsBound(t *testing.T) {
+	x := cluster()
+	x.SetPod(placeholder("hold-2", ""))
+	candidates := map[string][]types.UID{"warm-2": {"hold-2"}}
+	if got := x.SelectVictims(pod("web", "p", "", "1"), candidates); len(got) != 0 {
+		t.Errorf("another class may preempt on %v, want nowhere", got)
+	}
+	if got := x.SelectVictims(pod("ml", "p", "", "1"), candidates); len(got) != 1 {
+		t.Errorf("the class may preempt on %v, want warm-2", got)
+	}
+	x.SetPod(placeholder("hold-2", "warm-2"))
+	if got := x.node("warm-2").Placeholders[gpu]; got != 1 {
+		t.Errorf("bound, it holds %d GPUs, want 1", got)
+	}
+}
+
 func TestIndexForgetsWhatIsGone(t *testing.T) {
 	x := cluster()
 	for range 3 {
@@ -246,9 +294,20 @@ func TestIndexForgetsWhatIsGone(t *testing.T) {
 	if got := x.node("warm-2").Real[gpu]; got != 0 {
 		t.Errorf("an ended pod still holds %d GPUs", got)
 	}
-	x.DropPool(warmPool(2))
-	if got := x.node("warm-1").Pool; got != "" || len(x.held) != 0 {
-		t.Errorf("a deleted pool still has node warm-1 (%q) and holds %v", got, x.held)
+	x.DropPod(placeholder("hold-1", "warm-1"))
+	if len(x.pods) != 0 || len(x.used) != 0 {
+		t.Errorf("without pods there are still pods %v and usage %v", x.pods, x.used)
+	}
+	again := warmPool(2) // deleted and recreated while the watch was broken
+	again.UID = "again"
+	again.Spec.Nodes.Selector.MatchLabels = map[string]string{"pool": ""}
+	x.SetPool(again)
+	if got := x.node("plain").Pool; got != "a100" {
+		t.Errorf("plain is of pool %q, want a100 after it was recreated", got)
+	}
+	x.DropPool(again)
+	if got := x.node("plain").Pool; got != "" || len(x.held) != 0 {
+		t.Errorf("a deleted pool still has node plain (%q) and holds %v", got, x.held)
 	}
 }
 

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -15,6 +16,9 @@ import (
 	"forewarm.dev/internal/quantity"
 )
 
+// systemNamespaces hold pods that are never kept off a node.
+var systemNamespaces = []string{metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease, v1alpha1.SystemNamespace}
+
 // Index is what the extender knows of the cluster, kept up to date by informer events so
 // that an answer needs no list and no request.
 type Index struct {
@@ -23,7 +27,7 @@ type Index struct {
 	mu         sync.RWMutex
 	nodes      map[string]*nodeEntry
 	pods       map[types.UID]podEntry
-	real       map[string]quantity.Vector // by node name
+	used       map[string]usage // by node name
 	namespaces map[string]labels.Set
 	pools      map[string]*v1alpha1.WarmPool
 	classes    []demand.Class
@@ -37,6 +41,9 @@ type nodeEntry struct {
 	pool        string
 }
 
+// usage is what pods request on a node.
+type usage struct{ real, placeholders quantity.Vector }
+
 type podEntry struct {
 	node     string
 	pool     string // of a placeholder
@@ -47,7 +54,7 @@ type podEntry struct {
 func NewIndex(placeholderNamespace string) *Index {
 	return &Index{
 		placeholders: placeholderNamespace,
-		nodes:        map[string]*nodeEntry{}, pods: map[types.UID]podEntry{}, real: map[string]quantity.Vector{},
+		nodes:        map[string]*nodeEntry{}, pods: map[types.UID]podEntry{}, used: map[string]usage{},
 		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
 	}
 }
@@ -68,21 +75,47 @@ func (x *Index) DropNode(node *corev1.Node) {
 	delete(x.nodes, node.Name)
 }
 
-// SetPod adds or changes a pod; one that has ended holds nothing.
+// SetPod adds or changes a pod; one that has ended holds nothing. A placeholder is known
+// before it is bound: the scheduler may offer it as a victim before we see the binding.
 func (x *Index) SetPod(pod *corev1.Pod) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.drop(pod.UID)
-	if pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+	pool := x.placeholderOf(pod)
+	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	if ended || pod.Spec.NodeName == "" && pool == "" {
 		return
 	}
-	entry := podEntry{node: pod.Spec.NodeName, requests: quantity.OfPod(pod)}
-	if demand.IsPlaceholder(pod, x.placeholders) {
-		entry.pool = pod.Labels[v1alpha1.LabelPool]
-	} else {
-		x.real[entry.node] = x.real[entry.node].Plus(entry.requests)
-	}
+	entry := podEntry{node: pod.Spec.NodeName, pool: pool, requests: quantity.OfPod(pod)}
 	x.pods[pod.UID] = entry
+	x.count(entry, 1)
+}
+
+// placeholderOf is the pool of a placeholder pod, empty for any other. A pod of another
+// priority may be somebody's work, whatever its label says.
+func (x *Index) placeholderOf(pod *corev1.Pod) string {
+	if demand.IsPlaceholder(pod, x.placeholders) && pod.Spec.PriorityClassName == v1alpha1.PlaceholderPriorityClass {
+		return pod.Labels[v1alpha1.LabelPool]
+	}
+	return ""
+}
+
+// count adds n times what a pod requests to its node, if it has one.
+func (x *Index) count(entry podEntry, n int64) {
+	if entry.node == "" {
+		return
+	}
+	u := x.used[entry.node]
+	if entry.pool == "" {
+		u.real = u.real.Plus(entry.requests.Times(n))
+	} else {
+		u.placeholders = u.placeholders.Plus(entry.requests.Times(n))
+	}
+	if u.real[corev1.ResourcePods]+u.placeholders[corev1.ResourcePods] <= 0 {
+		delete(x.used, entry.node)
+	} else {
+		x.used[entry.node] = u
+	}
 }
 
 // DropPod removes a pod.
@@ -93,16 +126,9 @@ func (x *Index) DropPod(pod *corev1.Pod) {
 }
 
 func (x *Index) drop(uid types.UID) {
-	entry, ok := x.pods[uid]
-	if !ok {
-		return
-	}
-	delete(x.pods, uid)
-	if entry.pool == "" {
-		x.real[entry.node] = x.real[entry.node].Minus(entry.requests)
-		if x.real[entry.node][corev1.ResourcePods] <= 0 {
-			delete(x.real, entry.node)
-		}
+	if entry, ok := x.pods[uid]; ok {
+		delete(x.pods, uid)
+		x.count(entry, -1)
 	}
 }
 
@@ -126,7 +152,7 @@ func (x *Index) SetPool(pool *v1alpha1.WarmPool) {
 	defer x.mu.Unlock()
 	before := x.pools[pool.Name]
 	x.pools[pool.Name] = pool
-	x.compile(before == nil || before.Generation != pool.Generation)
+	x.compile(before == nil || before.UID != pool.UID || before.Generation != pool.Generation)
 }
 
 // DropPool removes a WarmPool.
@@ -146,6 +172,7 @@ func (x *Index) compile(specs bool) {
 			x.held = append(x.held, extender.Held{Pool: pool.Name, Resource: pool.Spec.Demand.Resource})
 		}
 	}
+	slices.SortFunc(x.held, func(a, b extender.Held) int { return cmp.Compare(a.Pool, b.Pool) })
 	if !specs {
 		return
 	}
@@ -184,17 +211,30 @@ func (x *Index) older(a, b string) bool {
 	return at.Before(&bt) || at.Equal(&bt) && a < b
 }
 
-// pod converts the pod to be placed.
+// pod converts the pod to be placed. A placeholder is of its own pool's class, whatever the
+// selectors say, since it holds capacity for that class.
 func (x *Index) pod(pod *corev1.Pod) extender.Pod {
-	converted := extender.Pod{Requests: quantity.OfPod(pod)}
-	owner := metav1.GetControllerOf(pod)
-	converted.Exempt = pod.Namespace == metav1.NamespaceSystem || owner != nil && owner.Kind == "DaemonSet"
+	converted := extender.Pod{Requests: quantity.OfPod(pod), Exempt: x.exempt(pod)}
+	if pool := x.placeholderOf(pod); pool != "" {
+		converted.Classes = []string{pool}
+		return converted
+	}
 	for i := range x.classes {
 		if x.classes[i].Matches(pod, x.namespaces[pod.Namespace]) {
 			converted.Classes = append(converted.Classes, x.classes[i].Pool)
 		}
 	}
 	return converted
+}
+
+// exempt tells whether a pod is never kept off a node: one of a DaemonSet or of the system,
+// and one whose namespace has not been seen yet, since nobody can tell its class.
+func (x *Index) exempt(pod *corev1.Pod) bool {
+	if _, seen := x.namespaces[pod.Namespace]; !seen {
+		return true
+	}
+	owner := metav1.GetControllerOf(pod)
+	return slices.Contains(systemNamespaces, pod.Namespace) || owner != nil && owner.Kind == "DaemonSet"
 }
 
 // node converts a node by name. One that has not been seen yet belongs to no pool and is
@@ -204,7 +244,11 @@ func (x *Index) node(name string) extender.Node {
 	if entry == nil {
 		return extender.Node{Name: name}
 	}
-	return extender.Node{Name: name, Pool: entry.pool, Allocatable: entry.allocatable, Real: x.real[name], Leaving: entry.leaving}
+	u := x.used[name]
+	return extender.Node{
+		Name: name, Pool: entry.pool, Allocatable: entry.allocatable,
+		Real: u.real, Placeholders: u.placeholders, Leaving: entry.leaving,
+	}
 }
 
 // victim converts a pod that would be deleted; one that is not known is taken for real work.

@@ -1,0 +1,300 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	configv1 "k8s.io/kube-scheduler/config/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender/handler"
+	"forewarm.dev/test/cluster"
+)
+
+// extenderWait bounds what takes milliseconds on an idle machine; it is far below the five
+// minutes after which the scheduler retries a pod by itself.
+const extenderWait = 30 * time.Second
+
+// extenderEnv is a control plane whose scheduler calls cmd/extender, which runs as its
+// ServiceAccount with the RBAC of the manifests.
+type extenderEnv struct {
+	*cluster.Cluster
+	binary, config, kubeconfig string
+	health, metrics            string
+	process                    *cluster.Process
+}
+
+func newExtenderEnv(t *testing.T) *extenderEnv {
+	t.Helper()
+	address := extenderAddress(t)
+	e := &extenderEnv{health: extenderAddress(t), metrics: extenderAddress(t)}
+	pool := func(name string) map[string]string { return map[string]string{"pool": name} }
+	e.Cluster = cluster.ForTest(t, cluster.Options{
+		Scheduler: true, ControllerManager: true, KWOK: true,
+		SchedulerExtenders: []configv1.Extender{handler.SchedulerEntry("http://"+address, string(cluster.GPU))},
+		StaticNodes: []cluster.NodeTemplate{
+			{Name: "warm", Count: 2, GPUs: 8, Labels: pool("warm")},
+			{Name: "busy", Count: 1, GPUs: 8, Labels: pool("busy")},
+			{Name: "plain", Count: 2, GPUs: 8, Labels: pool("plain")},
+		},
+	})
+	ctx := t.Context()
+	for name, labels := range map[string]map[string]string{
+		v1alpha1.SystemNamespace: nil, v1alpha1.PlaceholderNamespace: nil, "ml": {"team": "ml"}, "web": nil,
+	} {
+		if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root := filepath.Join("..", "..", "manifests")
+	if err := e.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "extender.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if e.kubeconfig, err = e.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-extender"); err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	e.binary, e.config = filepath.Join(folder, "extender"), filepath.Join(folder, "config.yaml")
+	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", e.binary, "forewarm.dev/cmd/extender").CombinedOutput(); err != nil {
+		t.Fatalf("build cmd/extender: %v\n%s", err, output)
+	}
+	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q}\n", address, e.health, e.metrics)
+	if err := os.WriteFile(e.config, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.start(t)
+	e.createFixtures(t)
+	return e
+}
+
+// start runs the extender and waits until it is ready.
+func (e *extenderEnv) start(t *testing.T) {
+	t.Helper()
+	var err error
+	// It outlives the part that starts it; the cluster's Stop ends it.
+	e.process, err = e.StartProcess(context.WithoutCancel(t.Context()), "extender", e.binary, []string{"--config", e.config, "--kubeconfig", e.kubeconfig}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, extenderWait, func() error {
+		response, err := http.Get("http://" + e.health + "/readyz")
+		if err != nil {
+			return fmt.Errorf("%w; its log:\n%s", err, e.process.Log())
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("readiness %d; its log:\n%s", response.StatusCode, e.process.Log())
+		}
+		return nil
+	})
+}
+
+// createFixtures makes a WarmPool of the nodes "warm" for namespace ml, which expects its
+// owners, and PriorityClasses for placeholders and for work that anybody may preempt.
+func (e *extenderEnv) createFixtures(t *testing.T) {
+	t.Helper()
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
+	pool.Spec.Mode = v1alpha1.ModeEnforce
+	pool.Spec.Nodes.Selector.MatchLabels = map[string]string{"pool": "warm"}
+	pool.Spec.Demand.Resource = cluster.GPU
+	pool.Spec.Demand.NamespaceSelector.MatchLabels = map[string]string{"team": "ml"}
+	pool.Spec.Chunks = []v1alpha1.Chunk{{Name: "node", Requests: extenderGPUs(8), WaitCostPerHour: "400", IdleCostPerHour: "24", Max: 2}}
+	pool.Spec.Forecast = v1alpha1.ForecastSpec{Interval: metav1.Duration{Duration: time.Minute}, History: metav1.Duration{Duration: time.Hour}}
+	pool.Spec.Sizing = v1alpha1.SizingSpec{LeadTime: metav1.Duration{Duration: time.Minute}, Hold: metav1.Duration{Duration: time.Minute}}
+	for _, object := range []client.Object{
+		pool,
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass}, Value: -10, PreemptionPolicy: ptr.To(corev1.PreemptNever)},
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "cheap"}, Value: -100},
+	} {
+		if err := e.Client.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.expect(t, 2)
+}
+
+// expect plays the reserver's report of how many placeholders the pool wants.
+func (e *extenderEnv) expect(t *testing.T, wanted int32) {
+	t.Helper()
+	pool := &v1alpha1.WarmPool{}
+	if err := e.Client.Get(t.Context(), client.ObjectKey{Name: "a100"}, pool); err != nil {
+		t.Fatal(err)
+	}
+	pool.Status.Chunks = []v1alpha1.ChunkStatus{{Name: "node", Wanted: wanted}}
+	if err := e.Client.Status().Update(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func extenderGPUs(n int64) corev1.ResourceList {
+	return corev1.ResourceList{cluster.GPU: *resource.NewQuantity(n, resource.DecimalSI)}
+}
+
+// extenderPod asks for GPUs on the nodes of a pool; with no pool, on any.
+func extenderPod(namespace, name, pool string, gpus int64) *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: ptr.To[int64](0),
+			Containers:                    []corev1.Container{{Name: "main", Image: "registry.k8s.io/pause:3.10"}},
+		},
+	}
+	if pool != "" {
+		pod.Spec.NodeSelector = map[string]string{"pool": pool}
+	}
+	if gpus > 0 {
+		pod.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: extenderGPUs(gpus), Limits: extenderGPUs(gpus)}
+	}
+	return pod
+}
+
+// extenderPlaceholder is what the reserver would make, past its gate.
+func extenderPlaceholder(name string) *corev1.Pod {
+	pod := extenderPod(v1alpha1.PlaceholderNamespace, name, "warm", 8)
+	pod.Labels = map[string]string{v1alpha1.LabelPool: "a100", v1alpha1.LabelChunk: "node"}
+	pod.Spec.PriorityClassName = v1alpha1.PlaceholderPriorityClass
+	return pod
+}
+
+// create makes a pod and waits until it is bound; it returns the node's name.
+func (e *extenderEnv) create(t *testing.T, pod *corev1.Pod) string {
+	t.Helper()
+	if err := e.Client.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	return e.bound(t, pod)
+}
+
+// bound waits until a pod has a node.
+func (e *extenderEnv) bound(t *testing.T, pod *corev1.Pod) string {
+	t.Helper()
+	started := time.Now()
+	cluster.Eventually(t, extenderWait, func() error {
+		if err := e.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
+			return err
+		}
+		if pod.Spec.NodeName == "" {
+			return fmt.Errorf("%s is not bound: %s", pod.Name, extenderCondition(pod))
+		}
+		return nil
+	})
+	t.Logf("%s bound to %s, seen after %s", pod.Name, pod.Spec.NodeName, time.Since(started).Round(time.Millisecond))
+	return pod.Spec.NodeName
+}
+
+// refused waits until the scheduler says that a pod fits nowhere, in a message with want.
+func (e *extenderEnv) refused(t *testing.T, pod *corev1.Pod, want string) {
+	t.Helper()
+	cluster.Eventually(t, extenderWait, func() error {
+		if err := e.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
+			return err
+		}
+		if message := extenderCondition(pod); !strings.Contains(message, corev1.PodReasonUnschedulable) || !strings.Contains(message, want) {
+			return fmt.Errorf("%s: %q on node %q, want Unschedulable with %q", pod.Name, message, pod.Spec.NodeName, want)
+		}
+		return nil
+	})
+}
+
+func extenderCondition(pod *corev1.Pod) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return c.Reason + ": " + c.Message
+		}
+	}
+	return ""
+}
+
+// untouched fails unless a pod still stands where it stood.
+func (e *extenderEnv) untouched(t *testing.T, before *corev1.Pod) {
+	t.Helper()
+	now := &corev1.Pod{}
+	if err := e.Client.Get(t.Context(), client.ObjectKeyFromObject(before), now); err != nil {
+		t.Errorf("%s is gone: %v", before.Name, err)
+	} else if now.UID != before.UID || now.Spec.NodeName != before.Spec.NodeName || now.DeletionTimestamp != nil {
+		t.Errorf("%s was touched: node %q, deleted %v", before.Name, now.Spec.NodeName, now.DeletionTimestamp)
+	}
+}
+
+// placeholders are the nodes that placeholders stand on.
+func (e *extenderEnv) placeholders(t *testing.T) []string {
+	t.Helper()
+	var pods corev1.PodList
+	if err := e.Client.List(t.Context(), &pods, client.InNamespace(v1alpha1.PlaceholderNamespace)); err != nil {
+		t.Fatal(err)
+	}
+	var nodes []string
+	for i := range pods.Items {
+		nodes = append(nodes, pods.Items[i].Spec.NodeName)
+	}
+	return nodes
+}
+
+// remove deletes pods and waits until they are gone.
+func (e *extenderEnv) remove(t *testing.T, pods ...*corev1.Pod) {
+	t.Helper()
+	for _, pod := range pods {
+		if err := e.Client.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); client.IgnoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
+		cluster.Eventually(t, extenderWait, func() error {
+			err := e.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), &corev1.Pod{})
+			if err == nil {
+				return errors.New(pod.Name + " still exists")
+			}
+			return client.IgnoreNotFound(err)
+		})
+	}
+}
+
+// requests counts the scheduler's calls by verb and result.
+func (e *extenderEnv) requests(t *testing.T) map[string]float64 {
+	t.Helper()
+	response, err := http.Get("http://" + e.metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]float64{}
+	for _, m := range families["forewarm_extender_requests_total"].GetMetric() {
+		labels := map[string]string{}
+		for _, l := range m.GetLabel() {
+			labels[l.GetName()] = l.GetValue()
+		}
+		counts[labels["verb"]+" "+labels["result"]] = m.GetCounter().GetValue()
+	}
+	return counts
+}
+
+func extenderAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}

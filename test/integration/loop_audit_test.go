@@ -1,0 +1,89 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"slices"
+	"testing"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+// loopEvent is what we read of an audit event.
+type loopEvent struct {
+	Verb string `json:"verb"`
+	User struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	ObjectRef struct {
+		Resource    string `json:"resource"`
+		Subresource string `json:"subresource"`
+		Name        string `json:"name"`
+	} `json:"objectRef"`
+	ResponseStatus struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
+	RequestURI string `json:"requestURI"`
+}
+
+// what is the resource with its subresource.
+func (e loopEvent) what() string {
+	if e.ObjectRef.Subresource != "" {
+		return e.ObjectRef.Resource + "/" + e.ObjectRef.Subresource
+	}
+	return e.ObjectRef.Resource
+}
+
+// events are the requests of a process of ours so far.
+func (e *loopEnv) events(t *testing.T, kind string) []loopEvent {
+	t.Helper()
+	file, err := os.Open(e.audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	var events []loopEvent
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event loopEvent
+		if json.Unmarshal(lines.Bytes(), &event) != nil {
+			continue // the last line may be half written
+		}
+		if event.User.Username == "system:serviceaccount:"+v1alpha1.SystemNamespace+":forewarm-"+kind {
+			events = append(events, event)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// writes are the requests of a process of ours that change something.
+func (e *loopEnv) writes(t *testing.T, kind string) []loopEvent {
+	t.Helper()
+	return slices.DeleteFunc(e.events(t, kind), func(event loopEvent) bool {
+		return slices.Contains([]string{"get", "list", "watch"}, event.Verb)
+	})
+}
+
+// loopRoles reads in the audit log that nothing we asked for was forbidden, and that the
+// extender only looks.
+func loopRoles(t *testing.T, e *loopEnv) {
+	for _, kind := range []string{"reserver", "extender", "webhook"} {
+		events := e.events(t, kind)
+		if len(events) == 0 {
+			t.Errorf("no request of %s in the audit log", kind)
+		}
+		for _, event := range events {
+			if event.ResponseStatus.Code == 403 {
+				t.Errorf("%s may not %s %s", kind, event.Verb, event.RequestURI)
+			}
+		}
+	}
+	for _, event := range e.writes(t, "extender") {
+		t.Errorf("the extender asked to %s %s", event.Verb, event.RequestURI)
+	}
+}

@@ -1,0 +1,244 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/history"
+	"forewarm.dev/test/cluster"
+)
+
+// warmNode is the node that the placeholders stand on.
+func (e *loopEnv) warmNode(t *testing.T) string {
+	t.Helper()
+	_, open, err := e.stands(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range open {
+		return pod.Spec.NodeName
+	}
+	t.Fatal("no placeholder stands on a node")
+	return ""
+}
+
+// loopOutsider: a pod of namespace web gets neither free room of the pool's node nor, when
+// that is full, a placeholder's place. It names the node, so that Karpenter has nothing to buy.
+func loopOutsider(t *testing.T, e *loopEnv) {
+	ctx := t.Context()
+	here := map[string]string{corev1.LabelHostname: e.warmNode(t)}
+	for i, says := range []string{"kept warm for the demand class of WarmPool " + loopName, "Insufficient " + string(cluster.GPU)} {
+		outsider := loopPod("web", fmt.Sprintf("outsider-%d", i), 1, here)
+		e.create(t, outsider)
+		refused := func() error {
+			if err := e.Client.Get(ctx, client.ObjectKeyFromObject(outsider), outsider); err != nil {
+				return err
+			}
+			if message := extenderCondition(outsider); outsider.Spec.NodeName != "" || !strings.Contains(message, says) {
+				return fmt.Errorf("%s on node %q says %q, want %q", outsider.Name, outsider.Spec.NodeName, message, says)
+			}
+			return nil
+		}
+		cluster.Eventually(t, loopWait, refused)
+		loopNever(t, loopWindow, func() error {
+			if made, _, preempted, deleted := e.pods.counts(); made != 3 || preempted != 0 || deleted != 0 {
+				return fmt.Errorf("%d placeholders made, %d preempted, %d deleted; want 3 0 0", made, preempted, deleted)
+			}
+			return refused()
+		})
+		if err := e.Client.Delete(ctx, outsider, client.GracePeriodSeconds(0)); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 { // the owners fill the node up
+			filler := loopPod("ml", "filler", 6, here)
+			e.create(t, filler)
+			e.bound(t, filler)
+		}
+	}
+}
+
+// takeover creates a pod of the class where every GPU is taken, and shows that it stands in
+// a placeholder's place within seconds, that real work of lower priority which fits just as
+// well is left alone, and that nothing is bought.
+func (e *loopEnv) takeover(t *testing.T, name string) {
+	t.Helper()
+	ctx := t.Context()
+	node := e.warmNode(t)
+	nodes, _, err := e.bought(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, _, before, deleted := e.pods.counts()
+	cheap := &corev1.Pod{}
+	if err := e.Client.Get(ctx, client.ObjectKey{Namespace: "web", Name: "cheap"}, cheap); err != nil {
+		t.Fatal(err)
+	}
+	train := loopPod("ml", name, 1, map[string]string{"tier": "gpu"})
+	started := time.Now()
+	e.create(t, train)
+	if got := e.bound(t, train); got != node {
+		t.Errorf("%s runs on %s, want the placeholder's node %s", name, got, node)
+	}
+	if took := time.Since(started); took > loopTakeover {
+		t.Errorf("the takeover took %s, want at most %s", took, loopTakeover)
+	}
+	cluster.Eventually(t, loopWait, func() error {
+		if _, _, preempted, _ := e.pods.counts(); preempted != before+1 {
+			return fmt.Errorf("%d placeholders went by %s, want %d", preempted, corev1.PodReasonPreemptionByScheduler, before+1)
+		}
+		return nil
+	})
+	loopNever(t, loopWindow, func() error {
+		if err := e.owns(ctx, nodes); err != nil {
+			return err
+		}
+		if now, _, preempted, gone := e.pods.counts(); now != made || preempted != before+1 || gone != deleted {
+			return fmt.Errorf("%d placeholders made, %d preempted, %d deleted; want %d %d %d", now, preempted, gone, made, before+1, deleted)
+		}
+		still := &corev1.Pod{}
+		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(cheap), still); err != nil {
+			return err
+		}
+		if still.UID != cheap.UID || still.DeletionTimestamp != nil {
+			return fmt.Errorf("the cheap pod on %s was touched", cheap.Spec.NodeName)
+		}
+		return nil
+	})
+}
+
+func loopTakeoverUp(t *testing.T, e *loopEnv) {
+	e.patch(t, loopName, `{"spec":{"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"1"},"waitCostPerHour":"0","idleCostPerHour":"3","min":0,"max":3}]}}`)
+	cluster.Eventually(t, loopWait, func() error {
+		_, chunk, err := e.status(t.Context(), loopName)
+		if err == nil && (chunk.Wanted != 0 || chunk.Reserved != 2) {
+			err = fmt.Errorf("%+v, want none wanted, and both held for the hold time", chunk)
+		}
+		return err
+	})
+	reserver := e.processes["reserver"]
+	before := e.scrape(t, reserver)["forewarm_capacity_takeovers_total"]
+	e.takeover(t, "train-1")
+	if got := e.scrape(t, reserver)["forewarm_capacity_takeovers_total"] - before; got != 1 {
+		t.Errorf("forewarm_capacity_takeovers_total rose by %v, want 1", got)
+	}
+}
+
+func loopTakeoverDown(t *testing.T, e *loopEnv) {
+	if err := e.processes["reserver"].Stop(10 * time.Second); err != nil {
+		t.Fatalf("after SIGTERM: %v\n%s", err, e.processes["reserver"].Log())
+	}
+	e.takeover(t, "train-2")
+	e.start(t, "reserver", "reserver-3")
+}
+
+func loopExtenderDead(t *testing.T, e *loopEnv) {
+	e.scrape(t, e.processes["extender"])
+	e.processes["extender"].Kill()
+	pod := loopPod("web", "alone", 1, map[string]string{"pool": "free"})
+	e.create(t, pod)
+	e.bound(t, pod)
+	e.start(t, "extender", "extender-2")
+}
+
+// loopRestart kills the reserver as a lost machine would, and starts another at once: the
+// lease names another holder, and runs out first.
+func loopRestart(t *testing.T, e *loopEnv) {
+	ctx := t.Context()
+	before := e.history(t)
+	gated, open, err := e.stands(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.processes["reserver"].Kill()
+	killed := time.Now()
+	e.start(t, "reserver", "reserver-2")
+	unchanged := func() error {
+		if made, _, preempted, deleted := e.pods.counts(); made != 3 || preempted != 0 || deleted != 0 {
+			return fmt.Errorf("%d placeholders made, %d preempted, %d deleted; want 3 0 0", made, preempted, deleted)
+		}
+		stillGated, stillOpen, err := e.stands(ctx)
+		if err == nil && (!sameUIDs(gated, stillGated) || !sameUIDs(open, stillOpen)) {
+			err = fmt.Errorf("%d gated and %d ungated placeholders, want the same %d and %d as before", len(stillGated), len(stillOpen), len(gated), len(open))
+		}
+		return err
+	}
+	cluster.Eventually(t, loopWait, func() error {
+		if err := unchanged(); err != nil {
+			t.Fatal(err)
+		}
+		if last := loopLast(e.history(t)); last.Before(killed) {
+			return fmt.Errorf("the successor has recorded nothing yet; the last sample is of %s", last)
+		}
+		return nil
+	})
+	t.Logf("the successor leads and records %s after the kill", time.Since(killed).Round(time.Second))
+	loopNever(t, loopWindow, func() error {
+		if err := e.owns(ctx, 1); err != nil {
+			return err
+		}
+		return unchanged()
+	})
+	kept(t, before, e.history(t))
+}
+
+func sameUIDs(a, b map[string]corev1.Pod) bool {
+	uids := func(pods map[string]corev1.Pod) map[types.UID]bool {
+		set := map[types.UID]bool{}
+		for _, pod := range pods {
+			set[pod.UID] = true
+		}
+		return set
+	}
+	x, y := uids(a), uids(b)
+	for uid := range x {
+		if !y[uid] {
+			return false
+		}
+	}
+	return len(x) == len(y)
+}
+
+// history reads what was recorded of the pool's chunk within the last quarter of an hour.
+func (e *loopEnv) history(t *testing.T) forecast.Series {
+	t.Helper()
+	key := history.Key{Pool: loopName, Chunk: "single"}
+	series, err := history.NewStore(e.Client).Load(t.Context(), key, time.Now().Add(-15*time.Minute), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(series.Values) == 0 {
+		t.Fatal("no demand was recorded")
+	}
+	return series
+}
+
+// loopLast is the time of the last sample.
+func loopLast(s forecast.Series) time.Time {
+	return s.Start.Add(time.Duration(len(s.Values)-1) * s.Step)
+}
+
+// kept fails unless every sample of before is in after.
+func kept(t *testing.T, before, after forecast.Series) {
+	t.Helper()
+	shift := int(after.Start.Sub(before.Start) / before.Step)
+	samples := 0
+	for i, value := range before.Values {
+		if value != value || i < shift { // no sample, or older than what was read
+			continue
+		}
+		samples++
+		if got := after.Values[i-shift]; got != value {
+			t.Errorf("demand at %s was %v and is %v", before.Start.Add(time.Duration(i)*before.Step), value, got)
+		}
+	}
+	if samples < 5 {
+		t.Errorf("only %d samples before the kill", samples)
+	}
+}
