@@ -15,18 +15,18 @@ import (
 	"forewarm.dev/test/demo/simulate"
 )
 
-// times are the durations that the demo plays with, uncompressed. Six minutes from asking
+// times are the durations that the demo plays with, uncompressed. Seven minutes from asking
 // for a GPU node until a pod runs on it is what clouds need with drivers and images; the
 // 40 s of lead time beyond the boot are what Karpenter, scheduler and API add when time is
 // compressed twenty times.
 func times() play.Times {
 	return play.Times{
-		Boot:             6 * time.Minute,
-		Lead:             6*time.Minute + 40*time.Second,
+		Boot:             7 * time.Minute,
+		Lead:             7*time.Minute + 40*time.Second,
 		ConsolidateAfter: 10 * time.Minute,
 		Interval:         time.Minute,
 		History:          4 * 7 * 24 * time.Hour,
-		PreRoll:          7*time.Minute + 20*time.Second,
+		PreRoll:          8 * time.Minute,
 	}
 }
 

@@ -18,8 +18,9 @@ type Measured struct {
 	GPUHours, IdleGPUHours float64
 	// Takeovers are placeholders preempted by jobs.
 	Takeovers int
-	// Overhead is, over the nodes bought in the window, the median of what the job that
-	// waited longest for one waited beyond the boot time: what does not compress.
+	// Overhead is what does not compress, batching, API and scheduling: over the nodes bought
+	// in the window, the median of what the last job before one was asked for waited beyond the
+	// boot time.
 	Overhead time.Duration
 	// CeilingMessage is the refusal of a replica count above its ceiling.
 	CeilingMessage string
@@ -36,7 +37,7 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := Measured{Jobs: len(jobs)}
-	longest := r.measureJobs(&m, jobs, to)
+	least := r.measureJobs(&m, jobs, to, time.Duration(float64(boot)/factor))
 	for i, wait := range m.Waits {
 		m.Waits[i] = stretch(wait, factor)
 	}
@@ -55,18 +56,18 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 			m.Takeovers++
 		}
 	}
-	m.Overhead = overhead(longest, factor, boot)
+	m.Overhead = overhead(least, factor, boot)
 	return m
 }
 
-// measureJobs adds what the jobs met, in wall time, and returns the longest wait of a job
-// for each node that it waited for.
-func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.Time) (longest map[string]time.Duration) {
+// measureJobs adds what the jobs met, in wall time, and returns for each node the least wait
+// of at least the boot time: that of the last job that came before the node was asked for.
+func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.Time, boot time.Duration) (least map[string]time.Duration) {
 	byJob := map[string][]*podSeen{}
 	for _, pod := range r.pods {
 		byJob[pod.job] = append(byJob[pod.job], pod)
 	}
-	longest = map[string]time.Duration{}
+	least = map[string]time.Duration{}
 	waited := 0
 	for name, job := range jobs {
 		running, wait, later := r.outcome(byJob[name], job, to)
@@ -77,16 +78,14 @@ func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.T
 		if later {
 			waited++
 		}
-		for _, pod := range byJob[name] {
-			if node := r.nodes[pod.node]; running && node != nil && node.from.After(job.created) {
-				longest[pod.node] = max(longest[pod.node], wait)
-			}
+		if running && wait >= boot {
+			r.lower(least, byJob[name], job, wait)
 		}
 	}
 	if len(jobs) > 0 {
 		m.WaitedShare = float64(waited) / float64(len(jobs))
 	}
-	return longest
+	return least
 }
 
 // outcome tells whether all pods of a job ran by the end, how long that took, and whether
@@ -94,9 +93,7 @@ func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.T
 func (r *recorder) outcome(pods []*podSeen, job submitted, to time.Time) (running bool, wait time.Duration, later bool) {
 	last, started := job.created, 0
 	for _, pod := range pods {
-		if node := r.nodes[pod.node]; node != nil && node.from.After(job.created) {
-			later = true
-		}
+		later = later || r.laterThan(pod.node, job.created)
 		if !pod.from.IsZero() && !pod.from.After(to) {
 			started++
 			if pod.from.After(last) {
@@ -110,9 +107,24 @@ func (r *recorder) outcome(pods []*podSeen, job submitted, to time.Time) (runnin
 	return true, last.Sub(job.created), later
 }
 
-func overhead(longest map[string]time.Duration, factor float64, boot time.Duration) time.Duration {
+// lower notes the wait for each node that came after the job, if it is the least so far.
+func (r *recorder) lower(least map[string]time.Duration, pods []*podSeen, job submitted, wait time.Duration) {
+	for _, pod := range pods {
+		if known, ok := least[pod.node]; r.laterThan(pod.node, job.created) && (!ok || wait < known) {
+			least[pod.node] = wait
+		}
+	}
+}
+
+// laterThan tells whether a node came after a time.
+func (r *recorder) laterThan(name string, at time.Time) bool {
+	node := r.nodes[name]
+	return node != nil && node.from.After(at)
+}
+
+func overhead(least map[string]time.Duration, factor float64, boot time.Duration) time.Duration {
 	var beyond []time.Duration
-	for _, wait := range longest {
+	for _, wait := range least {
 		if extra := stretch(wait, factor) - boot; extra > 0 {
 			beyond = append(beyond, extra)
 		}
