@@ -67,6 +67,12 @@ playground: control-plane build ## Start everything, print the kubeconfig, and r
 	@go build -o bin/playground ./test/demo/playground
 	@exec bin/playground $(ARGS)
 
+##@ Benchmarks
+
+.PHONY: bench-forecast
+bench-forecast: ## Score the forecasts on a folder of series. DATA=FOLDER
+	go run ./test/bench/forecast --data '$(DATA)'
+
 ##@ Checks
 
 .PHONY: verify

@@ -28,6 +28,7 @@ type outcome struct {
 // plan starts from what there then is.
 func (r *Reserver) apply(ctx context.Context, pool *v1alpha1.WarmPool, plan capacity.Result) outcome {
 	if err := r.ensureGuards(ctx); err != nil {
+		r.metrics.errors.WithLabelValues("Guard").Inc()
 		return outcome{err: fmt.Errorf("set the guards up: %w", err)}
 	}
 	run := run{reserver: r, pool: pool, fresh: map[string][]string{}}

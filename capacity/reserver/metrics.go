@@ -2,7 +2,15 @@ package reserver
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"forewarm.dev/capacity"
 )
+
+// acts are the reasons of plan errors: what can fail.
+var acts = []string{
+	"Observe", "Record", "Forecast", "Guard",
+	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Report",
+}
 
 // metrics of the reserver. Pools and chunks are written by admins, so their names are bounded.
 type metrics struct {
@@ -42,5 +50,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}),
 	}
 	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.takeovers, m.changes, m.errors, m.cycle)
+	for _, act := range acts {
+		m.errors.WithLabelValues(act) // counts from zero, so that a rate sees the first one
+	}
 	return m
 }

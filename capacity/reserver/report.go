@@ -67,6 +67,7 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 func (r *Reserver) measure(pool string, row v1alpha1.ChunkStatus, demand float64) {
 	r.metrics.demand.WithLabelValues(pool, row.Name).Set(demand)
 	r.metrics.wanted.WithLabelValues(pool, row.Name).Set(float64(row.Wanted))
+	r.metrics.takeovers.WithLabelValues(pool, row.Name) // counts from zero
 	for state, n := range map[string]int32{"gated": row.Gated, "pending": row.Pending, "reserved": row.Reserved} {
 		r.metrics.placeholders.WithLabelValues(pool, row.Name, state).Set(float64(n))
 	}

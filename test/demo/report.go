@@ -99,14 +99,23 @@ func notes(out io.Writer, o outcome, r result) error {
 	alone, ours, constant := r.Arms[play.Autoscaler], r.Arms[play.Forewarm], r.Arms[play.Constant]
 	overhead := o.arms[play.Autoscaler].Overhead
 	_, err := fmt.Fprintf(out, `
-Times are uncompressed. wait: from creating a job until all its pods run. idle: GPU-hours of
-nodes less those of running jobs. The constant arm kept %d single-GPU placeholders.
-p95 wait of forewarm: %.2f of autoscaler, %.2f of constant; idle %.2f of constant.
+Times are uncompressed. wait: from creating a job until all its pods run. GPU-hours count
+from the Node object on; idle is what running jobs do not use of them. The constant arm kept
+%d single-GPU placeholders.
+p95 wait of forewarm: %s of autoscaler, %s of constant; idle %s of constant.
 What does not compress (batching, API, scheduling) was %.0f s per node, %.1f %% of the boot
-time. The oracle asks for each node exactly its boot time before it is needed; its waits are
-rounded up to the simulator's step of %d s. The demo took %.1f minutes.
+time. The oracle asks for each node exactly its boot time before it is needed: a yardstick
+for waits; they are rounded up to the simulator's step of %d s. The demo took %.1f minutes.
 `,
-		o.placeholders, ours.WaitP95/alone.WaitP95, ours.WaitP95/constant.WaitP95, ours.IdleGPUHours/constant.IdleGPUHours,
+		o.placeholders, ratio(ours.WaitP95, alone.WaitP95), ratio(ours.WaitP95, constant.WaitP95), ratio(ours.IdleGPUHours, constant.IdleGPUHours),
 		overhead.Seconds(), 100*overhead.Seconds()/times().Boot.Seconds(), int(simulate.Tick/time.Second), o.took.Minutes())
 	return err
+}
+
+// ratio is a ÷ b as text, where that means something.
+func ratio(a, b float64) string {
+	if b <= 0 {
+		return "?"
+	}
+	return fmt.Sprintf("%.2f", a/b)
 }

@@ -27,7 +27,7 @@ func TestResultIsTheLastLineWithTheAgreedKeys(t *testing.T) {
 		settings: settings{seed: 7, factor: 20},
 		workload: arrivals.Workload{Input: "generated"},
 		arms: map[play.Arm]play.Measured{
-			play.Autoscaler: {Jobs: 4, Waits: waits(1, 2, 300, 400), WaitedShare: 0.5, GPUHours: 10, IdleGPUHours: 1, Overhead: 18 * time.Second},
+			play.Autoscaler: {Jobs: 4, Waits: waits(1, 2, 300, 400), WaitedShare: 0.5, GPUHours: 10, IdleGPUHours: 1, Overhead: times().Boot / 20},
 			play.Constant:   {Jobs: 4, Waits: waits(1, 2, 3, 200), GPUHours: 12, IdleGPUHours: 3, Takeovers: 3},
 			play.Forewarm:   {Jobs: 4, Waits: waits(1, 1, 2, 3), GPUHours: 12, IdleGPUHours: 3, Takeovers: 2, CeilingMessage: "refused"},
 		},

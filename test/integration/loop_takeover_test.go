@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,10 +31,15 @@ func (e *loopEnv) warmNode(t *testing.T) string {
 }
 
 // loopOutsider: a pod of namespace web gets neither free room of the pool's node nor, when
-// that is full, a placeholder's place. It names the node, so that Karpenter has nothing to buy.
+// that is full, a placeholder's place. It selects a label that only this node has, so that
+// Karpenter has nothing to buy.
 func loopOutsider(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
-	here := map[string]string{corev1.LabelHostname: e.warmNode(t)}
+	here := map[string]string{"test": "here"}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: e.warmNode(t)}}
+	if err := e.Client.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"test":"here"}}}`))); err != nil {
+		t.Fatal(err)
+	}
 	for i, says := range []string{"kept warm for the demand class of WarmPool " + loopName, "Insufficient " + string(cluster.GPU)} {
 		outsider := loopPod("web", fmt.Sprintf("outsider-%d", i), 1, here)
 		e.create(t, outsider)

@@ -76,6 +76,15 @@ func shape(job Job) (whole, single int) {
 	return 0, job.GPUs
 }
 
+// Known is how much time before another the workload tells about: from its first job on.
+// What was before that is unknown, which is not the same as no demand.
+func (w Workload) Known(until time.Duration) time.Duration {
+	if len(w.Jobs) == 0 {
+		return 0
+	}
+	return max(until-w.Jobs[0].At, 0)
+}
+
 // Demand is the stock of demand before a time, one value per step, the highest within it:
 // in whole nodes, and in single GPUs of smaller jobs. The last value ends at the time.
 func (w Workload) Demand(until, length, step time.Duration) (whole, single []float64) {

@@ -102,6 +102,21 @@ func TestRunningAtKeepsWhatRemains(t *testing.T) {
 	}
 }
 
+func TestNothingIsKnownBeforeTheFirstJob(t *testing.T) {
+	w := Workload{Jobs: []Job{{At: -time.Hour, Run: time.Minute, GPUs: 1}, {At: time.Minute, Run: time.Minute, GPUs: 1}}}
+	for until, want := range map[time.Duration]time.Duration{0: time.Hour, -10 * time.Minute: 50 * time.Minute, -2 * time.Hour: 0} {
+		if got := w.Known(until); got != want {
+			t.Errorf("known before %v: %v, want %v", until, got, want)
+		}
+	}
+	if whole, single := w.Demand(-2*time.Hour, w.Known(-2*time.Hour), time.Minute); len(whole)+len(single) != 0 {
+		t.Errorf("%d and %d values of a time that nothing is known about", len(whole), len(single))
+	}
+	if (Workload{}).Known(0) != 0 {
+		t.Error("a workload without jobs knows of something")
+	}
+}
+
 func write(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "jobs.csv")

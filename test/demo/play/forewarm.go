@@ -21,7 +21,8 @@ import (
 // the WarmPool.
 func (r *run) seedAndPool(ctx context.Context, now time.Time) error {
 	pool := WarmPool(r.Times, r.Factor)
-	whole, single := r.Workload.Demand(-r.Times.PreRoll, r.Times.History, r.Times.Interval)
+	length := min(r.Times.History, r.Workload.Known(-r.Times.PreRoll))
+	whole, single := r.Workload.Demand(-r.Times.PreRoll, length, r.Times.Interval)
 	step := pool.Spec.Forecast.Interval.Duration
 	end := now.Truncate(step)
 	store := history.NewStore(r.cluster.Client)

@@ -18,9 +18,9 @@ type Measured struct {
 	GPUHours, IdleGPUHours float64
 	// Takeovers are placeholders preempted by jobs.
 	Takeovers int
-	// Overhead is what does not compress, batching, API and scheduling: over the nodes bought
-	// in the window, the median of what the last job before one was asked for waited beyond the
-	// boot time.
+	// Overhead is what does not compress, batching, API and scheduling: over the nodes that
+	// were asked for in the window, the median of the time from the job that made Karpenter
+	// ask until a pod ran there, less the boot time.
 	Overhead time.Duration
 	// CeilingMessage is the refusal of a replica count above its ceiling.
 	CeilingMessage string
@@ -37,7 +37,7 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := Measured{Jobs: len(jobs)}
-	least := r.measureJobs(&m, jobs, to, time.Duration(float64(boot)/factor))
+	r.measureJobs(&m, jobs, to)
 	for i, wait := range m.Waits {
 		m.Waits[i] = stretch(wait, factor)
 	}
@@ -56,18 +56,16 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 			m.Takeovers++
 		}
 	}
-	m.Overhead = overhead(least, factor, boot)
+	m.Overhead = stretch(r.overhead(jobs, time.Duration(float64(boot)/factor)), factor)
 	return m
 }
 
-// measureJobs adds what the jobs met, in wall time, and returns for each node the least wait
-// of at least the boot time: that of the last job that came before the node was asked for.
-func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.Time, boot time.Duration) (least map[string]time.Duration) {
+// measureJobs adds what the jobs met, in wall time.
+func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.Time) {
 	byJob := map[string][]*podSeen{}
 	for _, pod := range r.pods {
 		byJob[pod.job] = append(byJob[pod.job], pod)
 	}
-	least = map[string]time.Duration{}
 	waited := 0
 	for name, job := range jobs {
 		running, wait, later := r.outcome(byJob[name], job, to)
@@ -78,14 +76,10 @@ func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.T
 		if later {
 			waited++
 		}
-		if running && wait >= boot {
-			r.lower(least, byJob[name], job, wait)
-		}
 	}
 	if len(jobs) > 0 {
 		m.WaitedShare = float64(waited) / float64(len(jobs))
 	}
-	return least
 }
 
 // outcome tells whether all pods of a job ran by the end, how long that took, and whether
@@ -107,27 +101,35 @@ func (r *recorder) outcome(pods []*podSeen, job submitted, to time.Time) (runnin
 	return true, last.Sub(job.created), later
 }
 
-// lower notes the wait for each node that came after the job, if it is the least so far.
-func (r *recorder) lower(least map[string]time.Duration, pods []*podSeen, job submitted, wait time.Duration) {
-	for _, pod := range pods {
-		if known, ok := least[pod.node]; r.laterThan(pod.node, job.created) && (!ok || wait < known) {
-			least[pod.node] = wait
-		}
-	}
-}
-
 // laterThan tells whether a node came after a time.
 func (r *recorder) laterThan(name string, at time.Time) bool {
 	node := r.nodes[name]
 	return node != nil && node.from.After(at)
 }
 
-func overhead(least map[string]time.Duration, factor float64, boot time.Duration) time.Duration {
-	var beyond []time.Duration
-	for _, wait := range least {
-		if extra := stretch(wait, factor) - boot; extra > 0 {
-			beyond = append(beyond, extra)
+// overhead is the median, over nodes asked for because of jobs, of what their way to a
+// running pod takes beyond the boot time. The job that made Karpenter ask is the earliest
+// of those that came to run there and were created within its longest batch, and a second
+// of grace, before it asked; a node without such a job was asked for by somebody else.
+func (r *recorder) overhead(jobs map[string]submitted, boot time.Duration) time.Duration {
+	firstRun, cause := map[string]time.Time{}, map[string]time.Time{}
+	for _, pod := range r.pods {
+		job, scored := jobs[pod.job]
+		node := r.nodes[pod.node]
+		if !scored || node == nil || node.asked.IsZero() || pod.from.IsZero() {
+			continue
 		}
+		if first, ok := firstRun[pod.node]; !ok || pod.from.Before(first) {
+			firstRun[pod.node] = pod.from
+		}
+		before := node.asked.Sub(job.created)
+		if first, ok := cause[pod.node]; before >= 0 && before <= BatchMax+time.Second && (!ok || job.created.Before(first)) {
+			cause[pod.node] = job.created
+		}
+	}
+	var beyond []time.Duration
+	for name, created := range cause {
+		beyond = append(beyond, firstRun[name].Sub(created)-boot)
 	}
 	if len(beyond) == 0 {
 		return 0

@@ -14,9 +14,9 @@ func TestMeasureInUncompressedTime(t *testing.T) {
 	to := at(60)
 	r := &recorder{
 		nodes: map[string]*nodeSeen{
-			"old":  {span{from: at(-100)}, 8},
-			"gone": {span{from: at(-100), to: at(30)}, 8},
-			"new":  {span{from: at(20)}, 8},
+			"old":  {span{from: at(-100)}, 8, at(-110)},
+			"gone": {span{from: at(-100), to: at(30)}, 8, at(-110)},
+			"new":  {span{from: at(20)}, 8, at(11)}, // asked for one second after the gang
 		},
 		pods: map[types.UID]*podSeen{
 			"before": {span: span{from: at(-50), to: at(30)}, job: "before", gpus: 8, node: "gone"},
@@ -28,7 +28,7 @@ func TestMeasureInUncompressedTime(t *testing.T) {
 		taken: map[types.UID]time.Time{"a": at(-5), "b": at(5)},
 	}
 	jobs := map[string]submitted{"quick": {at(0.5), 1}, "gang": {at(10), 2}, "stuck": {at(50), 1}}
-	got := r.measure(jobs, from, to, 20, 200*time.Second)
+	got := r.measure(jobs, from, to, 20, 200*time.Second) // a boot takes 10 s of wall time
 	hour := 20.0 / 3600
 	want := Measured{
 		Jobs: 3, NotStarted: 1,

@@ -8,7 +8,11 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -36,6 +40,8 @@ func (s span) within(from, to time.Time) time.Duration {
 type nodeSeen struct {
 	span
 	gpus float64
+	// asked is when Karpenter asked for it; zero if that was not seen.
+	asked time.Time
 }
 
 type podSeen struct {
@@ -48,6 +54,7 @@ type podSeen struct {
 // recorder notes, with its own clock, when nodes come and go and pods run.
 type recorder struct {
 	mu        sync.Mutex
+	claims    map[string]time.Time // when each NodeClaim was first seen
 	nodes     map[string]*nodeSeen
 	pods      map[types.UID]*podSeen
 	taken     map[types.UID]time.Time
@@ -58,7 +65,8 @@ type recorder struct {
 // record starts watching; it ends with ctx.
 func record(ctx context.Context, c *cluster.Cluster) (*recorder, error) {
 	r := &recorder{
-		nodes: map[string]*nodeSeen{}, pods: map[types.UID]*podSeen{}, taken: map[types.UID]time.Time{},
+		claims: map[string]time.Time{},
+		nodes:  map[string]*nodeSeen{}, pods: map[types.UID]*podSeen{}, taken: map[types.UID]time.Time{},
 		waitingPH: map[types.UID]bool{}, heldPH: map[types.UID]bool{},
 	}
 	restConfig := c.RESTConfig()
@@ -75,8 +83,18 @@ func record(ctx context.Context, c *cluster.Cluster) (*recorder, error) {
 	if _, err := nodes.AddEventHandler(handlers(r.node, r.nodeGone)); err != nil {
 		return nil, err
 	}
+	anyKind, err := dynamic.NewForConfig(restConfig)
+	if err != nil {
+		return nil, err
+	}
+	dynamics := dynamicinformer.NewDynamicSharedInformerFactory(anyKind, 0)
+	claims := dynamics.ForResource(nodeClaims).Informer()
+	if _, err := claims.AddEventHandler(handlers(r.claim, func(*unstructured.Unstructured) {})); err != nil {
+		return nil, err
+	}
 	factory.Start(ctx.Done())
-	if !toolscache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced) {
+	dynamics.Start(ctx.Done())
+	if !toolscache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced, claims.HasSynced) {
 		return nil, fmt.Errorf("watch pods and nodes: %w", context.Cause(ctx))
 	}
 	return r, nil
@@ -92,6 +110,21 @@ func handlers[T any](seen, gone func(T)) toolscache.ResourceEventHandlerFuncs {
 			}
 			gone(object.(T))
 		},
+	}
+}
+
+var nodeClaims = schema.GroupVersionResource{Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims"}
+
+// claim notes when Karpenter asked for a node.
+func (r *recorder) claim(claim *unstructured.Unstructured) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.claims[claim.GetName()]; !known {
+		r.claims[claim.GetName()] = time.Now()
+	}
+	name, _, _ := unstructured.NestedString(claim.Object, "status", "nodeName")
+	if node := r.nodes[name]; node != nil {
+		node.asked = r.claims[claim.GetName()]
 	}
 }
 

@@ -36,7 +36,7 @@ type Outcome struct {
 }
 
 // Tick is the step of the simulation.
-const Tick = 6 * time.Second
+const Tick = time.Second
 
 type node struct {
 	ready   time.Duration // when it boots
