@@ -3,9 +3,10 @@
 package main
 
 import (
+	"context"
 	"os"
 
-	ctrl "sigs.k8s.io/controller-runtime"
+	"github.com/go-logr/logr"
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
@@ -17,21 +18,9 @@ Run it beside the scheduler: it serves plain HTTP and listens on loopback only. 
 from informers, asks nobody, and passes everything through when it is not synced or late.
 manifests/scheduler shows the scheduler's side of the configuration.`
 
-func main() {
-	os.Exit(observe.Exit("extender", run(), os.Stderr))
-}
+func main() { os.Exit(observe.Main("extender", about, run)) }
 
-func run() error {
-	flags, err := observe.ParseFlags("extender", about, os.Args[1:], os.Stdout)
-	if err != nil {
-		return err
-	}
-	settings, err := config.Load(flags.Config)
-	if err != nil {
-		return err
-	}
-	log := observe.Logger(flags.Verbosity, os.Stderr)
-	ctx := ctrl.SetupSignalHandler()
+func run(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) error {
 	manager, err := wire(ctx, log, flags, settings)
 	if err != nil {
 		return err

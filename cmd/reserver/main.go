@@ -3,9 +3,10 @@
 package main
 
 import (
+	"context"
 	"os"
 
-	ctrl "sigs.k8s.io/controller-runtime"
+	"github.com/go-logr/logr"
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
@@ -18,21 +19,9 @@ placeholder pods ungated so that the node autoscaler buys nodes before they are 
 mode Observe (the default of a WarmPool) it only shows in status what it would do. One
 replica leads; the others stand by.`
 
-func main() {
-	os.Exit(observe.Exit("reserver", run(), os.Stderr))
-}
+func main() { os.Exit(observe.Main("reserver", about, run)) }
 
-func run() error {
-	flags, err := observe.ParseFlags("reserver", about, os.Args[1:], os.Stdout)
-	if err != nil {
-		return err
-	}
-	settings, err := config.Load(flags.Config)
-	if err != nil {
-		return err
-	}
-	log := observe.Logger(flags.Verbosity, os.Stderr)
-	ctx := ctrl.SetupSignalHandler()
+func run(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) error {
 	manager, err := wire(ctx, log, flags, settings.Reserver)
 	if err != nil {
 		return err

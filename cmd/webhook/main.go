@@ -3,9 +3,10 @@
 package main
 
 import (
+	"context"
 	"os"
 
-	ctrl "sigs.k8s.io/controller-runtime"
+	"github.com/go-logr/logr"
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
@@ -23,21 +24,9 @@ It serves TLS with a certificate that it signs itself, and registers itself with
 server once it is ready. While no replica runs, everything is admitted. Several replicas
 may run; each serves.`
 
-func main() {
-	os.Exit(observe.Exit("webhook", run(), os.Stderr))
-}
+func main() { os.Exit(observe.Main("webhook", about, run)) }
 
-func run() error {
-	flags, err := observe.ParseFlags("webhook", about, os.Args[1:], os.Stdout)
-	if err != nil {
-		return err
-	}
-	settings, err := config.Load(flags.Config)
-	if err != nil {
-		return err
-	}
-	log := observe.Logger(flags.Verbosity, os.Stderr)
-	ctx := ctrl.SetupSignalHandler()
+func run(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) error {
 	process, err := wire(ctx, log, flags, settings.Webhook)
 	if err != nil {
 		return err

@@ -155,13 +155,26 @@ func CheckFree(field, address string) error {
 	return listener.Close()
 }
 
-// Exit prints err for a person, if it is one, and returns the process's exit code.
-func Exit(name string, err error, output io.Writer) int {
-	switch {
-	case err == nil, errors.Is(err, pflag.ErrHelp):
+// Main is the whole of a process's main function: it parses the flags, loads the
+// configuration, sets the log up, and runs until the process is told to stop. about is the
+// help text. It returns the exit code, after printing what went wrong for a person.
+func Main(name, about string, run func(context.Context, logr.Logger, Flags, config.Config) error) int {
+	err := start(name, about, run)
+	if err == nil || errors.Is(err, pflag.ErrHelp) {
 		return 0
-	default:
-		fmt.Fprintf(output, "%s: %v\n", name, err)
-		return 1
 	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	return 1
+}
+
+func start(name, about string, run func(context.Context, logr.Logger, Flags, config.Config) error) error {
+	flags, err := ParseFlags(name, about, os.Args[1:], os.Stdout)
+	if err != nil {
+		return err
+	}
+	settings, err := config.Load(flags.Config)
+	if err != nil {
+		return err
+	}
+	return run(ctrl.SetupSignalHandler(), Logger(flags.Verbosity, os.Stderr), flags, settings)
 }
