@@ -222,7 +222,7 @@ func (e *loopEnv) bound(t *testing.T, pod *corev1.Pod) string {
 	return pod.Spec.NodeName
 }
 
-// never fails if condition returns an error at any time within window.
+// loopNever fails if condition returns an error at any time within window.
 func loopNever(t *testing.T, window time.Duration, condition func() error) {
 	t.Helper()
 	end := time.Now().Add(window)
@@ -249,11 +249,11 @@ func loopAddress(t *testing.T) string {
 
 // loopPods keeps what a watch has told of placeholder pods.
 type loopPods struct {
-	mu         sync.Mutex
-	seen       map[string]bool // names
-	ungated    []string        // born without a gate
-	preempted  []string        // told to go by the scheduler
-	byReserver []string        // gone without
+	mu        sync.Mutex
+	seen      map[string]bool // names
+	ungated   []string        // born without a gate
+	preempted []string        // told to go by the scheduler
+	otherwise []string        // gone without
 }
 
 func (p *loopPods) watch(t *testing.T, c *cluster.Cluster) {
@@ -293,7 +293,7 @@ func (p *loopPods) note(event watch.EventType, pod *corev1.Pod) {
 				return
 			}
 		}
-		p.byReserver = append(p.byReserver, pod.Name)
+		p.otherwise = append(p.otherwise, pod.Name)
 	}
 }
 
@@ -301,7 +301,7 @@ func (p *loopPods) note(event watch.EventType, pod *corev1.Pod) {
 func (p *loopPods) counts() (made, ungated, preempted, otherwise int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.seen), len(p.ungated), len(p.preempted), len(p.byReserver)
+	return len(p.seen), len(p.ungated), len(p.preempted), len(p.otherwise)
 }
 
 // loopPool is a WarmPool for namespaces of team ml, of the nodes of a Karpenter NodePool.

@@ -74,7 +74,7 @@ func (e *loopEnv) patch(t *testing.T, name, body string) {
 	}
 }
 
-// condition fails until a pool has a condition with that status and reason.
+// loopCondition fails unless a pool has a condition with that status and reason.
 func loopCondition(pool *v1alpha1.WarmPool, name string, status metav1.ConditionStatus, reason string) error {
 	c := meta.FindStatusCondition(pool.Status.Conditions, name)
 	if c == nil || c.Status != status || c.Reason != reason {
