@@ -29,6 +29,8 @@ type ChunkDemand struct {
 type State struct {
 	// Chunks has a row per chunk, in the order of Limits.Chunks.
 	Chunks []ChunkState
+	// Outdated are the names of placeholder pods whose shape is not among the chunks any more.
+	Outdated []string
 }
 
 // ChunkState is what there is of one shape.
@@ -118,6 +120,8 @@ const (
 	ReasonSurplus Reason = "NotWanted"
 	// ReasonAboveMax removes what exceeds the chunk's max.
 	ReasonAboveMax Reason = "AboveMax"
+	// ReasonOutdated removes a placeholder whose shape is not among the chunks any more.
+	ReasonOutdated Reason = "Outdated"
 	// ReasonFinished removes a placeholder that has ended.
 	ReasonFinished Reason = "Finished"
 	// ReasonSteady says that nothing needs to change.

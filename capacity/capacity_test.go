@@ -88,7 +88,7 @@ func TestPlanWantsTheFractileOfThePeakLessWhatIsThere(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Plan(Demand{[]ChunkDemand{test.demand}}, State{[]ChunkState{{Free: test.free}}}, limitsOf(test.chunk), now).Chunks[0]
+			got := Plan(Demand{[]ChunkDemand{test.demand}}, State{Chunks: []ChunkState{{Free: test.free}}}, limitsOf(test.chunk), now).Chunks[0]
 			if got.Wanted != test.wantWanted || got.Reason != test.wantReason || got.Limited != test.wantBeyond {
 				t.Errorf("wanted %d %s limited %d, want %d %s %d", got.Wanted, got.Reason, got.Limited, test.wantWanted, test.wantReason, test.wantBeyond)
 			}
@@ -123,7 +123,7 @@ func TestPlanSteps(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			plan := Plan(Demand{[]ChunkDemand{test.demand}}, State{[]ChunkState{test.state}}, test.limits, now)
+			plan := Plan(Demand{[]ChunkDemand{test.demand}}, State{Chunks: []ChunkState{test.state}}, test.limits, now)
 			if diff := cmp.Diff(test.want, count(plan.Steps)); diff != "" {
 				t.Errorf("steps (-want +got):\n%s", diff)
 			}
@@ -135,6 +135,22 @@ func frozen(l Limits) Limits { l.Frozen = ReasonConflict; return l }
 
 func few(l Limits, n int) Limits { l.MaxChanges = n; return l }
 
+func TestOutdatedShapesAreReplaced(t *testing.T) {
+	state := State{Chunks: []ChunkState{{}}, Outdated: []string{"old-1", "old-2"}}
+	demand := Demand{[]ChunkDemand{rising(20, 13)}}
+	plan := Plan(demand, state, limitsOf(single), now)
+	want := map[Action]int{Create: 13, Ungate: 12, Delete: 2}
+	if diff := cmp.Diff(want, count(plan.Steps)); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	if got := plan.Steps[len(plan.Steps)-1]; got.Pod != "old-2" || got.Reason != ReasonOutdated {
+		t.Errorf("last step %+v, want the deletion of old-2", got)
+	}
+	if steps := Plan(demand, state, frozen(limitsOf(single)), now).Steps; len(steps) > 0 {
+		t.Errorf("a frozen pool has steps %v", steps)
+	}
+}
+
 func TestReleaseEmptiesANodeFirst(t *testing.T) {
 	placeholders := []Placeholder{
 		{Name: "beside-work", Stage: Reserved, Companions: RealWeight},
@@ -142,7 +158,7 @@ func TestReleaseEmptiesANodeFirst(t *testing.T) {
 		{Name: "beside-two", Stage: Reserved, Companions: 2},
 		{Name: "waiting", Stage: Pending},
 	}
-	plan := Plan(Demand{[]ChunkDemand{{}}}, State{[]ChunkState{{Placeholders: placeholders}}}, limitsOf(single), now)
+	plan := Plan(Demand{[]ChunkDemand{{}}}, State{Chunks: []ChunkState{{Placeholders: placeholders}}}, limitsOf(single), now)
 	var got []string
 	for _, step := range plan.Steps {
 		if step.Action == Delete {
@@ -152,7 +168,7 @@ func TestReleaseEmptiesANodeFirst(t *testing.T) {
 	if diff := cmp.Diff([]string{"waiting"}, got); diff != "" {
 		t.Errorf("first release (-want +got):\n%s", diff)
 	}
-	plan = Plan(Demand{[]ChunkDemand{{}}}, State{[]ChunkState{{Placeholders: placeholders[:3]}}}, limitsOf(single), now)
+	plan = Plan(Demand{[]ChunkDemand{{}}}, State{Chunks: []ChunkState{{Placeholders: placeholders[:3]}}}, limitsOf(single), now)
 	if got := plan.Steps[len(plan.Steps)-1].Pod; got != "alone" {
 		t.Errorf("released %q, want the one alone on its node", got)
 	}
@@ -168,7 +184,7 @@ func TestPlanProperties(t *testing.T) {
 		limits := limitsOf(chunk)
 		limits.MaxChanges = 1000
 		demand := Demand{[]ChunkDemand{rising(random.Float64()*50, random.IntN(40))}}
-		state := State{[]ChunkState{{Free: random.Int64N(10), Placeholders: append(held(random.IntN(20)), gated(random.IntN(20))...)}}}
+		state := State{Chunks: []ChunkState{{Free: random.Int64N(10), Placeholders: append(held(random.IntN(20)), gated(random.IntN(20))...)}}}
 		state.Chunks[0].Kept = random.Int64N(20)
 
 		plan := Plan(demand, state, limits, now)

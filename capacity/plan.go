@@ -22,6 +22,11 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 		creates, ungates = append(creates, up...), append(ungates, open...)
 		deletes = append(deletes, shrink(stock, plan, chunk, state.Chunks[i].Kept)...)
 	}
+	for _, name := range state.Outdated {
+		if limits.Frozen == "" {
+			deletes = append(deletes, Step{Action: Delete, Pod: name, Reason: ReasonOutdated})
+		}
+	}
 	result.Steps = bounded(creates, ungates, deletes, limits.MaxChanges)
 	return result
 }

@@ -3,6 +3,8 @@ package reserver
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -84,16 +86,20 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 	return settings
 }
 
-// stateOf counts what the pool has of each chunk.
+// stateOf counts what the pool has of each chunk. A placeholder whose chunk is gone from the
+// spec, or asks for something else by now, is outdated.
 func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now time.Time) capacity.State {
 	var state capacity.State
-	for i, chunk := range pool.Spec.Chunks {
+	current := map[string]bool{}
+	for i := range pool.Spec.Chunks {
+		chunk := &pool.Spec.Chunks[i]
 		row := capacity.ChunkState{Free: free[i]}
 		var held int64
 		for _, pod := range w.placeholders[pool.Name] {
-			if pod.Labels[v1alpha1.LabelChunk] != chunk.Name {
+			if !ofChunk(pod, chunk) {
 				continue
 			}
+			current[pod.Name] = true
 			stage := stageOf(pod)
 			if stage == capacity.Pending || stage == capacity.Reserved {
 				held++
@@ -106,7 +112,19 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now t
 		row.Kept = r.kept(pool, chunk.Name, held, now)
 		state.Chunks = append(state.Chunks, row)
 	}
+	for _, pod := range w.placeholders[pool.Name] {
+		if !current[pod.Name] {
+			state.Outdated = append(state.Outdated, pod.Name)
+		}
+	}
+	slices.Sort(state.Outdated)
 	return state
+}
+
+// ofChunk tells whether a placeholder pod has the name and the shape of a chunk.
+func ofChunk(pod *corev1.Pod, chunk *v1alpha1.Chunk) bool {
+	return pod.Labels[v1alpha1.LabelChunk] == chunk.Name && len(pod.Spec.Containers) == 1 &&
+		maps.Equal(quantity.Of(pod.Spec.Containers[0].Resources.Requests), quantity.Of(chunk.Requests))
 }
 
 // verdicts are the conditions of a pool that do not depend on the plan.

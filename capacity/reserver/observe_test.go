@@ -79,6 +79,11 @@ func TestPlaceholderIsGatedHarmlessAndBounded(t *testing.T) {
 	chunk := &v1alpha1.Chunk{Name: "single", Requests: gpuPod("p", "1").Spec.Containers[0].Resources.Requests}
 	pod := newPlaceholder(pool, chunk, "hold", "pause")
 
+	other := chunk.DeepCopy()
+	other.Requests = gpuPod("p", "2").Spec.Containers[0].Resources.Requests
+	if !ofChunk(pod, chunk) || ofChunk(pod, other) {
+		t.Error("a placeholder is of its own chunk, and not of one that asks for something else")
+	}
 	if stage := stageOf(pod); stage != capacity.Gated {
 		t.Errorf("stage %v, want gated", stage)
 	}
