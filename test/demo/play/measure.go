@@ -108,23 +108,17 @@ func (r *recorder) laterThan(name string, at time.Time) bool {
 }
 
 // overhead is the median, over nodes asked for because of jobs, of what their way to a
-// running pod takes beyond the boot time. The job that made Karpenter ask is the earliest
-// of those that came to run there and were created within its longest batch, and a second
-// of grace, before it asked; a node without such a job was asked for by somebody else.
+// running pod takes beyond the boot time.
 func (r *recorder) overhead(jobs map[string]submitted, boot time.Duration) time.Duration {
 	firstRun, cause := map[string]time.Time{}, map[string]time.Time{}
 	for _, pod := range r.pods {
 		job, scored := jobs[pod.job]
-		node := r.nodes[pod.node]
-		if !scored || node == nil || node.asked.IsZero() || pod.from.IsZero() {
+		if !scored || pod.from.IsZero() {
 			continue
 		}
-		if first, ok := firstRun[pod.node]; !ok || pod.from.Before(first) {
-			firstRun[pod.node] = pod.from
-		}
-		before := node.asked.Sub(job.created)
-		if first, ok := cause[pod.node]; before >= 0 && before <= BatchMax+time.Second && (!ok || job.created.Before(first)) {
-			cause[pod.node] = job.created
+		earliest(firstRun, pod.node, pod.from)
+		if r.mayHaveAsked(pod.node, job) {
+			earliest(cause, pod.node, job.created)
 		}
 	}
 	var beyond []time.Duration
@@ -136,6 +130,24 @@ func (r *recorder) overhead(jobs map[string]submitted, boot time.Duration) time.
 	}
 	slices.Sort(beyond)
 	return beyond[len(beyond)/2]
+}
+
+// mayHaveAsked tells whether a job was created within Karpenter's longest batch, and a
+// second of grace, before it asked for the node. The earliest of those that came to run
+// there is taken for the one that made it ask; a node without one was asked for by others.
+func (r *recorder) mayHaveAsked(name string, job submitted) bool {
+	node := r.nodes[name]
+	if node == nil || node.asked.IsZero() {
+		return false
+	}
+	before := node.asked.Sub(job.created)
+	return before >= 0 && before <= BatchMax+time.Second
+}
+
+func earliest(times map[string]time.Time, name string, at time.Time) {
+	if known, ok := times[name]; !ok || at.Before(known) {
+		times[name] = at
+	}
 }
 
 // stretch undoes the compression of time.
