@@ -26,7 +26,7 @@ help: ## Show this help.
 
 .PHONY: build
 build: ## Build webhook, extender, reserver and forewarmctl into ./bin.
-	go build -trimpath -o bin/ ./cmd/...
+	go build -o bin/ ./cmd/...
 
 .PHONY: unit
 unit: ## Run the tests that need no control plane (under a minute).
