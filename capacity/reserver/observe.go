@@ -36,14 +36,11 @@ type world struct {
 	placeholders map[string][]*corev1.Pod
 }
 
-func (r *Reserver) observe(ctx context.Context) (world, error) {
-	var w world
+func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (world, error) {
+	w := world{pools: pools}
 	var err error
 	if w.Snapshot, err = snapshot.Take(ctx, r.cached); err != nil {
 		return w, fmt.Errorf("observe nodes and pods: %w", err)
-	}
-	if w.pools, err = r.listPools(ctx); err != nil {
-		return w, err
 	}
 	var namespaces corev1.NamespaceList
 	if err := r.cached.List(ctx, &namespaces); err != nil {
@@ -52,9 +49,6 @@ func (r *Reserver) observe(ctx context.Context) (world, error) {
 	w.namespaces = map[string]labels.Set{}
 	for i := range namespaces.Items {
 		w.namespaces[namespaces.Items[i].Name] = namespaces.Items[i].Labels
-	}
-	if len(w.pools) == 0 {
-		return w, nil
 	}
 	if w.placeholders, err = r.listPlaceholders(ctx); err != nil {
 		return w, err
@@ -87,7 +81,7 @@ func (r *Reserver) listPlaceholders(ctx context.Context) (map[string][]*corev1.P
 	}
 	byPool := map[string][]*corev1.Pod{}
 	for i := range list.Items {
-		if pod := &list.Items[i]; pod.DeletionTimestamp.IsZero() {
+		if pod := &list.Items[i]; pod.DeletionTimestamp.IsZero() && demand.IsPlaceholder(pod, pod.Namespace) {
 			pool := pod.Labels[v1alpha1.LabelPool]
 			byPool[pool] = append(byPool[pool], pod)
 		}

@@ -170,7 +170,7 @@ func (r *Reserver) cycle(ctx context.Context, now time.Time) {
 		return
 	}
 	// 1 observe
-	w, err := r.observe(ctx)
+	w, err := r.observe(ctx, pools)
 	if err != nil {
 		r.failed("Observe", err)
 		return

@@ -42,11 +42,14 @@ func TestTrackerCountsOnlyWhatAsksForCapacityNow(t *testing.T) {
 		pod  *corev1.Pod
 		want float64
 	}{
-		"pending pod":     {gpuPod("p", "2"), 2},
-		"running pod":     {gpuPod("p", "1", func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), 1},
-		"finished pod":    {gpuPod("p", "1", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }), 0},
-		"gated pod":       {gpuPod("p", "1", func(p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "x"}} }), 0},
-		"placeholder":     {gpuPod("p", "1", func(p *corev1.Pod) { p.Namespace = "hold"; p.Labels = map[string]string{v1alpha1.LabelPool: "a"} }), 0},
+		"pending pod":  {gpuPod("p", "2"), 2},
+		"running pod":  {gpuPod("p", "1", func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), 1},
+		"finished pod": {gpuPod("p", "1", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }), 0},
+		"gated pod":    {gpuPod("p", "1", func(p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "x"}} }), 0},
+		"placeholder": {gpuPod("p", "1", func(p *corev1.Pod) {
+			p.Namespace, p.Spec.PriorityClassName = "hold", v1alpha1.PlaceholderPriorityClass
+			p.Labels = map[string]string{v1alpha1.LabelPool: "a"}
+		}), 0},
 		"other namespace": {gpuPod("p", "1", func(p *corev1.Pod) { p.Namespace = "other" }), 0},
 		"no GPU":          {gpuPod("p", "0"), 0},
 	}

@@ -91,10 +91,9 @@ func (x *Index) SetPod(pod *corev1.Pod) {
 	x.count(entry, 1)
 }
 
-// placeholderOf is the pool of a placeholder pod, empty for any other. A pod of another
-// priority may be somebody's work, whatever its label says.
+// placeholderOf is the pool of a placeholder pod, empty for any other.
 func (x *Index) placeholderOf(pod *corev1.Pod) string {
-	if demand.IsPlaceholder(pod, x.placeholders) && pod.Spec.PriorityClassName == v1alpha1.PlaceholderPriorityClass {
+	if demand.IsPlaceholder(pod, x.placeholders) {
 		return pod.Labels[v1alpha1.LabelPool]
 	}
 	return ""

@@ -79,21 +79,22 @@ func Owner(classes []Class, pod *corev1.Pod, namespace labels.Set) int {
 
 // requests is a cheap look before the exact sum: most pods ask for no GPU.
 func requests(pod *corev1.Pod, resource corev1.ResourceName) bool {
-	asks := func(c corev1.Container) bool {
-		amount, ok := c.Resources.Requests[resource]
-		return ok && !amount.IsZero()
+	some := func(list corev1.ResourceList) bool {
+		amount := list[resource]
+		return !amount.IsZero()
 	}
-	if pod.Spec.Resources != nil {
-		if _, ok := pod.Spec.Resources.Requests[resource]; ok {
-			return true
-		}
+	asks := func(c corev1.Container) bool { return some(c.Resources.Requests) }
+	if pod.Spec.Resources != nil && some(pod.Spec.Resources.Requests) {
+		return true
 	}
 	return slices.ContainsFunc(pod.Spec.Containers, asks) || slices.ContainsFunc(pod.Spec.InitContainers, asks)
 }
 
-// IsPlaceholder tells whether a pod is a placeholder of ours, in the namespace of placeholders.
+// IsPlaceholder tells whether a pod is a placeholder of ours, in the namespace of
+// placeholders. A pod of another priority may be somebody's work, whatever its label says.
 func IsPlaceholder(pod *corev1.Pod, namespace string) bool {
-	return pod.Namespace == namespace && pod.Labels[v1alpha1.LabelPool] != ""
+	return pod.Namespace == namespace && pod.Labels[v1alpha1.LabelPool] != "" &&
+		pod.Spec.PriorityClassName == v1alpha1.PlaceholderPriorityClass
 }
 
 // Leaving tells whether a node is about to be taken away, or takes no pods.

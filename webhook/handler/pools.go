@@ -10,11 +10,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/internal/demand"
 	"forewarm.dev/webhook"
 )
 
@@ -96,16 +96,12 @@ func (p *Pools) list(ctx context.Context) ([]webhook.Pool, error) {
 // convertPool leaves out a pool whose selectors cannot be read; the reserver reports those.
 // A pool that is being deleted takes no more pods.
 func convertPool(p *v1alpha1.WarmPool) (webhook.Pool, bool) {
-	namespaces, err := metav1.LabelSelectorAsSelector(&p.Spec.Demand.NamespaceSelector)
+	class, err := demand.Compile(p)
 	if err != nil || p.DeletionTimestamp != nil {
 		return webhook.Pool{}, false
 	}
-	pods, err := metav1.LabelSelectorAsSelector(&p.Spec.Demand.PodSelector)
-	if err != nil {
-		return webhook.Pool{}, false
-	}
 	return webhook.Pool{
-		Name: p.Name, Priority: p.Spec.Priority, Resource: p.Spec.Demand.Resource,
-		NamespaceSelector: namespaces, PodSelector: pods, Tolerations: p.Spec.Nodes.Tolerations,
+		Name: class.Pool, Priority: class.Priority, Resource: class.Resource,
+		NamespaceSelector: class.Namespaces, PodSelector: class.Pods, Tolerations: p.Spec.Nodes.Tolerations,
 	}, true
 }
