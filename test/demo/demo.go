@@ -70,7 +70,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 	o.oracle = simulate.Oracle(sim)
 	for _, arm := range []play.Arm{play.Autoscaler, play.Forewarm, play.Constant} {
 		if arm == play.Constant {
-			o.placeholders = match(sim, o.arms)
+			o.placeholders = simulate.MatchIdle(sim, o.arms[play.Forewarm].IdleGPUHours)
 			tell(fmt.Sprintf("constant: %d placeholders idle as much as forewarm did, by simulation", o.placeholders))
 		}
 		o.arms[arm], err = play.Play(ctx, play.Options{
@@ -90,15 +90,6 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 func summary(arm play.Arm, m play.Measured) string {
 	return fmt.Sprintf("%s: done: %d jobs, p95 wait %.1f s, %.1f idle GPU-hours, %d takeovers, %.1f s per node beyond its boot time",
 		arm, m.Jobs, play.Quantile(m.Waits, 0.95).Seconds(), m.IdleGPUHours, m.Takeovers, m.Overhead.Seconds())
-}
-
-// match is the number of constant placeholders whose mean idle is that of the forewarm arm.
-// The simulation says how idle changes with the number; the autoscaler arm, which both have,
-// says how far the simulation is off.
-func match(sim simulate.Options, arms map[play.Arm]play.Measured) int {
-	sim.Constant = 0
-	off := arms[play.Autoscaler].IdleGPUHours - simulate.Run(sim).IdleGPUHours
-	return simulate.MatchIdle(sim, arms[play.Forewarm].IdleGPUHours-off)
 }
 
 func introduce(out io.Writer, s settings, w arrivals.Workload) {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -175,31 +177,45 @@ func (r *run) enter(phase string) {
 	r.mu.Unlock()
 }
 
-// prime starts the jobs that run when the pre-roll begins, and waits until all do.
+// prime starts the jobs that run when the pre-roll begins, the largest first, and waits for
+// each size until all run: so every arm, and the simulation, begins with the nodes that
+// these jobs fill, not with what a race between Karpenter and the scheduler left over.
 func (r *run) prime(ctx context.Context) error {
 	r.enter("placing the jobs that already run")
-	jobs := r.Workload.RunningAt(-r.Times.PreRoll)
+	bySize := map[int][]arrivals.Job{}
+	for _, job := range r.Workload.RunningAt(-r.Times.PreRoll) {
+		_, gpus := job.Pods()
+		bySize[gpus] = append(bySize[gpus], job)
+	}
+	for _, size := range slices.Backward(slices.Sorted(maps.Keys(bySize))) {
+		if err := r.place(ctx, size, bySize[size]); err != nil {
+			return fmt.Errorf("place the jobs that already run: %w", err)
+		}
+	}
+	c := r.seen.counts()
+	r.Progress(fmt.Sprintf("%s: %d pods run on %d nodes", r.Arm, c.running, c.nodes))
+	return r.setBoot(ctx)
+}
+
+// place starts jobs and waits until they run.
+func (r *run) place(ctx context.Context, size int, jobs []arrivals.Job) error {
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(16)
-	pods := 0
+	before, pods := r.seen.counts().started, 0
 	for i, job := range jobs {
 		n, _ := job.Pods()
 		pods += n
-		group.Go(func() error { return r.submit(within, fmt.Sprintf("before-%05d", i), job) })
+		group.Go(func() error { return r.submit(within, fmt.Sprintf("before-%d-%05d", size, i), job) })
 	}
 	if err := group.Wait(); err != nil {
-		return fmt.Errorf("start the jobs that already run: %w", err)
+		return err
 	}
-	err := cluster.Wait(ctx, 3*time.Minute, func() error {
-		if c := r.seen.counts(); c.waiting > 0 {
-			return fmt.Errorf("%d of %d pods do not run yet", c.waiting, pods)
+	return cluster.Wait(ctx, 3*time.Minute, func() error {
+		if started := r.seen.counts().started - before; started < pods {
+			return fmt.Errorf("%d of %d pods of %d GPUs have not started yet", pods-started, pods, size)
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("place the jobs that already run: %w", err)
-	}
-	return r.setBoot(ctx)
 }
 
 // setBoot makes nodes take their time from now on.

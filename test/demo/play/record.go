@@ -212,8 +212,8 @@ func (r *recorder) podGone(pod *corev1.Pod) {
 	}
 }
 
-// counts is the state of now, for the progress line.
-type counts struct{ nodes, running, waiting, held, asked int }
+// counts is the state of now; started are the pods that run or ran.
+type counts struct{ nodes, started, running, waiting, held, asked int }
 
 func (r *recorder) counts() counts {
 	r.mu.Lock()
@@ -228,9 +228,11 @@ func (r *recorder) counts() counts {
 		switch {
 		case pod.from.IsZero():
 			c.waiting++
+			continue
 		case pod.to.IsZero():
 			c.running++
 		}
+		c.started++
 	}
 	return c
 }
