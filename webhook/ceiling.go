@@ -4,40 +4,64 @@ import "fmt"
 
 // notGrowing lets through what asks for no more than there is; also writes of Namespaces.
 func notGrowing(r Request, d *draft) bool {
-	return r.Replicas <= r.OldReplicas && d.finish(Allow, ReasonNotGrowing, "")
-}
-
-// ceiling holds a growth to the smallest ceiling. Equal ceilings are told apart by their
-// order: the object's own first, so that the nearest one is named.
-func ceiling(r Request, d *draft) bool {
-	settings := append([]Setting{r.Own, r.OldOwn}, r.Above...)
-	lowest, by := int64(-1), Setting{}
-	for i, s := range settings {
-		limit, known := read(s, d, i == 1 && s.Value == r.Own.Value)
-		if known && (lowest < 0 || limit < lowest) {
-			lowest, by = limit, s
+	for _, c := range r.Counts {
+		if c.New > c.Old {
+			return false
 		}
 	}
-	switch {
-	case lowest < 0:
+	return d.finish(Allow, ReasonNotGrowing, "")
+}
+
+// ceiling holds every growth to the smallest ceiling.
+func ceiling(r Request, d *draft) bool {
+	limit, by := lowest(r, d)
+	if limit < 0 {
 		return d.finish(Allow, ReasonNoCeiling, "")
-	case r.Replicas <= lowest:
-		return d.finish(Allow, ReasonWithinCeiling, "")
+	}
+	for _, c := range r.Counts {
+		if c.New > c.Old && c.New > limit {
+			return d.above(r.Mode, denial(r, c, by, limit))
+		}
+	}
+	return d.finish(Allow, ReasonWithinCeiling, "")
+}
+
+// above settles what happens above a ceiling.
+func (d *draft) above(mode Mode, message string) bool {
+	switch mode {
+	case Warn:
+		d.warn(message)
+		return d.finish(Allow, ReasonAboveCeiling, "")
+	case Audit:
+		return d.finish(Allow, ReasonAboveCeiling, "")
 	default:
-		return d.finish(Deny, ReasonAboveCeiling, denial(r, by, lowest))
+		return d.finish(Deny, ReasonAboveCeiling, message)
 	}
 }
 
-// read is a setting's number: its value, or the last good one while the value is
-// malformed. Where none is known there is no number, and the writer is warned: zero would
-// stop a cluster because of a typo.
-func read(s Setting, d *draft, told bool) (limit int64, known bool) {
+// lowest is the smallest ceiling and what set it, below zero where none binds. Equal ones
+// are told apart by their order: the object's own first, so that the nearest one is named.
+func lowest(r Request, d *draft) (limit int64, by Setting) {
+	limit = -1
+	for i, s := range append([]Setting{r.Own, r.OldOwn}, r.Above...) {
+		n, known := s.limit(r.Workload, d, i == 1 && s.Value == r.Own.Value)
+		if known && (limit < 0 || n < limit) {
+			limit, by = n, s
+		}
+	}
+	return limit, by
+}
+
+// limit is what a setting allows a workload: by its value, or by the last good one while
+// the value is malformed. Where none is known there is no number, and the writer is warned:
+// zero would stop a cluster because of a typo.
+func (s Setting) limit(workload Object, d *draft, told bool) (limit int64, known bool) {
 	if !s.Set {
 		return 0, false
 	}
-	limit, err := ParseCeiling(s.Value)
+	limit, known, err := s.read(s.Value, workload)
 	if err == nil {
-		return limit, true
+		return limit, known
 	}
 	if !told {
 		d.warn(stale(s, err))
@@ -45,31 +69,46 @@ func read(s Setting, d *draft, told bool) (limit int64, known bool) {
 	if s.LastGood == nil {
 		return 0, false
 	}
-	return *s.LastGood, true
+	limit, known, _ = s.read(*s.LastGood, workload)
+	return limit, known
+}
+
+func (s Setting) read(value string, workload Object) (limit int64, known bool, err error) {
+	if s.Annotation == WorkloadMaxReplicas {
+		limits, err := ParseWorkloads(value)
+		limit, known = limits[workload.Workload()]
+		return limit, known, err
+	}
+	limit, err = ParseCeiling(value)
+	return limit, err == nil, err
 }
 
 func stale(s Setting, err error) string {
 	effect := "it is ignored"
 	if s.LastGood != nil {
-		effect = fmt.Sprintf("the last good value, %d, stays in force", *s.LastGood)
+		effect = fmt.Sprintf("the last good value, %s, stays in force", *s.LastGood)
 	}
-	return fmt.Sprintf("%s: annotation %s: %v; %s until it is corrected", s.On, MaxReplicas, err, effect)
+	return fmt.Sprintf("%s: annotation %s: %v; %s until it is corrected", s.On, s.Annotation, err, effect)
 }
 
 // denial names the object, what was asked and allowed, what set it, and who can change it.
-func denial(r Request, by Setting, limit int64) string {
-	set := fmt.Sprintf("%s=%q on %s", MaxReplicas, by.Value, by.On)
-	if _, err := ParseCeiling(by.Value); err != nil {
-		set += fmt.Sprintf(" (malformed; its last good value, %d, stays in force)", limit)
+func denial(r Request, c Change, by Setting, limit int64) string {
+	asked := fmt.Sprintf("%d %s asked for", c.New, r.Measure)
+	if c.Field != replicasField {
+		asked += " by " + c.Field
+	}
+	set := fmt.Sprintf("%s=%q on %s", by.Annotation, by.Value, by.On)
+	if err := Malformed(by.Annotation, by.Value); err != nil {
+		set += fmt.Sprintf(" (malformed; its last good value, %s, stays in force)", *by.LastGood)
 	}
 	remedy := fmt.Sprintf("ask for at most %d, or have somebody who may edit %s raise it", limit, by.On)
 	if r.Own.Value != r.OldOwn.Value && by.On == r.Object && !r.Create {
 		remedy += fmt.Sprintf("; a write that changes the annotation and grows is held to the smaller of both values, so raise it in a write of its own before this one (allowed before this write: %s)", told(r.OldOwn))
 	}
-	if r.OldReplicas > limit {
-		remedy += fmt.Sprintf("; the %d replicas that exist already may stay", r.OldReplicas)
+	if c.Old > limit {
+		remedy += fmt.Sprintf("; the %d %s that exist already may stay", c.Old, r.Measure)
 	}
-	return fmt.Sprintf("%s: %d replicas asked for, at most %d allowed by annotation %s; %s", r.Object, r.Replicas, limit, set, remedy)
+	return fmt.Sprintf("%s: %s, at most %d allowed by annotation %s; %s", r.Object, asked, limit, set, remedy)
 }
 
 func told(s Setting) string {

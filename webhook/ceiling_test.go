@@ -13,87 +13,130 @@ var web = Object{Kind: "Deployment", Namespace: "team", Name: "web"}
 
 // on is a setting; no value means that there is no annotation.
 func on(o Object, value ...string) Setting {
-	s := Setting{On: o, Set: len(value) > 0}
+	s := Setting{On: o, Annotation: MaxReplicas, Set: len(value) > 0}
 	if s.Set {
 		s.Value = value[0]
 	}
 	return s
 }
 
-func lastGood(s Setting, n int64) Setting {
-	s.LastGood = &n
+func lastGood(s Setting, value string) Setting {
+	s.LastGood = &value
 	return s
+}
+
+// named is a Namespace's list of workloads.
+func named(o Object, value string) Setting {
+	s := on(o, value)
+	s.Annotation = WorkloadMaxReplicas
+	return s
+}
+
+// write is a request about spec.replicas and the object's own annotation.
+type write struct {
+	Object                Object
+	Create                bool
+	Owner                 *Owner
+	Replicas, OldReplicas int64
+	Own, OldOwn           Setting
+	Above                 []Setting
+	Mode                  Mode
+}
+
+func (w write) request() Request {
+	r := Request{
+		Object: w.Object, Workload: w.Object, Create: w.Create, Measure: Replicas, Owner: w.Owner, Own: w.Own, OldOwn: w.OldOwn, Above: w.Above, Mode: w.Mode,
+		Counts: []Change{{Field: replicasField, New: w.Replicas, Old: w.OldReplicas}},
+	}
+	if w.Own.Set && (!w.OldOwn.Set || w.Own.Value != w.OldOwn.Value) {
+		r.Changed = map[string]string{MaxReplicas: w.Own.Value}
+	}
+	return r
 }
 
 func TestCeilings(t *testing.T) {
 	team, cluster := Object{Kind: "Namespace", Name: "team"}, Object{Kind: "Namespace", Name: "kube-system"}
 	cases := map[string]struct {
-		request     Request
+		request     write
 		wantVerdict Verdict
 		wantReason  Reason
 		// wantSays are parts of the message, wantWarns of the warnings.
 		wantSays, wantWarns []string
 	}{
-		"nothing binds":  {Request{Object: web, Create: true, Replicas: 1000}, Allow, ReasonNoCeiling, nil, nil},
-		"at the ceiling": {Request{Object: web, Create: true, Replicas: 5, Own: on(web, "5")}, Allow, ReasonWithinCeiling, nil, nil},
+		"nothing binds":  {write{Object: web, Create: true, Replicas: 1000}, Allow, ReasonNoCeiling, nil, nil},
+		"at the ceiling": {write{Object: web, Create: true, Replicas: 5, Own: on(web, "5")}, Allow, ReasonWithinCeiling, nil, nil},
 		"create above": {
-			Request{Object: web, Create: true, Replicas: 6, Own: on(web, "5")},
+			write{Object: web, Create: true, Replicas: 6, Own: on(web, "5")},
 			Deny, ReasonAboveCeiling,
 			[]string{"Deployment team/web", "6 replicas", "at most 5", `forewarm.dev/max-replicas="5" on Deployment team/web`, "somebody who may edit Deployment team/web"},
 			nil,
 		},
-		"zero is a ceiling":      {Request{Object: web, Create: true, Replicas: 1, Own: on(web, "0")}, Deny, ReasonAboveCeiling, []string{"at most 0"}, nil},
-		"grow above":             {Request{Object: web, OldReplicas: 5, Replicas: 6, Own: on(web, "5"), OldOwn: on(web, "5")}, Deny, ReasonAboveCeiling, nil, nil},
-		"grandfathered edit":     {Request{Object: web, OldReplicas: 10, Replicas: 10, Own: on(web, "5"), OldOwn: on(web, "5")}, Allow, ReasonNotGrowing, nil, nil},
-		"grandfathered decrease": {Request{Object: web, OldReplicas: 10, Replicas: 9, Own: on(web, "5"), OldOwn: on(web, "5")}, Allow, ReasonNotGrowing, nil, nil},
+		"zero is a ceiling":      {write{Object: web, Create: true, Replicas: 1, Own: on(web, "0")}, Deny, ReasonAboveCeiling, []string{"at most 0"}, nil},
+		"grow above":             {write{Object: web, OldReplicas: 5, Replicas: 6, Own: on(web, "5"), OldOwn: on(web, "5")}, Deny, ReasonAboveCeiling, nil, nil},
+		"grandfathered edit":     {write{Object: web, OldReplicas: 10, Replicas: 10, Own: on(web, "5"), OldOwn: on(web, "5")}, Allow, ReasonNotGrowing, nil, nil},
+		"grandfathered decrease": {write{Object: web, OldReplicas: 10, Replicas: 9, Own: on(web, "5"), OldOwn: on(web, "5")}, Allow, ReasonNotGrowing, nil, nil},
 		"grandfathered growth": {
-			Request{Object: web, OldReplicas: 10, Replicas: 11, Own: on(web, "5"), OldOwn: on(web, "5")}, Deny, ReasonAboveCeiling, []string{"10 replicas that exist already may stay"}, nil,
+			write{Object: web, OldReplicas: 10, Replicas: 11, Own: on(web, "5"), OldOwn: on(web, "5")}, Deny, ReasonAboveCeiling, []string{"10 replicas that exist already may stay"}, nil,
 		},
-		"to zero": {Request{Object: web, OldReplicas: 3, Own: on(web, "1"), OldOwn: on(web, "1")}, Allow, ReasonNotGrowing, nil, nil},
+		"to zero": {write{Object: web, OldReplicas: 3, Own: on(web, "1"), OldOwn: on(web, "1")}, Allow, ReasonNotGrowing, nil, nil},
 		"smallest of all levels": {
-			Request{Object: web, Create: true, Replicas: 6, Own: on(web, "9"), Above: []Setting{on(team, "5"), on(cluster, "7")}},
+			write{Object: web, Create: true, Replicas: 6, Own: on(web, "9"), Above: []Setting{on(team, "5"), on(cluster, "7")}},
 			Deny, ReasonAboveCeiling,
 			[]string{`"5" on Namespace team`},
 			nil,
 		},
 		"cluster": {
-			Request{Object: web, Create: true, Replicas: 6, Above: []Setting{on(team), on(cluster, "5")}}, Deny, ReasonAboveCeiling, []string{"Namespace kube-system"}, nil,
+			write{Object: web, Create: true, Replicas: 6, Above: []Setting{on(team), on(cluster, "5")}}, Deny, ReasonAboveCeiling, []string{"Namespace kube-system"}, nil,
 		},
 		"raised and grown in one write": {
-			Request{Object: web, OldReplicas: 3, Replicas: 8, Own: on(web, "10"), OldOwn: on(web, "3")}, Deny, ReasonAboveCeiling, []string{"at most 3", "in a write of its own"}, nil,
+			write{Object: web, OldReplicas: 3, Replicas: 8, Own: on(web, "10"), OldOwn: on(web, "3")}, Deny, ReasonAboveCeiling, []string{"at most 3", "in a write of its own"}, nil,
 		},
 		"removed and grown in one write": {
-			Request{Object: web, OldReplicas: 3, Replicas: 8, Own: on(web), OldOwn: on(web, "3")}, Deny, ReasonAboveCeiling, []string{"at most 3", "in a write of its own"}, nil,
+			write{Object: web, OldReplicas: 3, Replicas: 8, Own: on(web), OldOwn: on(web, "3")}, Deny, ReasonAboveCeiling, []string{"at most 3", "in a write of its own"}, nil,
 		},
 		"set and grown in one write": {
-			Request{Object: web, OldReplicas: 3, Replicas: 8, Own: on(web, "5"), OldOwn: on(web)}, Deny, ReasonAboveCeiling, []string{"at most 5", "not set"}, nil,
+			write{Object: web, OldReplicas: 3, Replicas: 8, Own: on(web, "5"), OldOwn: on(web)}, Deny, ReasonAboveCeiling, []string{"at most 5", "not set"}, nil,
 		},
-		"owned": {Request{Object: web, Owned: true, Create: true, Replicas: 9, Own: on(web, "lots")}, Allow, ReasonOwned, nil, nil},
+		"owned": {write{Object: web, Owner: &Owner{Bound: 9}, Create: true, Replicas: 9, Own: on(web, "lots")}, Allow, ReasonOwned, nil, nil},
+		"owned, but more than its owner asks for": {
+			write{Object: web, Owner: &Owner{Bound: 9}, Create: true, Replicas: 10, Own: on(web, "8")}, Deny, ReasonAboveCeiling, []string{"at most 8"}, nil,
+		},
+		"mode warn": {
+			write{Object: web, Create: true, Replicas: 6, Own: on(web, "5"), Mode: Warn}, Allow, ReasonAboveCeiling, nil, []string{"at most 5"},
+		},
+		"mode audit": {write{Object: web, Create: true, Replicas: 6, Own: on(web, "5"), Mode: Audit}, Allow, ReasonAboveCeiling, nil, nil},
+		"named in the Namespace": {
+			write{Object: web, Create: true, Replicas: 6, Above: []Setting{named(team, "statefulset/web=1, deployment/web=5"), on(team, "9")}},
+			Deny, ReasonAboveCeiling,
+			[]string{`at most 5 allowed by annotation forewarm.dev/workload-max-replicas=`, "on Namespace team"},
+			nil,
+		},
+		"another is named": {write{Object: web, Create: true, Replicas: 6, Above: []Setting{named(team, "deployment/db=5")}}, Allow, ReasonNoCeiling, nil, nil},
 		"malformed on create": {
-			Request{Object: web, Create: true, Own: on(web, "lots")},
+			write{Object: web, Create: true, Own: on(web, "lots")},
 			Deny, ReasonMalformed,
 			[]string{"Deployment team/web", MaxReplicas, `"lots"`, `write for example forewarm.dev/max-replicas: "10"`},
 			nil,
 		},
-		"malformed on a Namespace": {Request{Object: team, Own: on(team, "-1"), OldOwn: on(team, "3")}, Deny, ReasonMalformed, []string{"Namespace team", `"-1"`}, nil},
-		"made empty":               {Request{Object: team, Own: on(team, ""), OldOwn: on(team)}, Deny, ReasonMalformed, []string{`""`}, nil},
-		"malformed before already": {Request{Object: web, OldReplicas: 3, Replicas: 3, Own: on(web, "lots"), OldOwn: on(web, "lots")}, Allow, ReasonNotGrowing, nil, nil},
+		"malformed on a Namespace": {write{Object: team, Own: on(team, "-1"), OldOwn: on(team, "3")}, Deny, ReasonMalformed, []string{"Namespace team", `"-1"`}, nil},
+		"made empty":               {write{Object: team, Own: on(team, ""), OldOwn: on(team)}, Deny, ReasonMalformed, []string{`""`}, nil},
+		"malformed before already": {write{Object: web, OldReplicas: 3, Replicas: 3, Own: on(web, "lots"), OldOwn: on(web, "lots")}, Allow, ReasonNotGrowing, nil, nil},
 		"malformed, nothing known": {
-			Request{Object: web, OldReplicas: 3, Replicas: 30, Own: on(web, "lots"), OldOwn: on(web, "lots")}, Allow, ReasonNoCeiling, nil, []string{`"lots" is not a whole number`, "it is ignored until"},
+			write{Object: web, OldReplicas: 3, Replicas: 30, Own: on(web, "lots"), OldOwn: on(web, "lots")}, Allow, ReasonNoCeiling, nil, []string{`"lots" is not a whole number`, "it is ignored until"},
 		},
 		"malformed, last good known": {
-			Request{Object: web, OldReplicas: 3, Replicas: 30, Above: []Setting{lastGood(on(team, "1.5"), 10)}},
+			write{Object: web, OldReplicas: 3, Replicas: 30, Above: []Setting{lastGood(on(team, "1.5"), "10")}},
 			Deny, ReasonAboveCeiling,
 			[]string{"at most 10", "its last good value, 10, stays in force"},
 			[]string{"the last good value, 10, stays in force"},
 		},
 		"repaired and grown in one write": {
-			Request{Object: web, OldReplicas: 3, Replicas: 30, Own: on(web, "50"), OldOwn: lastGood(on(web, "lots"), 10)}, Deny, ReasonAboveCeiling, []string{"at most 10"}, []string{`"lots"`},
+			write{Object: web, OldReplicas: 3, Replicas: 30, Own: on(web, "50"), OldOwn: lastGood(on(web, "lots"), "10")}, Deny, ReasonAboveCeiling, []string{"at most 10"}, []string{`"lots"`},
 		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := Ceilings().Review(c.request)
+			got := Ceilings().Review(c.request.request())
 			if got.Verdict != c.wantVerdict || got.Reason != c.wantReason {
 				t.Errorf("got %s %s (%s), want %s %s", got.Verdict, got.Reason, got.Message, c.wantVerdict, c.wantReason)
 			}
@@ -157,14 +200,14 @@ func FuzzCeilings(f *testing.F) {
 			old = 0
 		}
 		at := func(own uint16) Request {
-			r := Request{
+			r := write{
 				Object: web, Create: create, Replicas: replicas, OldReplicas: old, Own: on(web, fmt.Sprint(own)),
 				Above: []Setting{on(Object{Kind: "Namespace", Name: "team"}, fmt.Sprint(namespace)), on(Object{Kind: "Namespace", Name: "kube-system"}, fmt.Sprint(cluster))},
 			}
 			if !create {
 				r.OldOwn = r.Own
 			}
-			return r
+			return r.request()
 		}
 		request := at(own)
 		before := at(own)
@@ -184,7 +227,7 @@ func FuzzCeilings(f *testing.F) {
 
 // BenchmarkCeilings is a scale that is allowed: the common case.
 func BenchmarkCeilings(b *testing.B) {
-	r := Request{Object: web, OldReplicas: 3, Replicas: 4, Own: on(web, "5"), OldOwn: on(web, "5"), Above: []Setting{on(Object{Kind: "Namespace", Name: "team"}, "9")}}
+	r := write{Object: web, OldReplicas: 3, Replicas: 4, Own: on(web, "5"), OldOwn: on(web, "5"), Above: []Setting{on(Object{Kind: "Namespace", Name: "team"}, "9")}}.request()
 	chain := Ceilings()
 	for b.Loop() {
 		chain.Review(r)

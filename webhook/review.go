@@ -4,9 +4,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// MaxReplicas is the annotation that holds a ceiling.
-const MaxReplicas = "forewarm.dev/max-replicas"
-
 // Object names an object in messages.
 type Object struct {
 	// Kind is the kind, such as Deployment, or resource.group where the kind is not known.
@@ -25,37 +22,61 @@ func (o Object) String() string {
 	return o.Kind + " " + o.Namespace + "/" + o.Name
 }
 
-// Setting is the annotation [MaxReplicas] as it stands on one object.
+// Setting is an annotation that sets a ceiling, as it stands on one object.
 type Setting struct {
 	// On is the object that carries the annotation.
 	On Object
+	// Annotation is its key.
+	Annotation string
 	// Set is false where the object has no such annotation.
 	Set bool
 	// Value is the raw value, which may be malformed.
 	Value string
 	// LastGood is the last well-formed value that was seen on this object, nil if none is
 	// known. It counts while Value is malformed.
-	LastGood *int64
+	LastGood *string
 }
 
-// Request is one write. Numbers of replicas are absolute; a write of a Namespace has none.
+// Change is one number before and after a write.
+type Change struct {
+	// Field is where it stands in the object.
+	Field string
+	// New is the number asked for, Old the one before, 0 on create.
+	New, Old int64
+}
+
+// Owner is the controller of an object, read from the API server.
+type Owner struct {
+	Object Object
+	// Bound is the highest count that it gives the object: its own count and surge.
+	Bound int64
+}
+
+// Request is one write. Numbers are absolute; a write of a Namespace has none.
 type Request struct {
 	// Object is what is written: for /scale the parent.
 	Object Object
 	// Create is true when the object is new.
 	Create bool
-	// Owned is true for a ReplicaSet or ReplicationController that a controller owns.
-	Owned bool
-	// Replicas is the number asked for.
-	Replicas int64
-	// OldReplicas is the number before, 0 on create.
-	OldReplicas int64
-	// Own is the annotation on the object as written; on /scale, as it stands.
+	// Measure is what Counts count.
+	Measure Measure
+	// Counts are the numbers asked for, each held to the ceiling on its own.
+	Counts []Change
+	// Workload is the object whose ceiling counts: Object, or what an autoscaler's object
+	// points to.
+	Workload Object
+	// Own is the annotation on the workload as written; on /scale, as it stands.
 	Own Setting
-	// OldOwn is the annotation on the object before the write.
+	// OldOwn is the annotation on the workload before the write.
 	OldOwn Setting
-	// Above are the annotations that bind from above: Namespace, then cluster.
+	// Above are the annotations that bind from above: of the Namespace, then of the cluster.
 	Above []Setting
+	// Changed are the annotations of [Written] that this write introduces or changes.
+	Changed map[string]string
+	// Mode is what happens above the ceiling; empty means [Enforce].
+	Mode Mode
+	// Owner answers for the object; nil where nobody does, or where it was not asked.
+	Owner *Owner
 
 	// Pod is the pod to create, nil for everything else.
 	Pod *corev1.Pod
@@ -79,8 +100,9 @@ type Reason string
 
 // Reasons of a decision about a workload or a Namespace.
 const (
-	// ReasonOwned lets an owned ReplicaSet through: its owner is held to the ceiling, and
-	// a rollout of an owner that stands above it must not stall.
+	// ReasonOwned lets an object above the ceiling through that its controller, which is held
+	// to the ceiling itself, asked for: a rollout of an owner that stands above it must not
+	// stall.
 	ReasonOwned Reason = "OwnedByController"
 	// ReasonMalformed refuses a ceiling that is no number.
 	ReasonMalformed Reason = "MalformedAnnotation"
@@ -90,7 +112,7 @@ const (
 	ReasonNoCeiling Reason = "NoCeiling"
 	// ReasonWithinCeiling lets a growth through that stays within every ceiling.
 	ReasonWithinCeiling Reason = "WithinCeiling"
-	// ReasonAboveCeiling refuses a growth.
+	// ReasonAboveCeiling refuses a growth, or tells of it in the modes warn and audit.
 	ReasonAboveCeiling Reason = "AboveCeiling"
 )
 
@@ -151,7 +173,7 @@ type Chain []Check
 // Ceilings reviews writes of workloads, of their scale, and of Namespaces.
 func Ceilings() Chain {
 	return Chain{
-		{"owned", "a controller's own ReplicaSet never blocks a rollout", owned},
+		{"owned", "what a controller asks for within its own count never blocks a rollout", owned},
 		{"malformed", "a ceiling that cannot be read is refused where it is written", malformed},
 		{"not growing", "decreases and unrelated edits always pass", notGrowing},
 		{"ceiling", "growth stays under the smallest ceiling", ceiling},

@@ -16,6 +16,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"forewarm.dev/internal/config"
+	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/registration"
 )
@@ -24,6 +25,7 @@ import (
 type process struct {
 	manager     ctrl.Manager
 	settings    config.Webhook
+	kinds       []webhook.Kind
 	log         logr.Logger
 	certificate *cmtls.DynamicSource
 	writer      *registration.Writer

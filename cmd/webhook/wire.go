@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/utils/clock"
@@ -51,7 +53,11 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := ensureNamespace(ctx, client, settings.Namespace); err != nil {
 		return nil, err
 	}
-	p := &process{manager: mgr, settings: settings, log: log}
+	kinds, err := kinds(settings.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{manager: mgr, settings: settings, kinds: kinds, log: log}
 	if err := p.register(client); err != nil {
 		return nil, err
 	}
@@ -61,9 +67,27 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	return p, p.checks()
 }
 
+// kinds is the built-in table with what the configuration file adds; an entry for a resource
+// of the table replaces it.
+func kinds(added []config.WebhookKind) ([]webhook.Kind, error) {
+	table := webhook.Kinds()
+	for i, a := range added {
+		count, err := webhook.ParseExpression(a.Count)
+		if err != nil {
+			return nil, fmt.Errorf("webhook.kinds[%d].count: %w", i, err)
+		}
+		table = slices.DeleteFunc(table, func(k webhook.Kind) bool { return k.Group == a.Group && k.Resource == a.Resource })
+		table = append(table, webhook.Kind{
+			Group: a.Group, Version: a.Version, Resource: a.Resource, Name: a.Kind, Cluster: a.Cluster,
+			Measure: webhook.Measure(a.Measure), Counts: []webhook.Count{{Field: a.Count, Of: count}},
+		})
+	}
+	return table, nil
+}
+
 // register makes the certificate and the configurations.
 func (p *process) register(client kubernetes.Interface) error {
-	target := registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace}
+	target := registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace, Kinds: p.kinds}
 	p.writer = registration.NewWriter(registration.WriterOptions{Client: client, Target: target, Log: p.log, Ready: p.canServe})
 	var err error
 	if p.certificate, err = registration.Certificate(p.manager.GetConfig(), target, p.writer); err != nil {
@@ -77,6 +101,10 @@ func (p *process) serve(ctx context.Context) error {
 	live, err := metadata.NewForConfig(p.manager.GetConfig())
 	if err != nil {
 		return fmt.Errorf("make a metadata client: %w", err)
+	}
+	objects, err := dynamic.NewForConfig(p.manager.GetConfig())
+	if err != nil {
+		return fmt.Errorf("make a client of any kind: %w", err)
 	}
 	informers, lastGood := p.manager.GetCache(), handler.NewLastGood()
 	for _, gvk := range append([]schema.GroupVersionKind{handler.NamespaceKind}, handler.ParentKinds...) {
@@ -93,8 +121,9 @@ func (p *process) serve(ctx context.Context) error {
 	p.pools = handler.NewPools(informers, p.log)
 	ceilings, pods := handler.New(handler.Options{
 		Namespaces: handler.NewNamespaces(informers, live, lastGood),
-		Parents:    handler.NewParents(informers, live),
-		LastGood:   lastGood, Pools: p.pools,
+		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),
+		Owners:     handler.NewOwners(objects, p.kinds, p.log),
+		LastGood:   lastGood, Pools: p.pools, Kinds: p.kinds,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	})
 	p.mux = http.NewServeMux()

@@ -55,6 +55,23 @@ type Webhook struct {
 	Namespace string `json:"namespace"`
 	// DrainSeconds is how long requests are still served after SIGTERM, while readiness is already false.
 	DrainSeconds int `json:"drainSeconds"`
+	// Kinds are further kinds whose counts are held to the ceilings, beside the built-in ones.
+	Kinds []WebhookKind `json:"kinds,omitempty"`
+}
+
+// WebhookKind says where the objects of one kind ask for replicas or nodes.
+type WebhookKind struct {
+	Group    string `json:"group"`
+	Version  string `json:"version"`
+	Resource string `json:"resource"`
+	// Kind is how messages and forewarm.dev/workload-max-replicas name it.
+	Kind string `json:"kind"`
+	// Cluster is true for a kind without a namespace.
+	Cluster bool `json:"cluster,omitempty"`
+	// Measure is replicas (the default) or nodes.
+	Measure string `json:"measure,omitempty"`
+	// Count is where the number stands, such as spec.replicas=1; docs/ceilings.md has the grammar.
+	Count string `json:"count"`
 }
 
 // Extender configures cmd/extender.
@@ -161,8 +178,28 @@ func (w Webhook) validate(path *field.Path) field.ErrorList {
 	} else if u, err := url.Parse(w.URL); err != nil || u.Scheme != "https" || u.Host == "" {
 		errs = append(errs, field.Invalid(path.Child("url"), w.URL, "write https://host:port, or leave it empty to go through the Service"))
 	}
+	for i := range w.Kinds {
+		errs = append(errs, w.Kinds[i].validate(path.Child("kinds").Index(i))...)
+	}
 	if w.DrainSeconds < 0 || w.DrainSeconds > 300 {
 		errs = append(errs, field.Invalid(path.Child("drainSeconds"), w.DrainSeconds, "write a number from 0 to 300"))
+	}
+	return errs
+}
+
+func (k *WebhookKind) validate(path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for name, value := range map[string]string{"version": k.Version, "resource": k.Resource, "kind": k.Kind, "count": k.Count} {
+		if value == "" {
+			errs = append(errs, field.Required(path.Child(name), "write for example version: v1, resource: widgets, kind: Widget, count: spec.replicas=1"))
+		}
+	}
+	switch k.Measure {
+	case "":
+		k.Measure = "replicas"
+	case "replicas", "nodes":
+	default:
+		errs = append(errs, field.NotSupported(path.Child("measure"), k.Measure, []string{"replicas", "nodes"}))
 	}
 	return errs
 }

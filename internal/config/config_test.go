@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestDefaultIsValid(t *testing.T) {
@@ -58,7 +60,29 @@ func TestLoadKeepsDefaultsOfFieldsNotGiven(t *testing.T) {
 	}
 	want := Default()
 	want.Reserver.MaxChangesPerPlan = 7
-	if got != want {
-		t.Errorf("Load = %+v, want %+v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Load:\n%s", diff)
+	}
+}
+
+func TestLoadKinds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	for entry, wantSays := range map[string]string{
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1}":                 "",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, measure: nodes}": "",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, measure: gpus}":  "webhook.kinds[0].measure",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget}":                                     "webhook.kinds[0].count",
+	} {
+		content := "apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nwebhook: {kinds: [" + entry + "]}\n"
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path)
+		if wantSays == "" && (err != nil || len(c.Webhook.Kinds) != 1 || c.Webhook.Kinds[0].Measure == "") {
+			t.Errorf("%s: %+v, %v", entry, c.Webhook.Kinds, err)
+		}
+		if wantSays != "" && (err == nil || !strings.Contains(err.Error(), wantSays)) {
+			t.Errorf("%s: %v, want %s named", entry, err, wantSays)
+		}
 	}
 }

@@ -18,100 +18,195 @@ type converter struct {
 	parents    *Parents
 	lastGood   *LastGood
 	pools      *Pools
+	kinds      kinds
 }
 
-// ceilings converts a write of a workload, of a scale, or of a Namespace. The strings are
-// further warnings to the writer.
-func (c converter) ceilings(ctx context.Context, r *admissionv1.AdmissionRequest) (webhook.Request, []string, error) {
-	written, err := decodeObject(r.Object.Raw, "object")
-	if err != nil {
-		return webhook.Request{}, nil, badObject(err)
-	}
-	old, err := decodeObject(r.OldObject.Raw, "oldObject")
-	if err != nil {
-		return webhook.Request{}, nil, badObject(err)
-	}
-	request := webhook.Request{
-		Object: webhook.Object{Kind: r.Kind.Kind, Namespace: r.Namespace, Name: name(r, written)},
-		Create: r.Operation == admissionv1.Create,
-	}
-	var warnings []string
+// converted is a review in terms of the core.
+type converted struct {
+	request webhook.Request
+	// warnings are for the writer, beside those of the decision.
+	warnings []string
+	// controller is who controls the object, nil where nobody does.
+	controller *metav1.OwnerReference
+}
+
+// ceilings converts a write of a workload, of a scale, or of a Namespace.
+func (c converter) ceilings(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
+	out := converted{request: webhook.Request{Create: r.Operation == admissionv1.Create}}
+	var err error
 	switch {
 	case r.SubResource == "scale":
-		warnings, err = c.scale(ctx, r, &request, [2]object{written, old})
+		err = c.scale(ctx, r, &out)
 	case r.SubResource != "":
 		err = badObject(fmt.Errorf("subresource %q is not reviewed", r.SubResource))
 	case r.Kind.Kind == "Namespace" && r.Kind.Group == "":
-		request.Object.Namespace = "" // the review gives the Namespace's own name there
-		c.own(&request, written, old)
+		err = c.namespace(r, &out)
 	default:
-		c.own(&request, written, old)
-		c.workload(r, &request, [2]object{written, old})
+		err = c.object(ctx, r, &out)
 	}
-	if err == nil && request.Replicas > request.OldReplicas && !request.Owned {
-		request.Above, err = c.namespaces.ceilings(ctx, r.Namespace)
+	if err != nil || !grows(out.request) {
+		return out, err
 	}
-	return request, warnings, err
+	return out, c.above(ctx, r.Namespace, &out.request)
 }
 
-// workload reads the numbers of a workload, whose absent replicas mean one.
-func (c converter) workload(r *admissionv1.AdmissionRequest, request *webhook.Request, objects [2]object) {
-	request.Replicas = objects[0].replicas(1)
-	if !request.Create {
-		request.OldReplicas = objects[1].replicas(1)
+// grows says whether any ceiling could matter.
+func grows(r webhook.Request) bool {
+	for _, change := range r.Counts {
+		if change.New > change.Old {
+			return true
+		}
 	}
-	request.Owned = ownable(r.Resource) && controlled(objects[0].Metadata.OwnerReferences)
+	return false
 }
 
-// own reads the annotation on the object itself.
-func (c converter) own(request *webhook.Request, written, old object) {
-	request.Own = c.lastGood.setting(request.Object, written.Metadata.UID, written.Metadata.Annotations)
-	if !request.Create {
-		request.OldOwn = c.lastGood.setting(request.Object, old.Metadata.UID, old.Metadata.Annotations)
+// namespace converts a write of a Namespace, which has no count of its own.
+func (c converter) namespace(r *admissionv1.AdmissionRequest, out *converted) error {
+	written, old, err := decodeBoth(r)
+	if err != nil {
+		return err
 	}
+	out.request.Object = webhook.Object{Kind: "Namespace", Name: name(r, written)}
+	out.request.Changed = changed(written, old)
+	return nil
+}
+
+// object converts a write of an object whose kind is in the table.
+func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, out *converted) error {
+	kind, known := c.kinds[metav1.GroupResource{Group: r.Resource.Group, Resource: r.Resource.Resource}]
+	if !known {
+		return badObject(fmt.Errorf("resource %s of group %q is not in the table of kinds", r.Resource.Resource, r.Resource.Group))
+	}
+	written, old, err := decodeBoth(r)
+	if err != nil {
+		return err
+	}
+	request := &out.request
+	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: name(r, written)}
+	request.Workload, request.Measure = request.Object, kind.Measure
+	request.Changed = changed(written, old)
+	if request.Counts, err = kind.changes(r); err != nil {
+		return badObject(err)
+	}
+	if kind.Warn {
+		request.Mode = webhook.Warn
+	} else if mode, set := written.Metadata.Annotations[webhook.CeilingMode]; set && kind.Measure == webhook.Nodes {
+		request.Mode = stricter(mode, old, request.Create)
+	}
+	out.controller = metav1.GetControllerOfNoCopy(&metav1.ObjectMeta{OwnerReferences: written.Metadata.OwnerReferences})
+	annotation := kind.Annotation()
+	if kind.Target == "" {
+		request.Own = c.lastGood.setting(request.Object, annotation, written.Metadata.UID, written.Metadata.Annotations)
+		if !request.Create {
+			request.OldOwn = c.lastGood.setting(request.Object, annotation, old.Metadata.UID, old.Metadata.Annotations)
+		}
+		return nil
+	}
+	if !grows(*request) {
+		return nil
+	}
+	return c.target(ctx, r, kind, out)
+}
+
+// stricter is the mode that a node pool's object says, and enforce where it did not say so
+// before: lifting a ceiling and passing it takes two writes.
+func stricter(mode string, old object, create bool) webhook.Mode {
+	if before, set := old.Metadata.Annotations[webhook.CeilingMode]; !create && (!set || before != mode) {
+		return webhook.Enforce
+	}
+	m, _ := webhook.ParseMode(mode)
+	return m
+}
+
+// target reads the annotation of the workload that an autoscaler's object points to. One
+// that does not exist has none yet.
+func (c converter) target(ctx context.Context, r *admissionv1.AdmissionRequest, kind tableKind, out *converted) error {
+	reference, err := kind.target(r.Object.Raw)
+	if err != nil {
+		return badObject(err)
+	}
+	request := &out.request
+	request.Workload = webhook.Object{Kind: reference.Kind, Namespace: r.Namespace, Name: reference.Name}
+	workload, err := c.parents.target(ctx, c.kinds, r.Namespace, reference)
+	if unreadable, ok := errors.AsType[unreadableError](err); ok {
+		out.warnings = append(out.warnings, unlooked(request.Workload, kind.Annotation(), unreadable))
+		return nil
+	}
+	if err != nil || workload == nil {
+		return err
+	}
+	request.Own = c.lastGood.setting(request.Workload, kind.Annotation(), workload.UID, workload.Annotations)
+	request.OldOwn = request.Own
+	return nil
 }
 
 // scale reads the annotation of the parent, which a Scale does not carry. Where Forewarm
 // may not read the parent, what binds from above still counts, and the writer is told.
-func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, request *webhook.Request, scales [2]object) ([]string, error) {
-	request.Replicas, request.OldReplicas = scales[0].replicas(0), scales[1].replicas(0)
-	request.Object.Kind = kind(r.Resource)
-	if request.Replicas <= request.OldReplicas {
-		return nil, nil
+func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, out *converted) error {
+	written, old, err := decodeBoth(r)
+	if err != nil {
+		return err
 	}
-	parent, err := c.parents.get(ctx, r, scales[1])
+	kind := c.kinds.of(r.Resource)
+	request := &out.request
+	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: name(r, written)}
+	request.Workload, request.Measure = request.Object, kind.Measure
+	request.Counts = []webhook.Change{{Field: "spec.replicas", New: written.replicas(0), Old: old.replicas(0)}}
+	if !grows(*request) {
+		return nil
+	}
+	parent, err := c.parents.get(ctx, r, old)
 	if unreadable, ok := errors.AsType[unreadableError](err); ok {
-		return []string{fmt.Sprintf("%s: its own annotation %s was not looked at: %v", request.Object, webhook.MaxReplicas, unreadable)}, nil
+		out.warnings = append(out.warnings, unlooked(request.Object, kind.Annotation(), unreadable))
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	request.Owned = ownable(r.Resource) && controlled(parent.OwnerReferences)
-	request.Own = c.lastGood.setting(request.Object, parent.UID, parent.Annotations)
+	out.controller = metav1.GetControllerOfNoCopy(parent)
+	if mode, set := parent.Annotations[webhook.CeilingMode]; set && kind.Measure == webhook.Nodes {
+		request.Mode, _ = webhook.ParseMode(mode)
+	}
+	request.Own = c.lastGood.setting(request.Object, kind.Annotation(), parent.UID, parent.Annotations)
 	request.OldOwn = request.Own
-	return nil, nil
+	return nil
+}
+
+func unlooked(o webhook.Object, annotation string, err unreadableError) string {
+	return fmt.Sprintf("%s: its own annotation %s was not looked at: %v", o, annotation, err)
+}
+
+// above reads what binds from above, and the Namespace's mode where the object says none.
+func (c converter) above(ctx context.Context, namespace string, request *webhook.Request) error {
+	var err error
+	var mode webhook.Mode
+	request.Above, mode, err = c.namespaces.above(ctx, namespace, request.Measure)
+	if request.Mode == "" {
+		request.Mode = mode
+	}
+	return err
 }
 
 // pods converts the creation of a pod.
-func (c converter) pods(ctx context.Context, r *admissionv1.AdmissionRequest) (webhook.Request, []string, error) {
+func (c converter) pods(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
 	request := webhook.Request{Object: webhook.Object{Kind: "Pod", Namespace: r.Namespace, Name: r.Name}, Create: true}
 	if r.Operation != admissionv1.Create || r.SubResource != "" {
-		return request, nil, nil
+		return converted{request: request}, nil
 	}
 	pod, err := decodePod(r.Object.Raw)
 	if err != nil || pod == nil {
-		return request, nil, badObject(err)
+		return converted{request: request}, badObject(err)
 	}
 	request.Pod = pod
 	if request.Pools, err = c.pools.list(ctx); err != nil || len(request.Pools) == 0 {
-		return request, nil, err
+		return converted{request: request}, err
 	}
 	namespace, err := c.namespaces.get(ctx, r.Namespace)
 	if err != nil {
-		return request, nil, err
+		return converted{}, err
 	}
 	request.NamespaceLabels = namespace.Labels
-	return request, nil, nil
+	return converted{request: request}, nil
 }
 
 // badObject is nil for no error.
@@ -130,25 +225,18 @@ func name(r *admissionv1.AdmissionRequest, written object) string {
 	return written.Metadata.Name
 }
 
-// ownable are the kinds whose controller is itself held to the ceiling.
-func ownable(r metav1.GroupVersionResource) bool {
-	return (r.Group == "apps" && r.Resource == "replicasets") || (r.Group == "" && r.Resource == "replicationcontrollers")
-}
-
-// kind names the parent of a Scale, whose kind the review does not carry.
-func kind(r metav1.GroupVersionResource) string {
-	switch {
-	case r.Group == "apps" && r.Resource == "deployments":
-		return "Deployment"
-	case r.Group == "apps" && r.Resource == "statefulsets":
-		return "StatefulSet"
-	case r.Group == "apps" && r.Resource == "replicasets":
-		return "ReplicaSet"
-	case r.Group == "" && r.Resource == "replicationcontrollers":
-		return "ReplicationController"
-	case r.Group == "":
-		return r.Resource
-	default:
-		return r.Resource + "." + r.Group
+// changed are the annotations of ours that a write introduces or changes.
+func changed(written, old object) map[string]string {
+	var out map[string]string
+	for _, annotation := range webhook.Written() {
+		value, set := written.Metadata.Annotations[annotation]
+		if before, was := old.Metadata.Annotations[annotation]; !set || (was && before == value) {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[annotation] = value
 	}
+	return out
 }

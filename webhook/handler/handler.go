@@ -41,8 +41,11 @@ const (
 type Options struct {
 	Namespaces *Namespaces
 	Parents    *Parents
+	Owners     *Owners
 	LastGood   *LastGood
 	Pools      *Pools
+	// Kinds are the kinds whose counts are reviewed.
+	Kinds      []webhook.Kind
 	Registerer prometheus.Registerer
 	Log        logr.Logger
 	Clock      clock.PassiveClock
@@ -51,8 +54,8 @@ type Options struct {
 // New makes the handlers of the two paths: the ceilings, and the pods.
 func New(o Options) (ceilings, pods http.Handler) {
 	m := newMetrics(o.Registerer)
-	c := converter{o.Namespaces, o.Parents, o.LastGood, o.Pools}
-	shared := server{metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
+	c := converter{o.Namespaces, o.Parents, o.LastGood, o.Pools, index(o.Kinds)}
+	shared := server{owners: o.Owners, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
 	forCeilings, forPods := shared, shared
 	forCeilings.convert, forCeilings.chain = c.ceilings, webhook.Ceilings()
 	forPods.convert, forPods.chain = c.pods, webhook.Pods()
@@ -61,8 +64,9 @@ func New(o Options) (ceilings, pods http.Handler) {
 
 // server answers the reviews of one chain.
 type server struct {
-	convert func(context.Context, *admissionv1.AdmissionRequest) (webhook.Request, []string, error)
+	convert func(context.Context, *admissionv1.AdmissionRequest) (converted, error)
 	chain   webhook.Chain
+	owners  *Owners
 	metrics metrics
 	log     logr.Logger
 	clock   clock.PassiveClock
@@ -122,13 +126,15 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
-	converted, warnings, err := s.convert(ctx, request)
+	c, err := s.convert(ctx, request)
 	if err != nil {
 		return nil, webhook.Decision{}, err
 	}
-	decision := s.chain.Review(converted)
-	decision.Warnings = append(decision.Warnings, warnings...)
-	s.log.V(1).Info("Review decided", "object", converted.Object.String(), "user", request.UserInfo.Username,
+	decision, err := s.decide(ctx, c)
+	if err != nil {
+		return nil, webhook.Decision{}, err
+	}
+	s.log.V(1).Info("Review decided", "object", c.request.Object.String(), "user", request.UserInfo.Username,
 		"verdict", decision.Verdict, "reason", decision.Reason, "message", decision.Message)
 	response, err := respond(request.UID, decision)
 	if err != nil {
@@ -138,6 +144,24 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	review.APIVersion, review.Kind = "admission.k8s.io/v1", "AdmissionReview"
 	answer, err := json.Marshal(review)
 	return answer, decision, err
+}
+
+// decide reviews, and where that ends in a denial asks the object's controller: only then,
+// so that the usual review reads nothing from the API server.
+func (s server) decide(ctx context.Context, c converted) (webhook.Decision, error) {
+	decision := s.chain.Review(c.request)
+	if decision.Verdict == webhook.Deny && c.controller != nil {
+		owner, err := s.owners.get(ctx, c.request.Object.Namespace, c.controller)
+		if err != nil {
+			return decision, err
+		}
+		if owner != nil {
+			c.request.Owner = owner
+			decision = s.chain.Review(c.request)
+		}
+	}
+	decision.Warnings = append(decision.Warnings, c.warnings...)
+	return decision, nil
 }
 
 // read takes the request out of the body, and refuses what is no AdmissionReview v1.

@@ -16,9 +16,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	admissionv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 	testingclock "k8s.io/utils/clock/testing"
@@ -66,11 +69,23 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 	w := &world{live: metadatafake.NewSimpleMetadataClient(scheme, live...), lastGood: NewLastGood(), registry: prometheus.NewRegistry()}
 	pools := &Pools{reader: reader, log: logr.Discard()}
 	pools.installed.Store(true)
+	table := webhook.Kinds()
 	w.ceilings, w.pods = New(Options{
-		Namespaces: NewNamespaces(reader, w.live, w.lastGood), Parents: NewParents(reader, w.live), LastGood: w.lastGood, Pools: pools,
+		Namespaces: NewNamespaces(reader, w.live, w.lastGood), Parents: NewParents(reader, w.live, meta.NewDefaultRESTMapper(nil)),
+		Owners: NewOwners(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), owners()...), table, logr.Discard()), LastGood: w.lastGood, Pools: pools, Kinds: table,
 		Registerer: w.registry, Log: logr.Discard(), Clock: testingclock.NewFakePassiveClock(time.Unix(0, 0)),
 	})
 	return w
+}
+
+// owners are the controllers that the API server of every world has: a Deployment that asks
+// for 40 and surges by 10.
+func owners() []runtime.Object {
+	o := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
+		"spec": map[string]any{"replicas": int64(40), "strategy": map[string]any{"rollingUpdate": map[string]any{"maxSurge": int64(10)}}},
+	}}
+	return []runtime.Object{o}
 }
 
 // team are the Namespaces that every world has in its cache.
@@ -143,7 +158,7 @@ func TestScale(t *testing.T) {
 		"to zero reads nothing":    {scaleReview("apps", "deployments", "8", 9, 0), true, "", 0},
 		"from zero":                {scaleReview("apps", "deployments", "7", 0, 6), false, "at most 5", 0},
 		"down reads nothing":       {scaleReview("apps", "deployments", "8", 9, 8), true, "", 0},
-		"parent of a foreign kind": {scaleReview("argoproj.io", "rollouts", "7", 1, 6), false, "rollouts.argoproj.io team/web: 6 replicas", 1},
+		"parent of a foreign kind": {scaleReview("argoproj.io", "rollouts", "7", 1, 6), false, "Rollout team/web: 6 replicas", 1},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -181,8 +196,10 @@ func TestScaleOfUnreadableParent(t *testing.T) {
 
 func TestWorkload(t *testing.T) {
 	const plain = `{"metadata":{"name":"web"},"spec":{"replicas":%d}}`
-	owned := review(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},"namespace":"team","name":"web-1",
-		"operation":"CREATE","object":{"metadata":{"annotations":{"forewarm.dev/max-replicas":"lots"},"ownerReferences":[{"kind":"Deployment","name":"web","controller":true}]},"spec":{"replicas":50}}}`)
+	owned := func(replicas int, kind, uid string) string {
+		return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},"namespace":"team","name":"web-1",
+		"operation":"CREATE","object":{"metadata":{"annotations":{"forewarm.dev/max-replicas":"lots"},"ownerReferences":[{"apiVersion":"apps/v1","kind":%q,"name":"web","uid":%q,"controller":true}]},"spec":{"replicas":%d}}}`, kind, uid, replicas))
+	}
 	cases := map[string]struct {
 		body string
 		want bool
@@ -193,7 +210,10 @@ func TestWorkload(t *testing.T) {
 		"names are case-sensitive":          {deploymentReview("CREATE", `{"spec":{"replicas":5,"Replicas":1}}`, ""), false},
 		"update above":                      {deploymentReview("UPDATE", fmt.Sprintf(plain, 5), fmt.Sprintf(plain, 4)), false},
 		"grandfathered":                     {deploymentReview("UPDATE", fmt.Sprintf(plain, 9), fmt.Sprintf(plain, 9)), true},
-		"owned, also with a copied mistake": {owned, true},
+		"owned, also with a copied mistake": {owned(50, "Deployment", "u-1"), true},
+		"owned, above what the owner gives": {owned(51, "Deployment", "u-1"), false},
+		"said to be owned by another":       {owned(5, "Deployment", "u-2"), false},
+		"said to be owned by what is none":  {owned(5, "ConfigMap", "u-1"), false},
 		"an owned Deployment is held":       {deploymentReview("CREATE", `{"metadata":{"ownerReferences":[{"controller":true}]},"spec":{"replicas":5}}`, ""), false},
 	}
 	for name, c := range cases {
@@ -308,6 +328,73 @@ func TestNames(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("core says %s, the API %s", got, want)
+		}
+	}
+}
+
+// TestOtherKinds: counts, targets and modes of kinds beyond the plain ones.
+func TestOtherKinds(t *testing.T) {
+	of := func(group, version, resource, object, old string) string {
+		operation := "CREATE"
+		if old != "" {
+			operation, old = "UPDATE", `,"oldObject":`+old
+		}
+		namespace := `"namespace":"team",`
+		if resource == "nodepools" {
+			namespace = ""
+		}
+		return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":%q,"version":%q,"kind":"X"},"resource":{"group":%q,"version":%q,"resource":%q},%s"name":"x","operation":%q,"object":%s%s}`,
+			group, version, group, version, resource, namespace, operation, object, old))
+	}
+	hpa := `{"spec":{"maxReplicas":%d,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":%q}}}`
+	pool := `{"metadata":{"annotations":{"forewarm.dev/max-nodes":"3","forewarm.dev/ceiling-mode":%q}},"spec":{"limits":{"nodes":"%d"}}}`
+	cases := map[string]struct {
+		body        string
+		wantAllowed bool
+		wantSays    string
+	}{
+		"a JobSet's sum": {
+			of("jobset.x-k8s.io", "v1alpha2", "jobsets", `{"spec":{"replicatedJobs":[{"replicas":2,"template":{"spec":{"parallelism":2}}},{}]}}`, ""), false,
+			"JobSet team/x: 5 replicas asked for by spec.replicatedJobs, at most 4",
+		},
+		"an HPA's target has its own":         {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 4, "web"), ""), false, "at most 3 allowed by annotation forewarm.dev/max-replicas=\"3\" on Deployment team/web"},
+		"an HPA within":                       {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 3, "web"), ""), true, ""},
+		"an HPA's target is still to be made": {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 4, "none"), ""), true, ""},
+		"a CronJob is warned":                 {of("batch", "v1", "cronjobs", `{"spec":{"jobTemplate":{"spec":{"parallelism":9,"completions":9}}}}`, ""), true, ""},
+		"a suspended Job asks for nothing":    {of("batch", "v1", "jobs", `{"spec":{"parallelism":9,"completions":9,"suspend":true}}`, ""), true, ""},
+		"a resumed Job": {
+			of("batch", "v1", "jobs", `{"spec":{"parallelism":9,"completions":9,"suspend":false}}`, `{"spec":{"parallelism":9,"completions":9,"suspend":true}}`), false, "9 replicas asked for by spec.parallelism",
+		},
+		"a NodePool":                   {of("karpenter.sh", "v1", "nodepools", fmt.Sprintf(pool, "enforce", 4), ""), false, "NodePool x: 4 nodes asked for by spec.limits.nodes, at most 3"},
+		"a NodePool that is audited":   {of("karpenter.sh", "v1", "nodepools", fmt.Sprintf(pool, "audit", 4), ""), true, ""},
+		"audited from this write on":   {of("karpenter.sh", "v1", "nodepools", fmt.Sprintf(pool, "audit", 4), fmt.Sprintf(pool, "enforce", 3)), false, "at most 3"},
+		"a mode that cannot be read":   {of("karpenter.sh", "v1", "nodepools", fmt.Sprintf(pool, "off", 3), ""), false, `"off" is none of enforce, warn, audit`},
+		"grandfathered in one, not in": {of("cluster.x-k8s.io", "v1beta1", "machinedeployments", machines(8), machines(3)), false, "8 nodes asked for, at most 5"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, team(ceilingOf("4")), metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("3")))
+			got := answer(t, post(w.ceilings, c.body))
+			if got.Allowed != c.wantAllowed || (!got.Allowed && !strings.Contains(got.Result.Message, c.wantSays)) {
+				t.Errorf("got %+v, want allowed %t, saying %q", got, c.wantAllowed, c.wantSays)
+			}
+		})
+	}
+}
+
+// machines is a MachineDeployment whose autoscaler may go to 12, above its ceiling of 5.
+func machines(replicas int) string {
+	return fmt.Sprintf(`{"metadata":{"annotations":{"forewarm.dev/max-nodes":"5","cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size":"12"}},"spec":{"replicas":%d}}`, replicas)
+}
+
+// TestModeOfTheNamespace: a Namespace may be warned, or audited, instead.
+func TestModeOfTheNamespace(t *testing.T) {
+	for mode, wantWarnings := range map[string]int{"warn": 1, "audit": 0} {
+		annotations := ceilingOf("4")
+		annotations[webhook.CeilingMode] = mode
+		got := answer(t, post(newWorld(t, team(annotations)).ceilings, deploymentReview("CREATE", `{"spec":{"replicas":5}}`, "")))
+		if !got.Allowed || len(got.Warnings) != wantWarnings || got.AuditAnnotations["reason"] != string(webhook.ReasonAboveCeiling) {
+			t.Errorf("%s: got %+v, want allowed, %d warnings, and the reason in the audit log", mode, got, wantWarnings)
 		}
 	}
 }

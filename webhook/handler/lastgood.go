@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"maps"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,17 +11,17 @@ import (
 	"forewarm.dev/webhook"
 )
 
-// LastGood remembers, in memory, the last well-formed ceiling of each object that an
-// informer shows. It counts while the stored annotation is malformed, which can only come
-// about while no webhook was there to refuse it. After a restart it starts empty.
+// LastGood remembers, in memory, the last well-formed value of each of our annotations on
+// each object that an informer shows. It counts while the stored one is malformed, which can
+// only come about while no webhook was there to refuse it. After a restart it starts empty.
 type LastGood struct {
 	mu     sync.RWMutex
-	values map[types.UID]int64
+	values map[types.UID]map[string]string
 }
 
 // NewLastGood makes an empty memory.
 func NewLastGood() *LastGood {
-	return &LastGood{values: map[types.UID]int64{}}
+	return &LastGood{values: map[types.UID]map[string]string{}}
 }
 
 // Handler feeds the memory from an informer.
@@ -32,23 +33,33 @@ func (l *LastGood) Handler() toolscache.ResourceEventHandler {
 	}
 }
 
-// see takes over a good value, keeps the old one where the value is malformed, and forgets
-// it where the annotation is gone: that was somebody's decision.
+// see takes over good values, keeps the old ones where a value is malformed, and forgets
+// them where the annotation is gone: that was somebody's decision.
 func (l *LastGood) see(seen any) {
 	o, ok := seen.(metav1.Object)
 	if !ok {
 		return
 	}
-	value, set := o.GetAnnotations()[webhook.MaxReplicas]
-	limit, err := webhook.ParseCeiling(value)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case !set:
-		delete(l.values, o.GetUID())
-	case err == nil:
-		l.values[o.GetUID()] = limit
+	known := maps.Clone(l.values[o.GetUID()]) // readers may hold the old one
+	for _, annotation := range webhook.Written() {
+		value, set := o.GetAnnotations()[annotation]
+		switch {
+		case !set:
+			delete(known, annotation)
+		case webhook.Malformed(annotation, value) == nil:
+			if known == nil {
+				known = map[string]string{}
+			}
+			known[annotation] = value
+		}
 	}
+	if len(known) == 0 {
+		delete(l.values, o.GetUID())
+		return
+	}
+	l.values[o.GetUID()] = known
 }
 
 func (l *LastGood) forget(seen any) {
@@ -62,16 +73,16 @@ func (l *LastGood) forget(seen any) {
 	}
 }
 
-// setting is the annotation on an object, with its last good value.
-func (l *LastGood) setting(on webhook.Object, uid types.UID, annotations map[string]string) webhook.Setting {
-	s := webhook.Setting{On: on}
-	if s.Value, s.Set = annotations[webhook.MaxReplicas]; !s.Set {
+// setting is an annotation on an object, with its last good value.
+func (l *LastGood) setting(on webhook.Object, annotation string, uid types.UID, annotations map[string]string) webhook.Setting {
+	s := webhook.Setting{On: on, Annotation: annotation}
+	if s.Value, s.Set = annotations[annotation]; !s.Set {
 		return s
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if limit, ok := l.values[uid]; ok {
-		s.LastGood = &limit
+	if value, ok := l.values[uid][annotation]; ok {
+		s.LastGood = &value
 	}
 	return s
 }

@@ -38,23 +38,41 @@ func (n *Namespaces) get(ctx context.Context, name string) (*metav1.PartialObjec
 	return o, nil
 }
 
-// ceilings are the annotations that bind the workloads of a Namespace from above. An object
-// of the cluster, such as a node pool, is no workload: nothing but its own binds it.
-func (n *Namespaces) ceilings(ctx context.Context, namespace string) ([]webhook.Setting, error) {
-	if namespace == "" {
-		return nil, nil
-	}
-	names := []string{namespace}
-	if namespace != metav1.NamespaceSystem {
-		names = append(names, metav1.NamespaceSystem)
-	}
+// above are the annotations that bind the objects of a Namespace from above, and the mode
+// that it sets. An object of the cluster, such as a node pool, has no Namespace.
+func (n *Namespaces) above(ctx context.Context, namespace string, measure webhook.Measure) ([]webhook.Setting, webhook.Mode, error) {
+	mode := webhook.Enforce
 	var out []webhook.Setting
+	names := []string{metav1.NamespaceSystem}
+	if namespace != "" && namespace != metav1.NamespaceSystem {
+		names = []string{namespace, metav1.NamespaceSystem}
+	}
 	for _, name := range names {
 		o, err := n.get(ctx, name)
 		if err != nil {
-			return nil, err
+			return nil, mode, err
 		}
-		out = append(out, n.lastGood.setting(webhook.Object{Kind: "Namespace", Name: name}, o.UID, o.Annotations))
+		for _, annotation := range fromAbove(measure, name == namespace) {
+			if s := n.lastGood.setting(webhook.Object{Kind: "Namespace", Name: name}, annotation, o.UID, o.Annotations); s.Set {
+				out = append(out, s)
+			}
+		}
+		if name == namespace {
+			mode, _ = webhook.ParseMode(o.Annotations[webhook.CeilingMode])
+		}
 	}
-	return out, nil
+	return out, mode, nil
+}
+
+// fromAbove are the annotations by which a Namespace bounds what it holds, or kube-system
+// the whole cluster.
+func fromAbove(measure webhook.Measure, own bool) []string {
+	switch {
+	case measure == webhook.Nodes:
+		return []string{webhook.MaxNodes}
+	case own:
+		return []string{webhook.WorkloadMaxReplicas, webhook.MaxReplicas}
+	default:
+		return []string{webhook.MaxReplicas}
+	}
 }

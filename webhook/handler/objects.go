@@ -3,6 +3,7 @@ package handler
 import (
 	"fmt"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -46,14 +47,13 @@ func (o object) replicas(absent int64) int64 {
 	return *o.Spec.Replicas
 }
 
-// controlled says whether a controller owns one of the given references' object.
-func controlled(references []metav1.OwnerReference) bool {
-	for _, r := range references {
-		if r.Controller != nil && *r.Controller {
-			return true
-		}
+// decodeBoth reads what is written and what was there.
+func decodeBoth(r *admissionv1.AdmissionRequest) (written, old object, err error) {
+	if written, err = decodeObject(r.Object.Raw, "object"); err != nil {
+		return written, old, badObject(err)
 	}
-	return false
+	old, err = decodeObject(r.OldObject.Raw, "oldObject")
+	return written, old, badObject(err)
 }
 
 // decodePod returns nil for a pod without metadata or spec, to which no patch applies.

@@ -3,9 +3,12 @@ package handler
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
@@ -23,15 +26,16 @@ var (
 	}
 )
 
-// Parents finds the object whose scale is written.
+// Parents finds the object whose scale is written, and the one that an autoscaler targets.
 type Parents struct {
 	cached client.Reader
 	live   metadata.Interface
+	mapper meta.RESTMapper
 }
 
 // NewParents makes a finder. cached must have informers for the metadata of ParentKinds.
-func NewParents(cached client.Reader, live metadata.Interface) *Parents {
-	return &Parents{cached, live}
+func NewParents(cached client.Reader, live metadata.Interface, mapper meta.RESTMapper) *Parents {
+	return &Parents{cached, live, mapper}
 }
 
 // unreadableError says that Forewarm may not read a kind.
@@ -46,7 +50,7 @@ func (e unreadableError) Error() string {
 // read live.
 func (p *Parents) get(ctx context.Context, r *admissionv1.AdmissionRequest, scale object) (*metav1.PartialObjectMetadata, error) {
 	for _, gvk := range ParentKinds {
-		if gvk.Group != r.Resource.Group || gvk.Kind != kind(r.Resource) {
+		if gvk.Group != r.Resource.Group || strings.ToLower(gvk.Kind)+"s" != r.Resource.Resource {
 			continue
 		}
 		o := &metav1.PartialObjectMetadata{}
@@ -57,12 +61,47 @@ func (p *Parents) get(ctx context.Context, r *admissionv1.AdmissionRequest, scal
 		}
 	}
 	resource := schema.GroupVersionResource{Group: r.Resource.Group, Version: r.Resource.Version, Resource: r.Resource.Resource}
-	o, err := p.live.Resource(resource).Namespace(r.Namespace).Get(ctx, r.Name, metav1.GetOptions{})
-	if apierrors.IsForbidden(err) {
-		return nil, unreadableError{err}
-	}
+	o, err := p.read(ctx, resource, r.Namespace, r.Name)
 	if err != nil {
 		return nil, fmt.Errorf("get the parent of scale %s %s/%s: %w", r.Resource.Resource, r.Namespace, r.Name, err)
 	}
 	return o, nil
+}
+
+// target is the metadata of the workload that a reference names, nil where there is none.
+// It is always read live: nothing in the reference tells whether a cache is exact.
+func (p *Parents) target(ctx context.Context, table kinds, namespace string, reference autoscalingv1.CrossVersionObjectReference) (*metav1.PartialObjectMetadata, error) {
+	gv, err := schema.ParseGroupVersion(reference.APIVersion)
+	if err != nil {
+		return nil, nil //nolint:nilerr // no such workload exists
+	}
+	var resource schema.GroupVersionResource
+	if known, ok := table.named(gv.Group, reference.Kind); ok {
+		resource = known.resource()
+	} else {
+		mapping, err := p.mapper.RESTMapping(gv.WithKind(reference.Kind).GroupKind(), gv.Version)
+		if meta.IsNoMatchError(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("find the resource of %s %s: %w", reference.APIVersion, reference.Kind, err)
+		}
+		resource = mapping.Resource
+	}
+	o, err := p.read(ctx, resource, namespace, reference.Name)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get target %s %s/%s: %w", reference.Kind, namespace, reference.Name, err)
+	}
+	return o, nil
+}
+
+func (p *Parents) read(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (*metav1.PartialObjectMetadata, error) {
+	o, err := p.live.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsForbidden(err) {
+		return nil, unreadableError{err}
+	}
+	return o, err
 }

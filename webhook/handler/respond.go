@@ -19,6 +19,8 @@ func respond(uid types.UID, d webhook.Decision) (*admissionv1.AdmissionResponse,
 	response := &admissionv1.AdmissionResponse{UID: uid, Allowed: d.Verdict == webhook.Allow, Warnings: d.Warnings}
 	if !response.Allowed {
 		response.Result = &metav1.Status{Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: d.Message}
+	}
+	if !response.Allowed || d.Reason == webhook.ReasonAboveCeiling {
 		response.AuditAnnotations = map[string]string{"reason": string(d.Reason)}
 	}
 	if len(d.Patch) == 0 {

@@ -65,8 +65,7 @@ func TestConditions(t *testing.T) {
 		five        = `,"annotations":{"forewarm.dev/max-replicas":"5"}`
 		empty       = `,"annotations":{"forewarm.dev/max-replicas":""}`
 		other       = `,"annotations":{"a":"b"}`
-		owned       = `,"ownerReferences":[{"kind":"Deployment","controller":true}]`
-		adopted     = `,"ownerReferences":[{"kind":"Deployment"}]`
+		mode        = `,"annotations":{"forewarm.dev/ceiling-mode":"warn"}`
 	)
 	pod := func(metadata, containers string) string {
 		return fmt.Sprintf(`{"apiVersion":"v1","kind":"X","metadata":{"name":"p"%s},"spec":{%s}}`, metadata, containers)
@@ -79,34 +78,37 @@ func TestConditions(t *testing.T) {
 		resource, object, old string
 		want                  bool
 	}{
-		"create":                          {workloadConditions, "deployments", workload("", ""), "", true},
-		"grows":                           {workloadConditions, "deployments", workload(four, ""), workload(three, ""), true},
-		"grows from the default of one":   {workloadConditions, "deployments", workload(three, ""), workload("", ""), true},
-		"shrinks":                         {workloadConditions, "deployments", workload(three, five), workload(four, five), false},
-		"shrinks to the default of one":   {workloadConditions, "deployments", workload("", ""), workload(three, ""), false},
-		"stays":                           {workloadConditions, "deployments", workload(three, other), workload(three, ""), false},
-		"annotated":                       {workloadConditions, "deployments", workload(three, five), workload(three, other), true},
-		"annotated with nothing":          {workloadConditions, "deployments", workload(three, empty), workload(three, ""), true},
-		"annotation removed":              {workloadConditions, "deployments", workload(three, ""), workload(three, five), true},
-		"owned ReplicaSet":                {workloadConditions, "replicasets", workload(four, owned), "", false},
-		"ReplicaSet without a controller": {workloadConditions, "replicasets", workload(four, adopted), "", true},
-		"owned Deployment":                {workloadConditions, "deployments", workload(four, owned), "", true},
-		"scale up":                        {scaleConditions, "deployments", workload(four, ""), workload(three, ""), true},
-		"scale from zero":                 {scaleConditions, "deployments", workload(three, ""), workload("", ""), true},
-		"scale to zero":                   {scaleConditions, "deployments", workload("", ""), workload(three, ""), false},
-		"scale without a spec":            {scaleConditions, "deployments", `{"apiVersion":"v1","kind":"X","metadata":{}}`, `{"apiVersion":"v1","kind":"X","metadata":{}}`, false},
-		"Namespace annotated":             {annotationConditions, "namespaces", workload("", five), workload("", ""), true},
-		"Namespace created with it":       {annotationConditions, "namespaces", workload("", five), "", true},
-		"Namespace created without":       {annotationConditions, "namespaces", workload("", other), "", false},
-		"Namespace otherwise edited":      {annotationConditions, "namespaces", workload(three, five), workload("", five), false},
-		"pod without GPU":                 {podConditions, "pods", pod("", `"containers":`+asks("memory")), "", false},
-		"NVIDIA pod":                      {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/gpu")), "", true},
-		"MIG pod":                         {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/mig-1g.5gb")), "", true},
-		"AMD init container":              {podConditions, "pods", pod("", `"initContainers":`+asks("amd.com/gpu")+`,"containers":`+asks("memory")), "", true},
-		"Intel pod":                       {podConditions, "pods", pod("", `"containers":`+asks("gpu.intel.com/xe")), "", true},
-		"pod that names a pool":           {podConditions, "pods", pod(`,"annotations":{"forewarm.dev/pool":"a"}`, `"containers":`+asks("memory")), "", true},
-		"mirror pod":                      {podConditions, "pods", pod(`,"annotations":{"kubernetes.io/config.mirror":"a"}`, `"containers":`+asks("nvidia.com/gpu")), "", false},
-		"pod without anything":            {podConditions, "pods", pod("", ""), "", false},
+		"create":                        {workloadConditions, "deployments", workload("", ""), "", true},
+		"grows":                         {workloadConditions, "deployments", workload(four, ""), workload(three, ""), true},
+		"grows from the default of one": {workloadConditions, "deployments", workload(three, ""), workload("", ""), true},
+		"shrinks":                       {workloadConditions, "deployments", workload(three, five), workload(four, five), false},
+		"shrinks to the default of one": {workloadConditions, "deployments", workload("", ""), workload(three, ""), false},
+		"stays":                         {workloadConditions, "deployments", workload(three, other), workload(three, ""), false},
+		"annotated":                     {workloadConditions, "deployments", workload(three, five), workload(three, other), true},
+		"annotated with nothing":        {workloadConditions, "deployments", workload(three, empty), workload(three, ""), true},
+		"annotation removed":            {workloadConditions, "deployments", workload(three, ""), workload(three, five), true},
+		"mode changed":                  {workloadConditions, "deployments", workload(three, mode), workload(three, ""), true},
+		"kind created":                  {kindConditions, "jobs", workload("", ""), "", true},
+		"kind asks otherwise":           {kindConditions, "jobs", workload(four, ""), workload(three, ""), true},
+		"kind annotated":                {kindConditions, "scaledobjects", workload(three, other), workload(three, ""), true},
+		"kind stays":                    {kindConditions, "jobs", workload(three, other), workload(three, other), false},
+		"kind without a spec":           {kindConditions, "jobs", `{"apiVersion":"v1","kind":"X","metadata":{}}`, `{"apiVersion":"v1","kind":"X","metadata":{}}`, false},
+		"scale up":                      {scaleConditions, "deployments", workload(four, ""), workload(three, ""), true},
+		"scale from zero":               {scaleConditions, "deployments", workload(three, ""), workload("", ""), true},
+		"scale to zero":                 {scaleConditions, "deployments", workload("", ""), workload(three, ""), false},
+		"scale without a spec":          {scaleConditions, "deployments", `{"apiVersion":"v1","kind":"X","metadata":{}}`, `{"apiVersion":"v1","kind":"X","metadata":{}}`, false},
+		"Namespace annotated":           {annotationConditions, "namespaces", workload("", five), workload("", ""), true},
+		"Namespace created with it":     {annotationConditions, "namespaces", workload("", five), "", true},
+		"Namespace created without":     {annotationConditions, "namespaces", workload("", other), "", false},
+		"Namespace otherwise edited":    {annotationConditions, "namespaces", workload(three, five), workload("", five), false},
+		"pod without GPU":               {podConditions, "pods", pod("", `"containers":`+asks("memory")), "", false},
+		"NVIDIA pod":                    {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/gpu")), "", true},
+		"MIG pod":                       {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/mig-1g.5gb")), "", true},
+		"AMD init container":            {podConditions, "pods", pod("", `"initContainers":`+asks("amd.com/gpu")+`,"containers":`+asks("memory")), "", true},
+		"Intel pod":                     {podConditions, "pods", pod("", `"containers":`+asks("gpu.intel.com/xe")), "", true},
+		"pod that names a pool":         {podConditions, "pods", pod(`,"annotations":{"forewarm.dev/pool":"a"}`, `"containers":`+asks("memory")), "", true},
+		"mirror pod":                    {podConditions, "pods", pod(`,"annotations":{"kubernetes.io/config.mirror":"a"}`, `"containers":`+asks("nvidia.com/gpu")), "", false},
+		"pod without anything":          {podConditions, "pods", pod("", ""), "", false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
 )
 
 // Paths under which the webhook serves the two kinds of review.
@@ -33,6 +34,8 @@ type Target struct {
 	Service string
 	// Namespace is Forewarm's own namespace, from which no review is ever asked for.
 	Namespace string
+	// Kinds are the kinds whose counts are reviewed.
+	Kinds []webhook.Kind
 }
 
 func (t Target) clientConfig(path string, caBundle []byte) admissionregistrationv1.WebhookClientConfig {
@@ -70,18 +73,16 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 			MatchConditions: conditions,
 		}
 	}
-	const create, update = admissionregistrationv1.Create, admissionregistrationv1.Update
 	return &admissionregistrationv1.ValidatingWebhookConfiguration{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingWebhookConfiguration"},
 		ObjectMeta: metav1.ObjectMeta{Name: Name},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{
-			entry("workloads.ceilings.forewarm.dev", t.namespaces(), workloadConditions,
-				rule([]string{"apps"}, "v1", []string{"deployments", "statefulsets", "replicasets"}, admissionregistrationv1.NamespacedScope, create, update),
-				rule([]string{""}, "v1", []string{"replicationcontrollers"}, admissionregistrationv1.NamespacedScope, create, update)),
+			entry("workloads.ceilings.forewarm.dev", t.namespaces(), workloadConditions, rules(t.Kinds, true)...),
+			entry("kinds.ceilings.forewarm.dev", t.namespaces(), kindConditions, rules(t.Kinds, false)...),
 			entry("scale.ceilings.forewarm.dev", t.namespaces(), scaleConditions,
-				rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.AllScopes, update)),
+				rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.AllScopes, admissionregistrationv1.Update)),
 			entry("namespaces.ceilings.forewarm.dev", nil, annotationConditions,
-				rule([]string{""}, "v1", []string{"namespaces"}, admissionregistrationv1.ClusterScope, create, update)),
+				rule([]string{""}, "v1", []string{"namespaces"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
 		},
 	}
 }
@@ -102,6 +103,31 @@ func Mutating(t Target, caBundle []byte) *admissionregistrationv1.MutatingWebhoo
 			MatchConditions:    podConditions,
 		}},
 	}
+}
+
+// rules are those of the kinds whose count is spec.replicas with 1 for its absence in the
+// built-in groups, whose growth a match condition can tell, or of all others. Kinds of one
+// group, version and scope share a rule.
+func rules(kinds []webhook.Kind, plain bool) []admissionregistrationv1.RuleWithOperations {
+	var out []admissionregistrationv1.RuleWithOperations
+	for _, k := range kinds {
+		if (k.Group == "apps" || k.Group == "") != plain {
+			continue
+		}
+		scope := admissionregistrationv1.NamespacedScope
+		if k.Cluster {
+			scope = admissionregistrationv1.ClusterScope
+		}
+		i := slices.IndexFunc(out, func(r admissionregistrationv1.RuleWithOperations) bool {
+			return r.APIGroups[0] == k.Group && r.APIVersions[0] == k.Version && *r.Scope == scope
+		})
+		if i >= 0 {
+			out[i].Resources = append(out[i].Resources, k.Resource)
+			continue
+		}
+		out = append(out, rule([]string{k.Group}, k.Version, []string{k.Resource}, scope, admissionregistrationv1.Create, admissionregistrationv1.Update))
+	}
+	return out
 }
 
 func rule(groups []string, version string, resources []string, scope admissionregistrationv1.ScopeType, operations ...admissionregistrationv1.OperationType) admissionregistrationv1.RuleWithOperations {

@@ -14,6 +14,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/config"
+	"forewarm.dev/webhook"
 )
 
 var update = flag.Bool("update", false, "rewrite manifests/webhook/configurations.yaml")
@@ -24,7 +25,7 @@ const head = `# What cmd/webhook writes at start, with the CA bundle that is mis
 
 func defaultTarget() Target {
 	settings := config.Default().Webhook
-	return Target{Service: settings.Service, Namespace: settings.Namespace}
+	return Target{Service: settings.Service, Namespace: settings.Namespace, Kinds: webhook.Kinds()}
 }
 
 // TestManifest keeps the file for people equal to what the code writes.
@@ -54,7 +55,7 @@ func TestManifest(t *testing.T) {
 
 // TestNoOutage holds every entry to what keeps a dead webhook harmless.
 func TestNoOutage(t *testing.T) {
-	target := Target{URL: "https://127.0.0.1:9443", Namespace: "elsewhere"}
+	target := Target{URL: "https://127.0.0.1:9443", Namespace: "elsewhere", Kinds: webhook.Kinds()}
 	hooks := map[string]admissionregistrationv1.ValidatingWebhook{}
 	for _, h := range Validating(target, nil).Webhooks {
 		hooks[h.Name] = h
@@ -65,8 +66,8 @@ func TestNoOutage(t *testing.T) {
 			ObjectSelector: h.ObjectSelector, SideEffects: h.SideEffects, TimeoutSeconds: h.TimeoutSeconds, MatchConditions: h.MatchConditions,
 		}
 	}
-	if len(hooks) != 4 {
-		t.Fatalf("%d entries, want 4", len(hooks))
+	if len(hooks) != 5 {
+		t.Fatalf("%d entries, want 5", len(hooks))
 	}
 	for name, h := range hooks {
 		if *h.FailurePolicy != admissionregistrationv1.Ignore || *h.TimeoutSeconds != 2 || *h.SideEffects != admissionregistrationv1.SideEffectClassNone ||

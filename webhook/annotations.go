@@ -1,0 +1,136 @@
+package webhook
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Annotations by which admins set ceilings.
+const (
+	// MaxReplicas is the highest number of replicas: of the workload that carries it, of each
+	// workload of a Namespace, or, on the Namespace kube-system, of each of the cluster.
+	MaxReplicas = "forewarm.dev/max-replicas"
+	// WorkloadMaxReplicas names workloads of a Namespace with a ceiling each, as in
+	// "deployment/web=10, statefulset/db=3". It binds a workload that is deleted and made anew.
+	WorkloadMaxReplicas = "forewarm.dev/workload-max-replicas"
+	// MaxNodes is the highest number of nodes of the object that carries it, such as a
+	// NodePool or a MachineDeployment; on kube-system, of each such object.
+	MaxNodes = "forewarm.dev/max-nodes"
+	// CeilingMode is a [Mode], for the workloads of a Namespace or for a node pool's object.
+	CeilingMode = "forewarm.dev/ceiling-mode"
+	// OriginalMaxReplicas keeps what an HPA's maxReplicas was before it was brought under a
+	// ceiling. Forewarm writes it.
+	OriginalMaxReplicas = "forewarm.dev/original-max-replicas"
+)
+
+// Written are the annotations whose values are checked where they are written.
+func Written() []string {
+	return []string{MaxReplicas, WorkloadMaxReplicas, MaxNodes, CeilingMode}
+}
+
+// Mode is what a ceiling does to a write above it.
+type Mode string
+
+// Modes.
+const (
+	// Enforce refuses the write, or clamps it where an autoscaler made it.
+	Enforce Mode = "enforce"
+	// Warn lets it through and warns the writer.
+	Warn Mode = "warn"
+	// Audit lets it through and leaves an audit annotation.
+	Audit Mode = "audit"
+)
+
+// ParseMode reads a mode. A mode that cannot be read enforces: a typo lifts no ceiling.
+func ParseMode(value string) (Mode, error) {
+	if m := Mode(value); slices.Contains([]Mode{Enforce, Warn, Audit}, m) {
+		return m, nil
+	}
+	return Enforce, fmt.Errorf("%q is none of enforce, warn, audit", value)
+}
+
+// ParseCeiling reads a ceiling: decimal digits, from 0 to 2147483647. No sign, space,
+// fraction or exponent, since a ceiling must mean the same to everybody.
+func ParseCeiling(value string) (int64, error) {
+	for _, c := range []byte(value) {
+		if c < '0' || c > '9' {
+			return 0, fmt.Errorf("%q is not a whole number from 0 to %d", value, math.MaxInt32)
+		}
+	}
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a whole number from 0 to %d", value, math.MaxInt32)
+	}
+	return n, nil
+}
+
+// ParseWorkloads reads the value of [WorkloadMaxReplicas]: entries KIND/NAME=NUMBER,
+// separated by commas, with the kind in lower case.
+func ParseWorkloads(value string) (map[string]int64, error) {
+	out := map[string]int64{}
+	for entry := range strings.SplitSeq(value, ",") {
+		entry = strings.TrimSpace(entry)
+		workload, number, found := strings.Cut(entry, "=")
+		kind, name, named := strings.Cut(workload, "/")
+		if !found || !named || kind == "" || name == "" || strings.ToLower(kind) != kind || strings.ContainsAny(name, "/ ") {
+			return nil, fmt.Errorf("entry %q is not of the form kind/name=number, with the kind in lower case", entry)
+		}
+		limit, err := ParseCeiling(number)
+		if err != nil {
+			return nil, fmt.Errorf("entry %q: %w", entry, err)
+		}
+		if _, twice := out[workload]; twice {
+			return nil, fmt.Errorf("%s is there twice", workload)
+		}
+		out[workload] = limit
+	}
+	return out, nil
+}
+
+// Workload is how [WorkloadMaxReplicas] names an object.
+func (o Object) Workload() string {
+	return strings.ToLower(o.Kind) + "/" + o.Name
+}
+
+// example is a value that would be read.
+var example = map[string]string{
+	MaxReplicas: "10", MaxNodes: "10", WorkloadMaxReplicas: "deployment/web=10, statefulset/db=3", CeilingMode: string(Warn),
+}
+
+// Malformed says what is wrong with the value of an annotation.
+func Malformed(annotation, value string) error {
+	var err error
+	switch annotation {
+	case MaxReplicas, MaxNodes:
+		_, err = ParseCeiling(value)
+	case WorkloadMaxReplicas:
+		_, err = ParseWorkloads(value)
+	case CeilingMode:
+		_, err = ParseMode(value)
+	}
+	return err
+}
+
+// malformed refuses a write that introduces a value which cannot be read. A malformed value
+// that is stored already does not block other edits of its object, and a controller's own
+// object, to which the owner's annotations were copied, is never blocked by them.
+func malformed(r Request, d *draft) bool {
+	if r.Owner != nil {
+		return false
+	}
+	for _, annotation := range Written() {
+		value, changed := r.Changed[annotation]
+		if !changed {
+			continue
+		}
+		if err := Malformed(annotation, value); err != nil {
+			return d.finish(Deny, ReasonMalformed, fmt.Sprintf(
+				`%s: annotation %s: %v; write for example %s: %q, or remove the annotation`,
+				r.Object, annotation, err, annotation, example[annotation]))
+		}
+	}
+	return false
+}

@@ -1,0 +1,56 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"forewarm.dev/webhook"
+)
+
+// Owners asks controllers how much they give what they control.
+type Owners struct {
+	live  dynamic.Interface
+	kinds kinds
+	log   logr.Logger
+}
+
+// NewOwners makes a reader of the controllers whose kinds answer for others.
+func NewOwners(live dynamic.Interface, table []webhook.Kind, log logr.Logger) *Owners {
+	return &Owners{live, index(table), log}
+}
+
+// get is the controller that a reference names, nil where none of that UID exists, or where
+// its kind answers for nobody: then the object is held on its own. A controller that may not
+// be read is believed, since a rollout that stalls is worse than a ceiling that is passed.
+func (o *Owners) get(ctx context.Context, namespace string, reference *metav1.OwnerReference) (*webhook.Owner, error) {
+	gv, err := schema.ParseGroupVersion(reference.APIVersion)
+	if err != nil {
+		return nil, nil //nolint:nilerr // no such controller exists
+	}
+	kind, known := o.kinds.named(gv.Group, reference.Kind)
+	if !known || !kind.Vouches {
+		return nil, nil
+	}
+	owner := &webhook.Owner{Object: webhook.Object{Kind: reference.Kind, Namespace: namespace, Name: reference.Name}, Bound: math.MaxInt64}
+	found, err := o.live.Resource(kind.resource()).Namespace(namespace).Get(ctx, reference.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case apierrors.IsForbidden(err):
+		o.log.Error(err, "A controller may not be read, so what it owns is not held to its ceiling; let the ClusterRole forewarm-webhook-parents get this resource", "controller", owner.Object.String())
+		return owner, nil
+	case err != nil:
+		return nil, fmt.Errorf("get controller %s: %w", owner.Object, err)
+	case found.GetUID() != reference.UID:
+		return nil, nil
+	}
+	owner.Bound = kind.Bound(found.Object)
+	return owner, nil
+}

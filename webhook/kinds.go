@@ -1,0 +1,211 @@
+package webhook
+
+import (
+	"math"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Measure is what the numbers of a kind count, and so which annotation bounds them.
+type Measure string
+
+// Measures.
+const (
+	// Replicas are bounded by [MaxReplicas].
+	Replicas Measure = "replicas"
+	// Nodes are bounded by [MaxNodes].
+	Nodes Measure = "nodes"
+)
+
+// Kind says where the objects of one kind ask for replicas or nodes.
+type Kind struct {
+	// Group, Version and Resource name the kind as a webhook rule does. Objects of other
+	// versions arrive converted to this one (matchPolicy Equivalent).
+	Group, Version, Resource string
+	// Name is the kind, as people write it.
+	Name string
+	// Cluster is true for kinds without a namespace.
+	Cluster bool
+	// Measure is what Counts count.
+	Measure Measure
+	// Counts are the numbers that must not grow past the ceiling, each on its own.
+	Counts []Count
+	// Target is the path to the reference (kind, name, apiVersion) of the workload whose
+	// ceiling counts; empty where the object itself is the workload.
+	Target string
+	// Vouches is true where an object of this kind, which is itself held to the ceiling, answers
+	// for the objects that it controls: they may reach its count and Surge.
+	Vouches bool
+	// Surge is the path to maxSurge, a number or a percentage.
+	Surge string
+	// Warn is true where a growth is told, not refused: what comes of it is held later.
+	Warn bool
+}
+
+// Count is one number of an object.
+type Count struct {
+	// Field names it in messages.
+	Field string
+	// Of says where it stands.
+	Of Expression
+}
+
+// Annotation is the annotation that bounds the kind's objects.
+func (k Kind) Annotation() string {
+	if k.Measure == Nodes {
+		return MaxNodes
+	}
+	return MaxReplicas
+}
+
+// defaultSurge is what Deployments, and what imitates them, take where none is given.
+const defaultSurge = "25%"
+
+// Bound is the most that an object of the kind gives to one that it controls.
+func (k Kind) Bound(object any) int64 {
+	most := int64(0)
+	for _, count := range k.Counts {
+		most = max(most, count.Of.Evaluate(object))
+	}
+	if k.Surge == "" {
+		return most
+	}
+	surge := intstr.FromString(defaultSurge)
+	switch v := path(strings.Split(k.Surge, ".")).of(object).(type) {
+	case int64:
+		return add(most, max(v, 0))
+	case string:
+		surge = intstr.Parse(v)
+	}
+	extra, err := intstr.GetScaledValueFromIntOrPercent(&surge, int(min(most, math.MaxInt32)), true)
+	if err != nil {
+		return most
+	}
+	return add(most, max(int64(extra), 0))
+}
+
+// Kinds is the built-in table: every kind whose count grows some other way than by /scale,
+// which is reviewed for all kinds. The numbers follow the kinds' API references; absent
+// ones mean what the kind's controller takes for them.
+func Kinds() []Kind {
+	kinds := append(workloadKinds(), nodeKinds()...)
+	for i := range kinds {
+		if kinds[i].Measure == "" {
+			kinds[i].Measure = Replicas
+		}
+	}
+	return kinds
+}
+
+// replicasField is where most kinds state their count, and every Scale.
+const replicasField = "spec.replicas"
+
+func workloadKinds() []Kind {
+	replicas := counts(replicasField, "spec.replicas=1")
+	return []Kind{
+		{Group: "apps", Version: "v1", Resource: "deployments", Name: "Deployment", Counts: replicas, Vouches: true, Surge: "spec.strategy.rollingUpdate.maxSurge"},
+		{Group: "apps", Version: "v1", Resource: "statefulsets", Name: "StatefulSet", Counts: replicas},
+		{Group: "apps", Version: "v1", Resource: "replicasets", Name: "ReplicaSet", Counts: replicas},
+		{Group: "", Version: "v1", Resource: "replicationcontrollers", Name: "ReplicationController", Counts: replicas},
+		{Group: "batch", Version: "v1", Resource: "jobs", Name: "Job", Counts: counts("spec.parallelism", "min(spec.parallelism=1, spec.completions=2147483647) * not(spec.suspend)")},
+		{Group: "batch", Version: "v1", Resource: "cronjobs", Name: "CronJob", Warn: true, Counts: counts("spec.jobTemplate.spec.parallelism",
+			"min(spec.jobTemplate.spec.parallelism=1, spec.jobTemplate.spec.completions=2147483647) * not(spec.suspend)")},
+		{
+			Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers", Name: "HorizontalPodAutoscaler", Target: "spec.scaleTargetRef",
+			Counts: counts("spec.maxReplicas", "spec.maxReplicas=0", "spec.minReplicas", "spec.minReplicas=1"),
+		},
+		{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects", Name: "ScaledObject", Target: "spec.scaleTargetRef", Vouches: true, Counts: counts(
+			"spec.maxReplicaCount", "spec.maxReplicaCount=100", "spec.minReplicaCount", "spec.minReplicaCount=0",
+			"spec.idleReplicaCount", "spec.idleReplicaCount=0", "spec.fallback.replicas", "spec.fallback.replicas=0",
+			"annotation autoscaling.keda.sh/paused-replicas", "@autoscaling.keda.sh/paused-replicas=0")},
+		{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledjobs", Name: "ScaledJob", Vouches: true, Counts: counts(
+			"spec.maxReplicaCount", "spec.maxReplicaCount=100 * spec.jobTargetRef.parallelism=1")},
+		{Group: "jobset.x-k8s.io", Version: "v1alpha2", Resource: "jobsets", Name: "JobSet", Vouches: true, Counts: counts(
+			"spec.replicatedJobs", "spec.replicatedJobs[]: replicas=1 * template.spec.parallelism=1 * not(/spec.suspend)")},
+		{Group: "leaderworkerset.x-k8s.io", Version: "v1", Resource: "leaderworkersets", Name: "LeaderWorkerSet", Vouches: true, Counts: counts(
+			"spec.replicas", "spec.replicas=1 * spec.leaderWorkerTemplate.size=1")},
+		ray("rayclusters", "RayCluster", "spec"),
+		ray("rayjobs", "RayJob", "spec.rayClusterSpec"),
+		ray("rayservices", "RayService", "spec.rayClusterConfig"),
+		training("pytorchjobs", "PyTorchJob", "pytorchReplicaSpecs"),
+		training("tfjobs", "TFJob", "tfReplicaSpecs"),
+		training("xgboostjobs", "XGBoostJob", "xgbReplicaSpecs"),
+		training("paddlejobs", "PaddleJob", "paddleReplicaSpecs"),
+		training("jaxjobs", "JAXJob", "jaxReplicaSpecs"),
+		{Group: "kubeflow.org", Version: "v2beta1", Resource: "mpijobs", Name: "MPIJob", Vouches: true, Counts: counts(
+			"spec.mpiReplicaSpecs", "spec.mpiReplicaSpecs{}: replicas=1 * not(/spec.runPolicy.suspend)")},
+		{Group: "trainer.kubeflow.org", Version: "v1alpha1", Resource: "trainjobs", Name: "TrainJob", Vouches: true, Counts: counts(
+			"spec.trainer.numNodes", "spec.trainer.numNodes=1 * not(spec.suspend)")},
+		{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts", Name: "Rollout", Counts: replicas, Vouches: true, Surge: "spec.strategy.canary.maxSurge"},
+		{
+			Group: "apps.openshift.io", Version: "v1", Resource: "deploymentconfigs", Name: "DeploymentConfig", Vouches: true,
+			Counts: counts("spec.replicas", "spec.replicas=0"), Surge: "spec.strategy.rollingParams.maxSurge",
+		},
+		{Group: "serving.knative.dev", Version: "v1", Resource: "services", Name: "Service", Counts: counts(
+			"annotation autoscaling.knative.dev/max-scale", "@spec.template:autoscaling.knative.dev/max-scale=0",
+			"annotation autoscaling.knative.dev/min-scale", "@spec.template:autoscaling.knative.dev/min-scale=0")},
+	}
+}
+
+func nodeKinds() []Kind {
+	replicas := []string{replicasField, "spec.replicas=1"}
+	group := append(replicas, "annotation "+nodeGroupMax, "@"+nodeGroupMax+"=0")
+	kinds := []Kind{
+		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinedeployments", Name: "MachineDeployment", Counts: counts(group...), Vouches: true, Surge: "spec.strategy.rollingUpdate.maxSurge"},
+		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinesets", Name: "MachineSet", Counts: counts(group...)},
+		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinepools", Name: "MachinePool", Counts: counts(group...)},
+		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "clusters", Name: "Cluster", Counts: counts(
+			"spec.topology.controlPlane.replicas", "spec.topology.controlPlane.replicas=0",
+			"spec.topology.workers.machineDeployments", "spec.topology.workers.machineDeployments[]: max(replicas=0, @"+nodeGroupMax+"=0)",
+			"spec.topology.workers.machinePools", "spec.topology.workers.machinePools[]: max(replicas=0, @"+nodeGroupMax+"=0)")},
+		{Group: "controlplane.cluster.x-k8s.io", Version: "v1beta1", Resource: "kubeadmcontrolplanes", Name: "KubeadmControlPlane", Counts: counts(replicas...)},
+		{Group: "machine.openshift.io", Version: "v1beta1", Resource: "machinesets", Name: "MachineSet", Counts: counts(replicas...)},
+		{Group: "autoscaling.openshift.io", Version: "v1beta1", Resource: "machineautoscalers", Name: "MachineAutoscaler", Counts: counts("spec.maxReplicas", "spec.maxReplicas=0"), Target: "spec.scaleTargetRef"},
+		{Group: "autoscaling.openshift.io", Version: "v1", Resource: "clusterautoscalers", Name: "ClusterAutoscaler", Cluster: true, Counts: counts(
+			"spec.resourceLimits.maxNodesTotal", "spec.resourceLimits.maxNodesTotal=0")},
+		{Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true, Counts: counts(
+			"spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0")},
+		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Resource: "capacitybuffers", Name: "CapacityBuffer", Counts: counts("spec.replicas", "spec.replicas=0")},
+		{Group: "autoscaling.x-k8s.io", Version: "v1", Resource: "provisioningrequests", Name: "ProvisioningRequest", Counts: counts("spec.podSets", "spec.podSets[]: count=1")},
+	}
+	for i := range kinds {
+		// Buffers and provisioning requests ask for room for pods, in chunks, not for nodes.
+		if kinds[i].Group != "autoscaling.x-k8s.io" {
+			kinds[i].Measure = Nodes
+		}
+	}
+	return kinds
+}
+
+// nodeGroupMax is the size up to which Cluster Autoscaler may grow a group.
+const nodeGroupMax = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size"
+
+// ray counts the head and the workers of a RayCluster: as asked for, and as its own
+// autoscaler may ask for.
+func ray(resource, kind, cluster string) Kind {
+	groups := "1 * not(" + cluster + ".suspend) + " + cluster + ".workerGroupSpecs[]: "
+	return Kind{Group: "ray.io", Version: "v1", Resource: resource, Name: kind, Vouches: true, Counts: counts(
+		cluster+".workerGroupSpecs[].replicas", groups+"replicas=1 * numOfHosts=1 * not(suspend) * not(/"+cluster+".suspend)",
+		cluster+".workerGroupSpecs[].maxReplicas", groups+"maxReplicas=1 * numOfHosts=1 * is(/"+cluster+".enableInTreeAutoscaling) * not(suspend) * not(/"+cluster+".suspend)")}
+}
+
+// training counts the replicas of all roles of a job of Kubeflow's training operator.
+func training(resource, kind, specs string) Kind {
+	return Kind{Group: "kubeflow.org", Version: "v1", Resource: resource, Name: kind, Vouches: true, Counts: counts(
+		"spec."+specs, "spec."+specs+"{}: replicas=1 * not(/spec.runPolicy.suspend)",
+		"spec.elasticPolicy.maxReplicas", "spec.elasticPolicy.maxReplicas=0")}
+}
+
+// counts pairs fields with expressions. The table is fixed, so a bad one is a bug.
+func counts(pairs ...string) []Count {
+	var out []Count
+	for i := 0; i+1 < len(pairs); i += 2 {
+		e, err := ParseExpression(pairs[i+1])
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, Count{Field: pairs[i], Of: e})
+	}
+	return out
+}
