@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Annotations by which admins set ceilings.
@@ -21,6 +22,9 @@ const (
 	MaxNodes = "forewarm.dev/max-nodes"
 	// CeilingMode is a [Mode], for the workloads of a Namespace or for a node pool's object.
 	CeilingMode = "forewarm.dev/ceiling-mode"
+	// CeilingOverride lets one workload or node pool past every ceiling, to a number and for a
+	// time: "20 until 2026-12-01T00:00:00Z: load test".
+	CeilingOverride = "forewarm.dev/ceiling-override"
 	// OriginalMaxReplicas keeps what an HPA's maxReplicas was before it was brought under a
 	// ceiling. Forewarm writes it.
 	OriginalMaxReplicas = "forewarm.dev/original-max-replicas"
@@ -28,7 +32,7 @@ const (
 
 // Written are the annotations whose values are checked where they are written.
 func Written() []string {
-	return []string{MaxReplicas, WorkloadMaxReplicas, MaxNodes, CeilingMode}
+	return []string{MaxReplicas, WorkloadMaxReplicas, MaxNodes, CeilingMode, CeilingOverride}
 }
 
 // Mode is what a ceiling does to a write above it.
@@ -90,6 +94,34 @@ func ParseWorkloads(value string) (map[string]int64, error) {
 	return out, nil
 }
 
+// Override is a ceiling that replaces all others for a time.
+type Override struct {
+	Limit int64
+	// Until is when it ends.
+	Until time.Time
+	// Why is for people and for the audit log.
+	Why string
+}
+
+// ParseOverride reads the value of [CeilingOverride]: NUMBER until TIME: REASON, with the
+// time as in RFC 3339.
+func ParseOverride(value string) (Override, error) {
+	number, rest, found := strings.Cut(value, " until ")
+	when, why, explained := strings.Cut(rest, ": ")
+	if !found || !explained || strings.TrimSpace(why) == "" {
+		return Override{}, fmt.Errorf("%q is not of the form number until time: reason", value)
+	}
+	limit, err := ParseCeiling(number)
+	if err != nil {
+		return Override{}, err
+	}
+	until, err := time.Parse(time.RFC3339, when)
+	if err != nil {
+		return Override{}, fmt.Errorf("%q is not a time such as 2026-12-01T00:00:00Z", when)
+	}
+	return Override{Limit: limit, Until: until, Why: strings.TrimSpace(why)}, nil
+}
+
 // Workload is how [WorkloadMaxReplicas] names an object.
 func (o Object) Workload() string {
 	return strings.ToLower(o.Kind) + "/" + o.Name
@@ -98,6 +130,7 @@ func (o Object) Workload() string {
 // example is a value that would be read.
 var example = map[string]string{
 	MaxReplicas: "10", MaxNodes: "10", WorkloadMaxReplicas: "deployment/web=10, statefulset/db=3", CeilingMode: string(Warn),
+	CeilingOverride: "20 until 2026-12-01T00:00:00Z: load test",
 }
 
 // Malformed says what is wrong with the value of an annotation.
@@ -110,23 +143,25 @@ func Malformed(annotation, value string) error {
 		_, err = ParseWorkloads(value)
 	case CeilingMode:
 		_, err = ParseMode(value)
+	case CeilingOverride:
+		_, err = ParseOverride(value)
 	}
 	return err
 }
+
+// Rewrite is an annotation before and after a write; nil where it is not set.
+type Rewrite struct{ Old, New *string }
 
 // malformed refuses a write that introduces a value which cannot be read. A malformed value
 // that is stored already does not block other edits of its object, and a controller's own
 // object, to which the owner's annotations were copied, is never blocked by them.
 func malformed(r Request, d *draft) bool {
-	if r.Owner != nil {
-		return false
-	}
 	for _, annotation := range Written() {
-		value, changed := r.Changed[annotation]
-		if !changed {
+		value := r.Rewritten[annotation].New
+		if value == nil {
 			continue
 		}
-		if err := Malformed(annotation, value); err != nil {
+		if err := Malformed(annotation, *value); err != nil {
 			return d.finish(Deny, ReasonMalformed, fmt.Sprintf(
 				`%s: annotation %s: %v; write for example %s: %q, or remove the annotation`,
 				r.Object, annotation, err, annotation, example[annotation]))

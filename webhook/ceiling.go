@@ -52,6 +52,13 @@ func lowest(r Request, d *draft) (limit int64, by Setting) {
 	return limit, by
 }
 
+// Effective is the smallest ceiling that applies to a request and the setting that it comes
+// from; none applies where bound is false.
+func Effective(r Request) (limit int64, by Setting, bound bool) {
+	limit, by = lowest(r, &draft{})
+	return limit, by, limit >= 0
+}
+
 // limit is what a setting allows a workload: by its value, or by the last good one while
 // the value is malformed. Where none is known there is no number, and the writer is warned:
 // zero would stop a cluster because of a typo.

@@ -41,6 +41,14 @@ type write struct {
 	Own, OldOwn           Setting
 	Above                 []Setting
 	Mode                  Mode
+	MayNot                bool
+}
+
+func stored(s Setting) *string {
+	if !s.Set {
+		return nil
+	}
+	return &s.Value
 }
 
 func (w write) request() Request {
@@ -48,9 +56,10 @@ func (w write) request() Request {
 		Object: w.Object, Workload: w.Object, Create: w.Create, Measure: Replicas, Owner: w.Owner, Own: w.Own, OldOwn: w.OldOwn, Above: w.Above, Mode: w.Mode,
 		Counts: []Change{{Field: replicasField, New: w.Replicas, Old: w.OldReplicas}},
 	}
-	if w.Own.Set && (!w.OldOwn.Set || w.Own.Value != w.OldOwn.Value) {
-		r.Changed = map[string]string{MaxReplicas: w.Own.Value}
+	if w.Own.Set != w.OldOwn.Set || w.Own.Value != w.OldOwn.Value {
+		r.Rewritten = map[string]Rewrite{MaxReplicas: {New: stored(w.Own), Old: stored(w.OldOwn)}}
 	}
+	r.May = map[Verb]bool{Set: !w.MayNot}
 	return r
 }
 

@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -71,8 +73,14 @@ type Request struct {
 	OldOwn Setting
 	// Above are the annotations that bind from above: of the Namespace, then of the cluster.
 	Above []Setting
-	// Changed are the annotations of [Written] that this write introduces or changes.
-	Changed map[string]string
+	// Rewritten are the annotations of [Written] that this write sets, changes or removes.
+	Rewritten map[string]Rewrite
+	// May are the verbs that the writer is known to have; one that is missing was not asked for.
+	May map[Verb]bool
+	// Override is the workload's [CeilingOverride], as written, or on /scale as it stands.
+	Override Setting
+	// Now is when the write is made.
+	Now time.Time
 	// Mode is what happens above the ceiling; empty means [Enforce].
 	Mode Mode
 	// Owner answers for the object; nil where nobody does, or where it was not asked.
@@ -106,6 +114,10 @@ const (
 	ReasonOwned Reason = "OwnedByController"
 	// ReasonMalformed refuses a ceiling that is no number.
 	ReasonMalformed Reason = "MalformedAnnotation"
+	// ReasonNotPermitted refuses to loosen a ceiling to somebody who may not.
+	ReasonNotPermitted Reason = "NotPermitted"
+	// ReasonOverridden lets a growth through that an override allows.
+	ReasonOverridden Reason = "Overridden"
 	// ReasonNotGrowing lets a write through that asks for no more than there is.
 	ReasonNotGrowing Reason = "NotGrowing"
 	// ReasonNoCeiling lets a growth through that nothing binds.
@@ -134,6 +146,10 @@ type Decision struct {
 	Reason  Reason
 	// Message tells a person what to do about a denial; empty when allowed.
 	Message string
+	// Needs is the verb without which the write is refused, where that is the reason.
+	Needs Verb
+	// Audit is what the audit log keeps beside the reason.
+	Audit map[string]string
 	// Warnings are shown to the person who wrote, whatever the verdict.
 	Warnings []string
 	// Patch is what to change, in order; empty for nothing.
@@ -175,7 +191,9 @@ func Ceilings() Chain {
 	return Chain{
 		{"owned", "what a controller asks for within its own count never blocks a rollout", owned},
 		{"malformed", "a ceiling that cannot be read is refused where it is written", malformed},
+		{"access", "only those who may loosen a ceiling", access},
 		{"not growing", "decreases and unrelated edits always pass", notGrowing},
+		{"override", "an override replaces every ceiling until it ends", override},
 		{"ceiling", "growth stays under the smallest ceiling", ceiling},
 	}
 }

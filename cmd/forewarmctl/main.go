@@ -29,6 +29,6 @@ It reads the API server that KUBECONFIG or --kubeconfig leads to, and changes no
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().String("kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig; empty means the usual places")
-	root.AddCommand(statusCommand())
+	root.AddCommand(statusCommand(), explainCommand(), auditCommand())
 	return root
 }

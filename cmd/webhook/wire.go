@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -53,7 +52,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := ensureNamespace(ctx, client, settings.Namespace); err != nil {
 		return nil, err
 	}
-	kinds, err := kinds(settings.Kinds)
+	kinds, err := handler.Table(settings.Kinds)
 	if err != nil {
 		return nil, err
 	}
@@ -61,28 +60,10 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := p.register(client); err != nil {
 		return nil, err
 	}
-	if err := p.serve(ctx); err != nil {
+	if err := p.serve(ctx, client); err != nil {
 		return nil, err
 	}
 	return p, p.checks()
-}
-
-// kinds is the built-in table with what the configuration file adds; an entry for a resource
-// of the table replaces it.
-func kinds(added []config.WebhookKind) ([]webhook.Kind, error) {
-	table := webhook.Kinds()
-	for i, a := range added {
-		count, err := webhook.ParseExpression(a.Count)
-		if err != nil {
-			return nil, fmt.Errorf("webhook.kinds[%d].count: %w", i, err)
-		}
-		table = slices.DeleteFunc(table, func(k webhook.Kind) bool { return k.Group == a.Group && k.Resource == a.Resource })
-		table = append(table, webhook.Kind{
-			Group: a.Group, Version: a.Version, Resource: a.Resource, Name: a.Kind, Cluster: a.Cluster,
-			Measure: webhook.Measure(a.Measure), Counts: []webhook.Count{{Field: a.Count, Of: count}},
-		})
-	}
-	return table, nil
 }
 
 // register makes the certificate and the configurations.
@@ -97,7 +78,7 @@ func (p *process) register(client kubernetes.Interface) error {
 }
 
 // serve makes the handlers and what they read from.
-func (p *process) serve(ctx context.Context) error {
+func (p *process) serve(ctx context.Context, client kubernetes.Interface) error {
 	live, err := metadata.NewForConfig(p.manager.GetConfig())
 	if err != nil {
 		return fmt.Errorf("make a metadata client: %w", err)
@@ -123,6 +104,7 @@ func (p *process) serve(ctx context.Context) error {
 		Namespaces: handler.NewNamespaces(informers, live, lastGood),
 		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),
 		Owners:     handler.NewOwners(objects, p.kinds, p.log),
+		Access:     handler.NewAccess(client.AuthorizationV1()),
 		LastGood:   lastGood, Pools: p.pools, Kinds: p.kinds,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	})
@@ -160,7 +142,7 @@ func ensureNamespace(ctx context.Context, client kubernetes.Interface, name stri
 	return nil
 }
 
-// slim keeps of every watched object only what reviews read: of metadata the ceiling, the
+// slim keeps of every watched object only what reviews read: of metadata our annotations, the
 // owners, and the labels of Namespaces.
 func slim(in any) (any, error) {
 	o, ok := in.(*metav1.PartialObjectMetadata)
@@ -171,8 +153,10 @@ func slim(in any) (any, error) {
 		Name: o.Name, Namespace: o.Namespace, UID: o.UID, ResourceVersion: o.ResourceVersion,
 		OwnerReferences: o.OwnerReferences,
 	}
-	if value, set := o.Annotations[webhook.MaxReplicas]; set {
-		kept.Annotations = map[string]string{webhook.MaxReplicas: value}
+	for _, annotation := range webhook.Written() {
+		if value, set := o.Annotations[annotation]; set {
+			metav1.SetMetaDataAnnotation(&kept, annotation, value)
+		}
 	}
 	if o.Namespace == "" {
 		kept.Labels = o.Labels

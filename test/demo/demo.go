@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/test/demo/arrivals"
@@ -59,10 +61,9 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 	tell := func(line string) {
 		_, _ = fmt.Fprintf(progress, "[%4.0f s] %s\n", time.Since(begin).Seconds(), line)
 	}
-	tell("building webhook, extender and reserver")
-	if err := cluster.BuildBinaries(ctx, binaries); err != nil {
-		return err
-	}
+	tell("building webhook, extender and reserver, and beside it")
+	build, building := errgroup.WithContext(ctx) // a build that fails ends the first arm, which does without
+	build.Go(func() error { return cluster.BuildBinaries(ctx, binaries) })
 	introduce(out, s, w)
 
 	o := outcome{settings: s, workload: w, arms: map[play.Arm]play.Measured{}}
@@ -73,7 +74,13 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 			o.placeholders = simulate.MatchIdle(sim, o.arms[play.Forewarm].IdleGPUHours)
 			tell(fmt.Sprintf("constant: %d placeholders idle as much as forewarm did, by simulation", o.placeholders))
 		}
-		o.arms[arm], err = play.Play(ctx, play.Options{
+		within := ctx
+		if arm == play.Autoscaler {
+			within = building
+		} else if err := build.Wait(); err != nil {
+			return err
+		}
+		o.arms[arm], err = play.Play(within, play.Options{
 			Arm: arm, Workload: w, Factor: s.factor, Times: times(), Placeholders: o.placeholders,
 			Root: store.Root, Binaries: binaries, Progress: tell,
 		})

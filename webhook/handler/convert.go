@@ -7,7 +7,9 @@ import (
 	"net/http"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 
 	"forewarm.dev/webhook"
 )
@@ -19,6 +21,7 @@ type converter struct {
 	lastGood   *LastGood
 	pools      *Pools
 	kinds      kinds
+	clock      clock.PassiveClock
 }
 
 // converted is a review in terms of the core.
@@ -26,17 +29,21 @@ type converted struct {
 	request webhook.Request
 	// warnings are for the writer, beside those of the decision.
 	warnings []string
+	// user is who writes.
+	user authenticationv1.UserInfo
 	// controller is who controls the object, nil where nobody does.
 	controller *metav1.OwnerReference
 }
 
 // ceilings converts a write of a workload, of a scale, or of a Namespace.
 func (c converter) ceilings(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
-	out := converted{request: webhook.Request{Create: r.Operation == admissionv1.Create}}
+	out := converted{request: webhook.Request{Create: r.Operation == admissionv1.Create, Now: c.clock.Now()}, user: r.UserInfo}
 	var err error
 	switch {
 	case r.SubResource == "scale":
 		err = c.scale(ctx, r, &out)
+	case r.SubResource == "status":
+		err = c.status(r, &out)
 	case r.SubResource != "":
 		err = badObject(fmt.Errorf("subresource %q is not reviewed", r.SubResource))
 	case r.Kind.Kind == "Namespace" && r.Kind.Group == "":
@@ -67,7 +74,18 @@ func (c converter) namespace(r *admissionv1.AdmissionRequest, out *converted) er
 		return err
 	}
 	out.request.Object = webhook.Object{Kind: "Namespace", Name: name(r, written)}
-	out.request.Changed = changed(written, old)
+	out.request.Rewritten = rewritten(written, old)
+	return nil
+}
+
+// status converts a write of a status, which may carry annotations too.
+func (c converter) status(r *admissionv1.AdmissionRequest, out *converted) error {
+	written, old, err := decodeBoth(r)
+	if err != nil {
+		return err
+	}
+	out.request.Object = webhook.Object{Kind: c.kinds.of(r.Resource).Name, Namespace: r.Namespace, Name: name(r, written)}
+	out.request.Rewritten = rewritten(written, old)
 	return nil
 }
 
@@ -84,7 +102,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	request := &out.request
 	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: name(r, written)}
 	request.Workload, request.Measure = request.Object, kind.Measure
-	request.Changed = changed(written, old)
+	request.Rewritten = rewritten(written, old)
 	if request.Counts, err = kind.changes(r); err != nil {
 		return badObject(err)
 	}
@@ -97,6 +115,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	annotation := kind.Annotation()
 	if kind.Target == "" {
 		request.Own = c.lastGood.setting(request.Object, annotation, written.Metadata.UID, written.Metadata.Annotations)
+		request.Override = c.lastGood.setting(request.Object, webhook.CeilingOverride, written.Metadata.UID, written.Metadata.Annotations)
 		if !request.Create {
 			request.OldOwn = c.lastGood.setting(request.Object, annotation, old.Metadata.UID, old.Metadata.Annotations)
 		}
@@ -136,6 +155,7 @@ func (c converter) target(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		return err
 	}
 	request.Own = c.lastGood.setting(request.Workload, kind.Annotation(), workload.UID, workload.Annotations)
+	request.Override = c.lastGood.setting(request.Workload, webhook.CeilingOverride, workload.UID, workload.Annotations)
 	request.OldOwn = request.Own
 	return nil
 }
@@ -168,6 +188,7 @@ func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, o
 		request.Mode, _ = webhook.ParseMode(mode)
 	}
 	request.Own = c.lastGood.setting(request.Object, kind.Annotation(), parent.UID, parent.Annotations)
+	request.Override = c.lastGood.setting(request.Object, webhook.CeilingOverride, parent.UID, parent.Annotations)
 	request.OldOwn = request.Own
 	return nil
 }
@@ -225,18 +246,24 @@ func name(r *admissionv1.AdmissionRequest, written object) string {
 	return written.Metadata.Name
 }
 
-// changed are the annotations of ours that a write introduces or changes.
-func changed(written, old object) map[string]string {
-	var out map[string]string
+// rewritten are the annotations of ours that a write sets, changes or removes.
+func rewritten(written, old object) map[string]webhook.Rewrite {
+	var out map[string]webhook.Rewrite
 	for _, annotation := range webhook.Written() {
-		value, set := written.Metadata.Annotations[annotation]
-		if before, was := old.Metadata.Annotations[annotation]; !set || (was && before == value) {
+		var w webhook.Rewrite
+		if value, set := old.Metadata.Annotations[annotation]; set {
+			w.Old = &value
+		}
+		if value, set := written.Metadata.Annotations[annotation]; set {
+			w.New = &value
+		}
+		if (w.Old == nil && w.New == nil) || (w.Old != nil && w.New != nil && *w.Old == *w.New) {
 			continue
 		}
 		if out == nil {
-			out = map[string]string{}
+			out = map[string]webhook.Rewrite{}
 		}
-		out[annotation] = value
+		out[annotation] = w
 	}
 	return out
 }

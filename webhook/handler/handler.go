@@ -42,6 +42,7 @@ type Options struct {
 	Namespaces *Namespaces
 	Parents    *Parents
 	Owners     *Owners
+	Access     *Access
 	LastGood   *LastGood
 	Pools      *Pools
 	// Kinds are the kinds whose counts are reviewed.
@@ -54,8 +55,8 @@ type Options struct {
 // New makes the handlers of the two paths: the ceilings, and the pods.
 func New(o Options) (ceilings, pods http.Handler) {
 	m := newMetrics(o.Registerer)
-	c := converter{o.Namespaces, o.Parents, o.LastGood, o.Pools, index(o.Kinds)}
-	shared := server{owners: o.Owners, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
+	c := converter{o.Namespaces, o.Parents, o.LastGood, o.Pools, index(o.Kinds), o.Clock}
+	shared := server{owners: o.Owners, access: o.Access, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
 	forCeilings, forPods := shared, shared
 	forCeilings.convert, forCeilings.chain = c.ceilings, webhook.Ceilings()
 	forPods.convert, forPods.chain = c.pods, webhook.Pods()
@@ -67,6 +68,7 @@ type server struct {
 	convert func(context.Context, *admissionv1.AdmissionRequest) (converted, error)
 	chain   webhook.Chain
 	owners  *Owners
+	access  *Access
 	metrics metrics
 	log     logr.Logger
 	clock   clock.PassiveClock
@@ -146,8 +148,8 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	return answer, decision, err
 }
 
-// decide reviews, and where that ends in a denial asks the object's controller: only then,
-// so that the usual review reads nothing from the API server.
+// decide reviews, and where that ends in a denial asks the object's controller, and what the
+// writer may do: only then, so that the usual review reads nothing from the API server.
 func (s server) decide(ctx context.Context, c converted) (webhook.Decision, error) {
 	decision := s.chain.Review(c.request)
 	if decision.Verdict == webhook.Deny && c.controller != nil {
@@ -159,6 +161,18 @@ func (s server) decide(ctx context.Context, c converted) (webhook.Decision, erro
 			c.request.Owner = owner
 			decision = s.chain.Review(c.request)
 		}
+	}
+	c.request.May = map[webhook.Verb]bool{}
+	for decision.Needs != "" && !c.request.May[decision.Needs] {
+		may, err := s.access.may(ctx, c.user, decision.Needs, c.request.Object)
+		if err != nil {
+			return decision, err
+		}
+		if !may {
+			break
+		}
+		c.request.May[decision.Needs] = true
+		decision = s.chain.Review(c.request)
 	}
 	decision.Warnings = append(decision.Warnings, c.warnings...)
 	return decision, nil

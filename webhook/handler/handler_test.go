@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	admissionv1 "k8s.io/api/admission/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
+	kubefake "k8s.io/client-go/kubernetes/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 	testingclock "k8s.io/utils/clock/testing"
@@ -35,6 +37,7 @@ import (
 // world is what the handlers read from: a cache and an API server.
 type world struct {
 	live     *metadatafake.FakeMetadataClient
+	access   *kubefake.Clientset
 	lastGood *LastGood
 	registry *prometheus.Registry
 	ceilings http.Handler
@@ -70,7 +73,14 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 	pools := &Pools{reader: reader, log: logr.Discard()}
 	pools.installed.Store(true)
 	table := webhook.Kinds()
+	w.access = kubefake.NewClientset()
+	w.access.PrependReactor("create", "subjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		sar := a.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
+		sar.Status.Allowed = sar.Spec.User == "admin" || (sar.Spec.User == "setter" && sar.Spec.ResourceAttributes.Verb == "set")
+		return true, sar, nil
+	})
 	w.ceilings, w.pods = New(Options{
+		Access:     NewAccess(w.access.AuthorizationV1()),
 		Namespaces: NewNamespaces(reader, w.live, w.lastGood), Parents: NewParents(reader, w.live, meta.NewDefaultRESTMapper(nil)),
 		Owners: NewOwners(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), owners()...), table, logr.Discard()), LastGood: w.lastGood, Pools: pools, Kinds: table,
 		Registerer: w.registry, Log: logr.Discard(), Clock: testingclock.NewFakePassiveClock(time.Unix(0, 0)),
@@ -343,7 +353,7 @@ func TestOtherKinds(t *testing.T) {
 		if resource == "nodepools" {
 			namespace = ""
 		}
-		return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":%q,"version":%q,"kind":"X"},"resource":{"group":%q,"version":%q,"resource":%q},%s"name":"x","operation":%q,"object":%s%s}`,
+		return review(fmt.Sprintf(`{"uid":"r1","userInfo":{"username":"admin"},"kind":{"group":%q,"version":%q,"kind":"X"},"resource":{"group":%q,"version":%q,"resource":%q},%s"name":"x","operation":%q,"object":%s%s}`,
 			group, version, group, version, resource, namespace, operation, object, old))
 	}
 	hpa := `{"spec":{"maxReplicas":%d,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":%q}}}`
@@ -385,6 +395,48 @@ func TestOtherKinds(t *testing.T) {
 // machines is a MachineDeployment whose autoscaler may go to 12, above its ceiling of 5.
 func machines(replicas int) string {
 	return fmt.Sprintf(`{"metadata":{"annotations":{"forewarm.dev/max-nodes":"5","cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size":"12"}},"spec":{"replicas":%d}}`, replicas)
+}
+
+// TestAccess: tightening is free, loosening and overriding need a verb.
+func TestAccess(t *testing.T) {
+	of := func(user, annotations, old string, replicas int) string {
+		return review(fmt.Sprintf(`{"uid":"r1","userInfo":{"username":%q},"kind":{"group":"apps","version":"v1","kind":"Deployment"},"resource":{"group":"apps","version":"v1","resource":"deployments"},
+			"namespace":"team","name":"web","operation":"UPDATE","object":{"metadata":{"annotations":{%s}},"spec":{"replicas":%d}},"oldObject":{"metadata":{"annotations":{%s}},"spec":{"replicas":3}}}`, user, annotations, replicas, old))
+	}
+	five, six := `"forewarm.dev/max-replicas":"5"`, `"forewarm.dev/max-replicas":"6"`
+	loadTest := `"forewarm.dev/ceiling-override":"9 until 1970-01-02T00:00:00Z: load test"`
+	ended := `"forewarm.dev/ceiling-override":"9 until 1969-12-31T00:00:00Z: load test"`
+	cases := map[string]struct {
+		body        string
+		wantAllowed bool
+		wantAsked   int
+	}{
+		"tightens":                        {of("tenant", five, six, 3), true, 0},
+		"sets the first":                  {of("tenant", five, "", 3), true, 0},
+		"raises":                          {of("tenant", six, five, 3), false, 1},
+		"removes":                         {of("tenant", "", five, 3), false, 1},
+		"raises and may":                  {of("setter", six, five, 3), true, 1},
+		"overrides with set":              {of("setter", loadTest, "", 3), false, 1},
+		"overrides and may":               {of("admin", five+","+loadTest, five, 9), true, 1},
+		"raises and overrides":            {of("admin", six+","+loadTest, five, 9), true, 2},
+		"beyond the override":             {of("admin", five+","+loadTest, five, 10), false, 1},
+		"removes an override":             {of("tenant", five, five+","+loadTest, 3), true, 0},
+		"an override that stands":         {of("tenant", five+","+loadTest, five+","+loadTest, 9), true, 0},
+		"an override that ended":          {of("tenant", five+","+ended, five+","+ended, 9), false, 0},
+		"weakens the mode of a workload":  {of("tenant", `"forewarm.dev/ceiling-mode":"audit"`, "", 3), false, 1},
+		"grows with somebody's exception": {of("tenant", five, five, 6), false, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, team(nil))
+			if got := answer(t, post(w.ceilings, c.body)); got.Allowed != c.wantAllowed {
+				t.Errorf("got %+v, want allowed %t", got, c.wantAllowed)
+			}
+			if asked := len(w.access.Actions()); asked != c.wantAsked {
+				t.Errorf("asked %d times, want %d", asked, c.wantAsked)
+			}
+		})
+	}
 }
 
 // TestModeOfTheNamespace: a Namespace may be warned, or audited, instead.

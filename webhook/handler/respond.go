@@ -3,6 +3,7 @@ package handler
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -20,8 +21,9 @@ func respond(uid types.UID, d webhook.Decision) (*admissionv1.AdmissionResponse,
 	if !response.Allowed {
 		response.Result = &metav1.Status{Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: d.Message}
 	}
-	if !response.Allowed || d.Reason == webhook.ReasonAboveCeiling {
+	if !response.Allowed || d.Reason == webhook.ReasonAboveCeiling || d.Audit != nil {
 		response.AuditAnnotations = map[string]string{"reason": string(d.Reason)}
+		maps.Copy(response.AuditAnnotations, d.Audit)
 	}
 	if len(d.Patch) == 0 {
 		return response, nil

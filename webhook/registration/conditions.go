@@ -14,7 +14,7 @@ var (
 	workloadConditions = []admissionregistrationv1.MatchCondition{
 		// Absent replicas mean 1 for these kinds.
 		{Name: "grows-or-annotated", Expression: `request.operation == 'CREATE' || ` +
-			replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + annotated("object") + ` != ` + annotated("oldObject")},
+			replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + rewritten},
 	}
 	// kindConditions leave out writes of a status and of labels: the counts of these kinds stand
 	// in spec and in annotations.
@@ -28,7 +28,7 @@ var (
 		{Name: "grows", Expression: replicas("object", "0") + ` > ` + replicas("oldObject", "0")},
 	}
 	annotationConditions = []admissionregistrationv1.MatchCondition{
-		{Name: "annotated", Expression: annotated("object") + ` != (request.operation == 'CREATE' ? ` + none() + ` : ` + annotated("oldObject") + `)`},
+		{Name: "annotated", Expression: rewritten},
 	}
 	podConditions = []admissionregistrationv1.MatchCondition{
 		{Name: "not-a-mirror-pod", Expression: `!(has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)`},
@@ -41,20 +41,13 @@ func replicas(object, absent string) string {
 	return `(has(` + object + `.spec) && has(` + object + `.spec.replicas) ? ` + object + `.spec.replicas : ` + absent + `)`
 }
 
-// annotated lists the values of our annotations, each as a list, so that a missing one
-// differs from an empty one.
-func annotated(object string) string {
-	var values []string
-	for _, annotation := range webhook.Written() {
-		values = append(values, `(has(`+object+`.metadata.annotations) && '`+annotation+`' in `+object+`.metadata.annotations`+
-			` ? [`+object+`.metadata.annotations['`+annotation+`']] : [])`)
-	}
-	return `[` + strings.Join(values, ", ") + `]`
-}
+// rewritten says whether one of our annotations is set, changed or removed. Values are
+// compared in lists, so that a missing one differs from an empty one.
+var rewritten = `['` + strings.Join(webhook.Written(), `', '`) + `'].exists(k, ` + annotation("object") +
+	` != (request.operation == 'CREATE' ? [] : ` + annotation("oldObject") + `))`
 
-// none is what annotated says of an object without annotations.
-func none() string {
-	return `[` + strings.TrimSuffix(strings.Repeat("[], ", len(webhook.Written())), ", ") + `]`
+func annotation(object string) string {
+	return `(has(` + object + `.metadata.annotations) && k in ` + object + `.metadata.annotations ? [` + object + `.metadata.annotations[k]] : [])`
 }
 
 // member is a list of one or none.

@@ -81,8 +81,9 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 			entry("kinds.ceilings.forewarm.dev", t.namespaces(), kindConditions, rules(t.Kinds, false)...),
 			entry("scale.ceilings.forewarm.dev", t.namespaces(), scaleConditions,
 				rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.AllScopes, admissionregistrationv1.Update)),
+			entry("status.ceilings.forewarm.dev", t.namespaces(), annotationConditions, statusRules(t.Kinds)...),
 			entry("namespaces.ceilings.forewarm.dev", nil, annotationConditions,
-				rule([]string{""}, "v1", []string{"namespaces"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
+				rule([]string{""}, "v1", []string{"namespaces", "namespaces/status"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
 		},
 	}
 }
@@ -126,6 +127,18 @@ func rules(kinds []webhook.Kind, plain bool) []admissionregistrationv1.RuleWithO
 			continue
 		}
 		out = append(out, rule([]string{k.Group}, k.Version, []string{k.Resource}, scope, admissionregistrationv1.Create, admissionregistrationv1.Update))
+	}
+	return out
+}
+
+// statusRules are for annotations that come with a status.
+func statusRules(kinds []webhook.Kind) []admissionregistrationv1.RuleWithOperations {
+	out := append(rules(kinds, true), rules(kinds, false)...)
+	for i := range out {
+		out[i].Operations = []admissionregistrationv1.OperationType{admissionregistrationv1.Update}
+		for j, resource := range out[i].Resources {
+			out[i].Resources[j] = resource + "/status"
+		}
 	}
 	return out
 }

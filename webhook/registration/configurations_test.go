@@ -66,8 +66,8 @@ func TestNoOutage(t *testing.T) {
 			ObjectSelector: h.ObjectSelector, SideEffects: h.SideEffects, TimeoutSeconds: h.TimeoutSeconds, MatchConditions: h.MatchConditions,
 		}
 	}
-	if len(hooks) != 5 {
-		t.Fatalf("%d entries, want 5", len(hooks))
+	if len(hooks) != 6 {
+		t.Fatalf("%d entries, want 6", len(hooks))
 	}
 	for name, h := range hooks {
 		if *h.FailurePolicy != admissionregistrationv1.Ignore || *h.TimeoutSeconds != 2 || *h.SideEffects != admissionregistrationv1.SideEffectClassNone ||

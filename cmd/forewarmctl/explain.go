@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"forewarm.dev/internal/observe"
+	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/handler"
+)
+
+func explainCommand() *cobra.Command {
+	var namespace, config string
+	var replicas int64
+	c := &cobra.Command{
+		Use:   "explain RESOURCE/NAME",
+		Short: "Print the ceiling of an object, where it comes from, and what growing it would meet",
+		Long: `Print what an object asks for, every annotation that bears on it, the ceiling that results,
+and with --replicas whether the admission webhook would let it grow to that number.
+
+It decides by the same code as the webhook and reads with your own rights. Last good values of
+annotations that cannot be read are in the webhook's memory only.`,
+		Example: `  forewarmctl explain deployment/web -n team
+  forewarmctl explain rollouts.argoproj.io/web -n team --replicas 12
+  forewarmctl explain nodepool/a100`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			resource, name, found := strings.Cut(args[0], "/")
+			if !found || resource == "" || name == "" {
+				return fmt.Errorf("%q is not of the form RESOURCE/NAME: write for example deployment/web", args[0])
+			}
+			explainer, _, err := explainerFor(c, config)
+			if err != nil {
+				return err
+			}
+			var to *int64
+			if c.Flags().Changed("replicas") {
+				to = &replicas
+			}
+			return explain(c.Context(), c.OutOrStdout(), explainer, [3]string{resource, namespace, name}, to)
+		},
+	}
+	c.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of the object")
+	c.Flags().Int64Var(&replicas, "replicas", 0, "number to ask about")
+	c.Flags().StringVar(&config, "config", "", "the webhook's configuration file, for the kinds that it adds")
+	return c
+}
+
+// explainerFor reads the table of kinds and connects.
+func explainerFor(c *cobra.Command, config string) (*handler.Explainer, []webhook.Kind, error) {
+	kubeconfig, err := c.Flags().GetString("kubeconfig")
+	if err != nil {
+		return nil, nil, err
+	}
+	table, err := handler.LoadKinds(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	restConfig, err := observe.RESTConfig(kubeconfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	explainer, err := handler.NewExplainer(restConfig, table)
+	return explainer, table, err
+}
+
+// explain prints one object; which is resource, namespace and name.
+func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer, which [3]string, to *int64) error {
+	gvr, o, err := explainer.Find(ctx, which[0], which[1], which[2])
+	if err != nil {
+		return err
+	}
+	e, err := explainer.Explain(ctx, gvr, o, to)
+	if err != nil {
+		return err
+	}
+	lines := []string{e.Request.Object.String()}
+	for _, count := range e.Request.Counts {
+		lines = append(lines, fmt.Sprintf("  asks for  %d %s by %s", count.Old, e.Request.Measure, count.Field))
+	}
+	for _, s := range append([]webhook.Setting{e.Request.Own, e.Request.Override}, e.Request.Above...) {
+		if s.Set {
+			lines = append(lines, fmt.Sprintf("  annotated %s=%q on %s", s.Annotation, s.Value, s.On))
+		}
+	}
+	ceiling := "  ceiling   none"
+	if e.Bound {
+		ceiling = fmt.Sprintf("  ceiling   %d, by %s on %s; mode %s", e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
+	}
+	lines = append(lines, ceiling)
+	if to != nil {
+		lines = append(lines, fmt.Sprintf("  %d %s: %s, %s", *to, e.Request.Measure, e.Decision.Verdict, e.Decision.Reason))
+	}
+	for _, said := range append(e.Decision.Warnings, e.Decision.Message) {
+		if said != "" {
+			lines = append(lines, "  "+said)
+		}
+	}
+	_, err = fmt.Fprintln(output, strings.Join(lines, "\n"))
+	return err
+}
+
+func mode(r webhook.Request) webhook.Mode {
+	if r.Mode == "" {
+		return webhook.Enforce
+	}
+	return r.Mode
+}
