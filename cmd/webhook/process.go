@@ -26,6 +26,7 @@ type process struct {
 	manager     ctrl.Manager
 	settings    config.Webhook
 	kinds       []webhook.Kind
+	target      registration.Target
 	log         logr.Logger
 	certificate *cmtls.DynamicSource
 	writer      *registration.Writer

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +19,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -27,13 +30,16 @@ import (
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/registration"
+	"forewarm.dev/webhook/twin"
 )
 
 // wire connects to the API server and makes the process, which then only has to run.
 func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Webhook) (*process, error) {
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, err
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, admissionregistrationv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
 	}
 	if err := observe.CheckFree("address", settings.Address); err != nil {
 		return nil, err
@@ -45,11 +51,11 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfig(mgr.GetConfig())
+	clients, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	if err := ensureNamespace(ctx, client, settings.Namespace); err != nil {
+	if err := ensureNamespace(ctx, clients, settings.Namespace); err != nil {
 		return nil, err
 	}
 	kinds, err := handler.Table(settings.Kinds)
@@ -57,28 +63,47 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		return nil, err
 	}
 	p := &process{manager: mgr, settings: settings, kinds: kinds, log: log}
-	if err := p.register(client); err != nil {
+	if err := p.register(clients); err != nil {
 		return nil, err
 	}
-	if err := p.serve(ctx, client); err != nil {
+	if err := p.serve(ctx, clients); err != nil {
+		return nil, err
+	}
+	if err := p.keepTwin(scheme); err != nil {
 		return nil, err
 	}
 	return p, p.checks()
 }
 
+// keepTwin compiles ceilings to the API server's own policies.
+func (p *process) keepTwin(scheme *runtime.Scheme) error {
+	writer, err := client.New(p.manager.GetConfig(), client.Options{Scheme: scheme})
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	kinds := map[schema.GroupVersionKind]string{}
+	for _, gvk := range handler.ParentKinds {
+		kinds[gvk] = strings.ToLower(gvk.Kind) + "s"
+	}
+	keeper := &twin.Keeper{
+		Cached: p.manager.GetCache(), Client: writer, Kinds: kinds, Excluded: p.target.Excluded(), Log: p.log.WithName("twin"), Clock: clock.RealClock{},
+	}
+	return keeper.Register(p.manager)
+}
+
 // register makes the certificate and the configurations.
-func (p *process) register(client kubernetes.Interface) error {
-	target := registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace, Kinds: p.kinds}
-	p.writer = registration.NewWriter(registration.WriterOptions{Client: client, Target: target, Log: p.log, Ready: p.canServe})
+func (p *process) register(clients kubernetes.Interface) error {
+	p.target = registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace, Kinds: p.kinds}
+	p.writer = registration.NewWriter(registration.WriterOptions{Client: clients, Target: p.target, Log: p.log, Ready: p.canServe})
 	var err error
-	if p.certificate, err = registration.Certificate(p.manager.GetConfig(), target, p.writer); err != nil {
+	if p.certificate, err = registration.Certificate(p.manager.GetConfig(), p.target, p.writer); err != nil {
 		return err
 	}
 	return add(p.manager, p.certificate, p.writer)
 }
 
 // serve makes the handlers and what they read from.
-func (p *process) serve(ctx context.Context, client kubernetes.Interface) error {
+func (p *process) serve(ctx context.Context, clients kubernetes.Interface) error {
 	live, err := metadata.NewForConfig(p.manager.GetConfig())
 	if err != nil {
 		return fmt.Errorf("make a metadata client: %w", err)
@@ -104,7 +129,7 @@ func (p *process) serve(ctx context.Context, client kubernetes.Interface) error 
 		Namespaces: handler.NewNamespaces(informers, live, lastGood),
 		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),
 		Owners:     handler.NewOwners(objects, p.kinds, p.log),
-		Access:     handler.NewAccess(client.AuthorizationV1()),
+		Access:     handler.NewAccess(clients.AuthorizationV1()),
 		LastGood:   lastGood, Pools: p.pools, Kinds: p.kinds,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	})
@@ -131,10 +156,10 @@ func add(mgr manager.Manager, runnables ...manager.Runnable) error {
 }
 
 // ensureNamespace makes the namespace of the CA's Secret where an installer has not.
-func ensureNamespace(ctx context.Context, client kubernetes.Interface, name string) error {
-	_, err := client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+func ensureNamespace(ctx context.Context, clients kubernetes.Interface, name string) error {
+	_, err := clients.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		_, err = client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+		_, err = clients.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("make namespace %s: %w; create it, or set webhook.namespace in the configuration file", name, err)
@@ -150,7 +175,7 @@ func slim(in any) (any, error) {
 		return cache.TransformStripManagedFields()(in)
 	}
 	kept := metav1.ObjectMeta{
-		Name: o.Name, Namespace: o.Namespace, UID: o.UID, ResourceVersion: o.ResourceVersion,
+		Name: o.Name, Namespace: o.Namespace, DeletionTimestamp: o.DeletionTimestamp, UID: o.UID, ResourceVersion: o.ResourceVersion,
 		OwnerReferences: o.OwnerReferences,
 	}
 	for _, annotation := range webhook.Written() {

@@ -27,6 +27,9 @@ import (
 // webhookWait bounds what takes milliseconds on an idle machine.
 const webhookWait = time.Minute
 
+// twinWait bounds how far the twin may be behind where a ceiling is loosened.
+const twinWait = 5 * time.Second
+
 // webhookEnv is a control plane with cmd/webhook beside it, run as its ServiceAccount with
 // the RBAC of the manifests.
 type webhookEnv struct {
@@ -67,8 +70,9 @@ func TestWebhook(t *testing.T) {
 		{"a GPU pod is annotated", webhookGPUPod},
 		{"a stored malformed ceiling keeps the last good one", webhookLastGood},
 		{"the CA is replaced without a gap", webhookRotation},
+		{"ceilings are compiled to the twin", webhookTwin},
 		{"a replica drains", webhookDrain},
-		{"without the webhook everything is admitted", webhookDead},
+		{"without the webhook the twin holds, and all else goes on", webhookDead},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, e) })
 	}
@@ -85,7 +89,7 @@ func newWebhookEnv(t *testing.T) *webhookEnv {
 		t.Fatal(err)
 	}
 	root := filepath.Join("..", "..", "manifests")
-	if err := c.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "webhook.yaml")); err != nil {
+	if err := c.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "crd", "forewarm.dev_ceilingsets.yaml"), filepath.Join(root, "rbac", "webhook.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	kubeconfig, err := c.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-webhook")

@@ -47,16 +47,21 @@ func (t Target) clientConfig(path string, caBundle []byte) admissionregistration
 	}}
 }
 
-// namespaces leaves out what must come up by itself. The name label is set by the API
-// server, so that nobody can opt out by labelling a Namespace.
-func (t Target) namespaces() *metav1.LabelSelector {
+// Excluded are the namespaces that must come up by themselves.
+func (t Target) Excluded() []string {
 	out := []string{metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease, v1alpha1.PlaceholderNamespace}
 	if !slices.Contains(out, t.Namespace) {
 		out = append(out, t.Namespace)
 	}
 	slices.Sort(out)
+	return out
+}
+
+// namespaces selects all others. The name label is set by the API server, so that nobody can
+// opt out by labelling a Namespace.
+func (t Target) namespaces() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
-		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: out,
+		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: t.Excluded(),
 	}}}
 }
 

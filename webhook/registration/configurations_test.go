@@ -101,7 +101,9 @@ func TestNoOutage(t *testing.T) {
 
 type labelsOf string
 
-func (n labelsOf) Has(key string) bool { return key == "kubernetes.io/metadata.name" }
+func (n labelsOf) Has(key string) bool {
+	return key == "kubernetes.io/metadata.name"
+}
 
 func (n labelsOf) Get(key string) string {
 	if !n.Has(key) {

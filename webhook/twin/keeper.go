@@ -1,0 +1,240 @@
+package twin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+)
+
+// fieldManager owns what the keeper writes.
+const fieldManager = "forewarm-webhook-twin"
+
+// Keeper keeps policies and sets as the annotations say. Every replica runs one: they apply
+// the same bytes, and one whose cache is behind is put right by its next event.
+type Keeper struct {
+	// Cached has informers for the metadata of Namespaces and Kinds, and for CeilingSets.
+	Cached client.Reader
+	// Client writes.
+	Client client.Client
+	// Kinds are the kinds of workloads whose own annotations are compiled, with their resources.
+	Kinds map[schema.GroupVersionKind]string
+	// Excluded are the namespaces that are left alone.
+	Excluded []string
+	Log      logr.Logger
+	Clock    clock.PassiveClock
+
+	manager ctrl.Manager
+}
+
+// lookAgain is how often the CRD is looked for while it is not installed.
+const lookAgain = 30 * time.Second
+
+// Register adds the keeper to a manager.
+func (k *Keeper) Register(mgr ctrl.Manager) error {
+	k.manager = mgr
+	return mgr.Add(k)
+}
+
+// NeedLeaderElection is false: every replica keeps the twin.
+func (k *Keeper) NeedLeaderElection() bool { return false }
+
+// Start waits for the CRD of CeilingSets, without which there is no twin, and then keeps it.
+func (k *Keeper) Start(ctx context.Context) error {
+	for told := false; ; told = true {
+		_, err := k.Client.RESTMapper().RESTMapping(v1alpha1.GroupVersion.WithKind("CeilingSet").GroupKind(), v1alpha1.GroupVersion.Version)
+		if err == nil {
+			return k.watch()
+		}
+		if !told {
+			k.Log.Info("The CeilingSet CRD is not installed; ceilings hold only while a webhook answers until it is", "reason", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+func (k *Keeper) watch() error {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
+	b := ctrl.NewControllerManagedBy(k.manager).Named("twin").For(namespace, builder.OnlyMetadata).
+		WithOptions(controller.Options{NeedLeaderElection: new(false)}).
+		Watches(&v1alpha1.CeilingSet{}, handler.EnqueueRequestsFromMapFunc(inNamespace))
+	for gvk := range k.Kinds {
+		o := &metav1.PartialObjectMetadata{}
+		o.SetGroupVersionKind(gvk)
+		b = b.Watches(o, handler.EnqueueRequestsFromMapFunc(inNamespace))
+	}
+	return b.Complete(k)
+}
+
+func inNamespace(_ context.Context, o client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: o.GetNamespace()}}}
+}
+
+// Reconcile makes one Namespace right; kube-system stands for the policies.
+func (k *Keeper) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
+	if err := k.Cached.Get(ctx, client.ObjectKey{Name: request.Name}, namespace); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if request.Name == metav1.NamespaceSystem {
+		return reconcile.Result{}, k.policies(ctx, namespace)
+	}
+	if namespace.DeletionTimestamp != nil || slices.Contains(k.Excluded, request.Name) {
+		return reconcile.Result{}, nil
+	}
+	return k.set(ctx, namespace)
+}
+
+// policies applies the three policies with the cluster's ceiling. One that cannot be read
+// leaves the policies as they are.
+func (k *Keeper) policies(ctx context.Context, system *metav1.PartialObjectMetadata) error {
+	var cluster *int64
+	if value, set := system.Annotations[webhook.MaxReplicas]; set {
+		n, err := webhook.ParseCeiling(value)
+		if err != nil && k.standing(ctx) {
+			return nil
+		}
+		if err == nil {
+			cluster = &n
+		}
+	}
+	for _, p := range Policies(cluster, k.Excluded, owners()) {
+		if err := k.apply(ctx, &p); err != nil {
+			return err
+		}
+	}
+	for _, b := range Bindings() {
+		if err := k.apply(ctx, &b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standing says whether policies are there already.
+func (k *Keeper) standing(ctx context.Context) bool {
+	return k.Client.Get(ctx, client.ObjectKey{Name: Plain}, &admissionregistrationv1.ValidatingAdmissionPolicy{}) == nil
+}
+
+// owners are the kinds that answer for ReplicaSets.
+func owners() []string {
+	var out []string
+	for _, kind := range webhook.Kinds() {
+		if kind.Vouches && kind.Surge != "" {
+			out = append(out, kind.Name)
+		}
+	}
+	return out
+}
+
+// set makes the CeilingSet of a Namespace and its label. The set comes before the label and
+// goes after it, since growth is refused while the label is there without the set.
+func (k *Keeper) set(ctx context.Context, namespace *metav1.PartialObjectMetadata) (reconcile.Result, error) {
+	before, err := k.standingSet(ctx, namespace.Name)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	workloads, err := k.workloads(ctx, namespace.Name)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	now := k.Clock.Now()
+	spec, wanted, ends := Compile(namespace, workloads, before.Spec, now)
+	if !wanted {
+		if err := k.label(ctx, namespace, false); err != nil || before.UID == "" {
+			return reconcile.Result{}, err
+		}
+		return reconcile.Result{}, client.IgnoreNotFound(k.Client.Delete(ctx, before))
+	}
+	if before.UID == "" || !equality.Semantic.DeepEqual(before.Spec, spec) {
+		set := &v1alpha1.CeilingSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: v1alpha1.CeilingSetName}, Spec: spec}
+		set.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CeilingSet"))
+		if err := k.apply(ctx, set); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	result := reconcile.Result{}
+	if !ends.IsZero() {
+		result.RequeueAfter = max(ends.Sub(now), time.Second)
+	}
+	return result, k.label(ctx, namespace, true)
+}
+
+// standingSet is the set of a namespace, empty where there is none.
+func (k *Keeper) standingSet(ctx context.Context, namespace string) (*v1alpha1.CeilingSet, error) {
+	key := client.ObjectKey{Namespace: namespace, Name: v1alpha1.CeilingSetName}
+	set := &v1alpha1.CeilingSet{}
+	if err := k.Cached.Get(ctx, key, set); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("get CeilingSet %s: %w", key, err)
+	}
+	return set, nil
+}
+
+// workloads are those of a namespace that carry an annotation of ours.
+func (k *Keeper) workloads(ctx context.Context, namespace string) ([]Workload, error) {
+	var out []Workload
+	for gvk, resource := range k.Kinds {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(gvk)
+		if err := k.Cached.List(ctx, list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list %s of %s: %w", resource, namespace, err)
+		}
+		for _, o := range list.Items {
+			if len(o.Annotations) > 0 && metav1.GetControllerOf(&o) == nil {
+				out = append(out, Workload{Key: Key(gvk.Group, resource, o.Name), Annotations: o.Annotations})
+			}
+		}
+	}
+	return out, nil
+}
+
+func (k *Keeper) label(ctx context.Context, namespace *metav1.PartialObjectMetadata, on bool) error {
+	if _, is := namespace.Labels[v1alpha1.LabelCeilings]; is == on {
+		return nil
+	}
+	value := "null"
+	if on {
+		value = `"true"`
+	}
+	body := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, v1alpha1.LabelCeilings, value)
+	if err := k.Client.Patch(ctx, namespace.DeepCopy(), client.RawPatch("application/merge-patch+json", body)); err != nil {
+		return fmt.Errorf("label Namespace %s: %w", namespace.Name, err)
+	}
+	return nil
+}
+
+// apply writes an object by server-side apply.
+func (k *Keeper) apply(ctx context.Context, o client.Object) error {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	kind := o.GetObjectKind().GroupVersionKind().Kind
+	if err := k.Client.Patch(ctx, o, client.RawPatch("application/apply-patch+yaml", body), client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
+		return fmt.Errorf("apply %s %s: %w", kind, client.ObjectKeyFromObject(o), err)
+	}
+	return nil
+}

@@ -1,0 +1,336 @@
+package twin
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+)
+
+var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// state is one write, as a few numbers choose it.
+type state struct {
+	operation           string // create, update, scale
+	kind                webhook.Kind
+	asked, before       *int64
+	own, oldOwn         *string
+	ofNamespace, listed *string
+	mode                *string
+	cluster             *int64
+	override            *string
+	known               v1alpha1.CeilingSetSpec
+	may                 bool
+}
+
+// values are annotations, good and bad; nil is none.
+func values(numbers ...string) []*string {
+	out := []*string{nil}
+	for _, n := range numbers {
+		out = append(out, &n)
+	}
+	return out
+}
+
+func pick[T any](random *rand.Rand, from []T) T { return from[random.IntN(len(from))] }
+
+func draw(random *rand.Rand) state {
+	ceilings := values("0", "2", "5", "007", "2147483647", "2147483648", "00000000000000000000003", "lots", "", "-1", "5 ", "5\n", "1.5")
+	number := func(absent bool) *int64 {
+		if absent && random.IntN(5) == 0 {
+			return nil
+		}
+		n := int64(random.IntN(9))
+		return &n
+	}
+	s := state{
+		operation: pick(random, []string{"create", "update", "scale"}), kind: webhook.Kinds()[random.IntN(4)],
+		asked: number(true), before: number(true),
+		own: pick(random, ceilings), oldOwn: pick(random, ceilings), ofNamespace: pick(random, ceilings),
+		listed:   pick(random, values("deployment/web=3, statefulset/web=4", "deployment/other=1", "replicationcontroller/web=2", "web=3")),
+		mode:     pick(random, values("enforce", "warn", "audit", "off")),
+		override: pick(random, values("6 until 2026-11-25T00:00:00Z: load test", "6 until 2026-11-23T00:00:00Z: ended", "6")),
+		may:      random.IntN(2) == 0,
+	}
+	if random.IntN(2) == 0 {
+		s.cluster = number(false)
+	}
+	if random.IntN(2) == 0 {
+		s.oldOwn = s.own
+	}
+	if random.IntN(2) == 0 {
+		s.known = v1alpha1.CeilingSetSpec{MaxReplicas: number(false), Own: map[string]int64{s.key(): *number(false)}}
+	}
+	return s
+}
+
+func (s state) key() string { return Key(s.kind.Group, s.kind.Resource, "web") }
+
+func (s state) annotations(own *string) map[string]string {
+	out := map[string]string{}
+	for key, value := range map[string]*string{webhook.MaxReplicas: own, webhook.CeilingOverride: s.override} {
+		if value != nil {
+			out[key] = *value
+		}
+	}
+	return out
+}
+
+func (s state) namespaceAnnotations() map[string]string {
+	out := map[string]string{}
+	for key, value := range map[string]*string{webhook.MaxReplicas: s.ofNamespace, webhook.WorkloadMaxReplicas: s.listed, webhook.CeilingMode: s.mode} {
+		if value != nil {
+			out[key] = *value
+		}
+	}
+	return out
+}
+
+// set is what the keeper has compiled before the write.
+func (s state) set() (spec v1alpha1.CeilingSetSpec, present bool) {
+	namespace := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "team", Annotations: s.namespaceAnnotations()}}
+	var workloads []Workload
+	if s.operation != "create" {
+		workloads = []Workload{{Key: s.key(), Annotations: s.annotations(s.oldOwn)}}
+	}
+	spec, present, _ = Compile(namespace, workloads, s.known, now)
+	return spec, present
+}
+
+// object is the object or its Scale.
+func (s state) object(replicas *int64, own *string) map[string]any {
+	spec := map[string]any{}
+	if replicas != nil {
+		spec["replicas"] = *replicas
+	}
+	if s.operation == "scale" {
+		return map[string]any{"metadata": map[string]any{"name": "web"}, "spec": spec}
+	}
+	annotations := map[string]any{}
+	for key, value := range s.annotations(own) {
+		annotations[key] = value
+	}
+	metadata := map[string]any{"name": "web"}
+	if len(annotations) > 0 {
+		metadata["annotations"] = annotations
+	}
+	return map[string]any{"metadata": metadata, "spec": spec}
+}
+
+// inGo is what package webhook says.
+func (s state) inGo(spec v1alpha1.CeilingSetSpec) webhook.Decision {
+	object := webhook.Object{Kind: s.kind.Name, Namespace: "team", Name: "web"}
+	count := func(n *int64) int64 {
+		switch {
+		case n != nil:
+			return *n
+		case s.operation == "scale":
+			return 0
+		default:
+			return 1
+		}
+	}
+	setting := func(on webhook.Object, annotation string, value *string, lastGood *int64) webhook.Setting {
+		out := webhook.Setting{On: on, Annotation: annotation}
+		if value != nil {
+			out.Set, out.Value = true, *value
+		}
+		if lastGood != nil {
+			text := fmt.Sprint(*lastGood)
+			out.LastGood = &text
+		}
+		return out
+	}
+	var lastOwn *int64
+	if n, ok := s.known.Own[s.key()]; ok {
+		lastOwn = &n
+	}
+	team, system := webhook.Object{Kind: "Namespace", Name: "team"}, webhook.Object{Kind: "Namespace", Name: "kube-system"}
+	r := webhook.Request{
+		Object: object, Workload: object, Measure: webhook.Replicas, Create: s.operation == "create", Now: now,
+		Counts: []webhook.Change{{Field: "spec.replicas", New: count(s.asked), Old: count(s.before)}},
+		Own:    setting(object, webhook.MaxReplicas, s.own, lastOwn), OldOwn: setting(object, webhook.MaxReplicas, s.oldOwn, lastOwn),
+		Override: setting(object, webhook.CeilingOverride, s.override, nil),
+		Above: []webhook.Setting{
+			setting(team, webhook.WorkloadMaxReplicas, s.listed, nil), setting(team, webhook.MaxReplicas, s.ofNamespace, spec.MaxReplicas),
+		},
+		May: map[webhook.Verb]bool{webhook.Set: s.may, webhook.Overrule: s.may},
+	}
+	if s.cluster != nil {
+		text := fmt.Sprint(*s.cluster)
+		r.Above = append(r.Above, setting(system, webhook.MaxReplicas, &text, nil))
+	}
+	if s.mode != nil {
+		r.Mode, _ = webhook.ParseMode(*s.mode)
+	}
+	switch s.operation {
+	case "create":
+		r.OldOwn, r.Counts[0].Old = webhook.Setting{}, 0
+		r.Override.Set = false // the keeper has not seen it yet; growing comes after
+		r.Rewritten = map[string]webhook.Rewrite{webhook.MaxReplicas: {New: s.own}}
+		if s.override != nil {
+			r.Rewritten[webhook.CeilingOverride] = webhook.Rewrite{New: s.override}
+		}
+	case "update":
+		r.Rewritten = map[string]webhook.Rewrite{webhook.MaxReplicas: {Old: s.oldOwn, New: s.own}}
+		if (s.own == nil) == (s.oldOwn == nil) && (s.own == nil || *s.own == *s.oldOwn) {
+			r.Rewritten = nil
+		}
+	default:
+		r.Own = r.OldOwn
+	}
+	return webhook.Ceilings().Review(r)
+}
+
+// inCEL is what the policies say.
+func (s state) inCEL(t testing.TB, policies []evaluator, spec v1alpha1.CeilingSetSpec, labelled bool) (allowed bool, message string) {
+	t.Helper()
+	in := input{
+		operation: admission.Update, name: "web",
+		resource: schema.GroupVersionResource{Group: s.kind.Group, Version: "v1", Resource: s.kind.Resource},
+		object:   s.object(s.asked, s.own), old: s.object(s.before, s.oldOwn),
+		namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team", Annotations: s.namespaceAnnotations()}},
+		may:       grants(s.may),
+	}
+	growth := policies[0]
+	if labelled {
+		growth = policies[1]
+		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&v1alpha1.CeilingSet{Spec: spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.params = &unstructured.Unstructured{Object: object}
+	}
+	if s.operation == "create" {
+		in.operation, in.old = admission.Create, nil
+	}
+	if s.operation == "scale" {
+		in.subresource = "scale"
+		return growth.allows(t, in)
+	}
+	if allowed, message = policies[2].allows(t, in); !allowed {
+		return allowed, message
+	}
+	return growth.allows(t, in)
+}
+
+// grants allows everything or nothing.
+type grants bool
+
+func (g grants) Authorize(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
+	if g {
+		return authorizer.DecisionAllow, "", nil
+	}
+	return authorizer.DecisionDeny, "", nil
+}
+
+// differ compares both verdicts on one write, and returns that of package webhook.
+func differ(t testing.TB, compiled map[int64][]evaluator, s state) webhook.Reason {
+	t.Helper()
+	spec, labelled := s.set()
+	cluster := int64(-1)
+	if s.cluster != nil {
+		cluster = *s.cluster
+	}
+	if compiled[cluster] == nil {
+		for _, p := range Policies(s.cluster, []string{"kube-system"}, owners()) {
+			compiled[cluster] = append(compiled[cluster], compile(t, p))
+		}
+	}
+	want := s.inGo(spec)
+	if want.Reason == webhook.ReasonMalformed {
+		return want.Reason // what cannot be read is for the webhook to refuse
+	}
+	got, message := s.inCEL(t, compiled[cluster], spec, labelled)
+	if got != (want.Verdict == webhook.Allow) {
+		t.Fatalf("Go: %s %s (%s)\nCEL: allowed %t (%s)\nset %+v\n%s", want.Verdict, want.Reason, want.Message, got, message, spec, s)
+	}
+	return want.Reason
+}
+
+func (s state) String() string {
+	text := func(v *string) string {
+		if v == nil {
+			return "none"
+		}
+		return fmt.Sprintf("%q", *v)
+	}
+	number := func(v *int64) string {
+		if v == nil {
+			return "none"
+		}
+		return fmt.Sprint(*v)
+	}
+	return fmt.Sprintf("%s %s from %s to %s: own %s, before %s; Namespace %s, list %s, mode %s; cluster %s; override %s; known %+v; may %t",
+		s.operation, s.kind.Name, number(s.before), number(s.asked), text(s.own), text(s.oldOwn), text(s.ofNamespace), text(s.listed), text(s.mode), number(s.cluster), text(s.override), s.known, s.may)
+}
+
+// TestTwin: Go and CEL agree on writes of every sort.
+func TestTwin(t *testing.T) {
+	compiled := map[int64][]evaluator{}
+	seen := map[webhook.Reason]int{}
+	for seed := range uint64(4000) {
+		seen[differ(t, compiled, draw(rand.New(rand.NewPCG(seed, 1))))]++
+	}
+	for _, reason := range []webhook.Reason{webhook.ReasonAboveCeiling, webhook.ReasonNotPermitted, webhook.ReasonWithinCeiling, webhook.ReasonOverridden, webhook.ReasonNotGrowing} {
+		if seen[reason] < 100 {
+			t.Errorf("%s came up %d times: the draw says little", reason, seen[reason])
+		}
+	}
+}
+
+// FuzzTwin is TestTwin for any seed.
+func FuzzTwin(f *testing.F) {
+	f.Add(uint64(1), uint64(2))
+	compiled := map[int64][]evaluator{}
+	f.Fuzz(func(t *testing.T, a, b uint64) { differ(t, compiled, draw(rand.New(rand.NewPCG(a, b)))) })
+}
+
+// TestMessage: a person reads the same from both.
+func TestMessage(t *testing.T) {
+	six, three, five := int64(6), int64(3), "5"
+	s := state{operation: "update", kind: webhook.Kinds()[0], asked: &six, before: &three, own: &five, oldOwn: &five}
+	spec, labelled := s.set()
+	var compiled []evaluator
+	for _, p := range Policies(nil, []string{"kube-system"}, owners()) {
+		compiled = append(compiled, compile(t, p))
+	}
+	_, got := s.inCEL(t, compiled, spec, labelled)
+	if want := s.inGo(spec).Message; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestCompileKeepsWhatCannotBeRead(t *testing.T) {
+	before := v1alpha1.CeilingSetSpec{MaxReplicas: new(int64(4)), Own: map[string]int64{"deployments.apps/web": 2}}
+	namespace := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{webhook.MaxReplicas: "lots"}}}
+	workloads := []Workload{
+		{Key: "deployments.apps/web", Annotations: map[string]string{webhook.MaxReplicas: "many"}},
+		{Key: "deployments.apps/new", Annotations: map[string]string{webhook.MaxReplicas: "many"}},
+		{Key: "deployments.apps/tested", Annotations: map[string]string{webhook.CeilingOverride: "9 until 2026-11-24T13:00:00Z: test"}},
+		{Key: "deployments.apps/past", Annotations: map[string]string{webhook.CeilingOverride: "9 until 2026-11-24T12:00:00Z: test"}},
+	}
+	spec, present, ends := Compile(namespace, workloads, before, now)
+	if !present || *spec.MaxReplicas != 4 || len(spec.Own) != 1 || spec.Own["deployments.apps/web"] != 2 || len(spec.Overrides) != 1 || !ends.Equal(now.Add(time.Hour)) {
+		t.Errorf("got %+v, present %t, until %s", spec, present, ends)
+	}
+	if _, present, _ := Compile(&metav1.PartialObjectMetadata{}, nil, before, now); present {
+		t.Error("a set without any annotation is kept")
+	}
+	if got := keys("replicaset/web"); !slices.Equal(got, []string{"replicasets.apps/web"}) {
+		t.Errorf("keys %v", got)
+	}
+}
