@@ -24,6 +24,8 @@ const (
 
 	// SystemNamespace holds Forewarm's own processes and leases.
 	SystemNamespace = "forewarm-system"
+	// DisarmedConfigMap is in SystemNamespace while Forewarm is out of admission.
+	DisarmedConfigMap = "forewarm-disarmed"
 	// PlaceholderNamespace holds the placeholder pods.
 	PlaceholderNamespace = "forewarm-placeholders"
 )

@@ -24,11 +24,11 @@ func command() *cobra.Command {
 		Short: "See what Forewarm forecasts, plans and holds.",
 		Long: `forewarmctl shows what Forewarm forecasts, plans and holds.
 
-It reads the API server that KUBECONFIG or --kubeconfig leads to, and changes nothing.`,
+It reads the API server that KUBECONFIG or --kubeconfig leads to. Only disarm and arm change it.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().String("kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig; empty means the usual places")
-	root.AddCommand(statusCommand(), explainCommand(), auditCommand())
+	root.AddCommand(statusCommand(), explainCommand(), auditCommand(), disarmCommand(), armCommand())
 	return root
 }

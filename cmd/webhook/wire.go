@@ -69,14 +69,14 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := p.serve(ctx, clients); err != nil {
 		return nil, err
 	}
-	if err := p.keepTwin(scheme); err != nil {
+	if err := p.keepTwin(scheme, clients); err != nil {
 		return nil, err
 	}
 	return p, p.checks()
 }
 
 // keepTwin compiles ceilings to the API server's own policies.
-func (p *process) keepTwin(scheme *runtime.Scheme) error {
+func (p *process) keepTwin(scheme *runtime.Scheme, clients kubernetes.Interface) error {
 	writer, err := client.New(p.manager.GetConfig(), client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
@@ -87,6 +87,9 @@ func (p *process) keepTwin(scheme *runtime.Scheme) error {
 	}
 	keeper := &twin.Keeper{
 		Cached: p.manager.GetCache(), Client: writer, Kinds: kinds, Excluded: p.target.Excluded(), Log: p.log.WithName("twin"), Clock: clock.RealClock{},
+		Disarmed: func(ctx context.Context) (bool, error) {
+			return registration.Disarmed(ctx, clients, p.settings.Namespace)
+		},
 	}
 	return keeper.Register(p.manager)
 }

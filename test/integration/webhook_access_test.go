@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -238,5 +239,32 @@ func (e *webhookEnv) forewarmctl(t *testing.T) func(arguments ...string) string 
 			t.Errorf("forewarmctl %s: %v\n%s", strings.Join(arguments, " "), err, output)
 		}
 		return string(output)
+	}
+}
+
+// webhookDisarm: forewarmctl takes Forewarm out of admission, where it stays out, and puts it
+// back.
+func webhookDisarm(t *testing.T, e *webhookEnv) {
+	const namespace = "disarm"
+	e.namespace(t, namespace, map[string]string{v1alpha1.AnnotationMaxReplicas: "1"})
+	ctx := t.Context()
+	run := e.forewarmctl(t)
+	grow := func() error {
+		return e.Client.Create(ctx, webhookWorkload("Deployment", namespace, "web", 5, ""), client.DryRunAll)
+	}
+	if said := run("disarm", "--reason", "a test"); !strings.Contains(said, "deleted ValidatingWebhookConfiguration forewarm") || !strings.Contains(said, "deleted ValidatingAdmissionPolicy forewarm-ceilings") {
+		t.Errorf("disarm:\n%s", said)
+	}
+	cluster.Eventually(t, webhookWait, grow)
+	loopNever(t, 7*time.Second, grow) // longer than the processes wait to look again
+	if status := e.process.ready(); status != http.StatusOK {
+		t.Errorf("the webhook is not ready while disarmed: %d", status)
+	}
+	if said := run("arm"); !strings.Contains(said, "armed") {
+		t.Errorf("arm:\n%s", said)
+	}
+	cluster.Eventually(t, webhookWait, func() error { return webhookDenied(grow(), "at most 1") })
+	if said := run("arm"); !strings.Contains(said, "was not disarmed") {
+		t.Errorf("arm again:\n%s", said)
 	}
 }

@@ -67,6 +67,7 @@ func TestWebhook(t *testing.T) {
 		{"an owner that is forged lifts nothing", webhookForgedOwner},
 		{"who may loosen a ceiling", webhookAccess},
 		{"forewarmctl explains what the API server does", webhookExplain},
+		{"out of admission and back", webhookDisarm},
 		{"a GPU pod is annotated", webhookGPUPod},
 		{"a stored malformed ceiling keeps the last good one", webhookLastGood},
 		{"the CA is replaced without a gap", webhookRotation},

@@ -22,6 +22,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"forewarm.dev/api/v1alpha1"
 )
 
 // testCA is a self-signed CA.
@@ -158,13 +160,13 @@ func TestNothingIsWrittenBeforeReady(t *testing.T) {
 	})
 	ready := errors.New("not yet")
 	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return ready }})
-	if err := w.sync(t.Context()); !errors.Is(err, ready) || w.Written() == nil || len(client.Actions()) > 0 {
+	if _, err := w.sync(t.Context()); !errors.Is(err, ready) || w.Written() == nil || len(client.Actions()) > 0 {
 		t.Errorf("before: %v, written %v, %v", err, w.Written(), client.Actions())
 	}
 	ready = nil
 	for range 2 {
-		if err := w.sync(t.Context()); err != nil {
-			t.Fatal(err)
+		if disarmed, err := w.sync(t.Context()); disarmed || err != nil {
+			t.Fatal(disarmed, err)
 		}
 	}
 	got, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), Name, metav1.GetOptions{})
@@ -184,5 +186,22 @@ func TestNothingIsWrittenBeforeReady(t *testing.T) {
 	w.changed = w.changed.Add(-settle)
 	if !w.Trusts(leaf) {
 		t.Error("not trusted after that time")
+	}
+}
+
+// TestDisarmed: while the mark is there nothing is written, and the webhook is ready.
+func TestDisarmed(t *testing.T) {
+	ca := newCA(t, time.Now(), time.Now().Add(time.Hour))
+	client := fake.NewClientset(
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: secretName}, Data: map[string][]byte{"ca.crt": ca.pem}},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: v1alpha1.DisarmedConfigMap}},
+	)
+	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return nil }})
+	disarmed, err := w.sync(t.Context())
+	if !disarmed || err != nil || w.Written() != nil {
+		t.Errorf("disarmed %t, %v, ready %v", disarmed, err, w.Written())
+	}
+	if _, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), Name, metav1.GetOptions{}); err == nil {
+		t.Error("a configuration was written")
 	}
 }

@@ -11,16 +11,21 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+
+	"forewarm.dev/api/v1alpha1"
 )
 
 const (
 	fieldManager = "forewarm-webhook"
 	// resync is how often the configurations are put right where somebody changed them.
 	resync = time.Minute
+	// whileDisarmed is how soon a webhook that was disarmed looks whether it is armed again.
+	whileDisarmed = 5 * time.Second
 	// retry is how soon a failed write is tried again.
 	retry = time.Second
 	// settle is how long API servers get to see a new bundle before a leaf relies on it.
@@ -60,7 +65,9 @@ func NewWriter(o WriterOptions) *Writer {
 func (w *Writer) Start(ctx context.Context) error {
 	for {
 		wait := resync
-		if err := w.sync(ctx); err != nil {
+		if disarmed, err := w.sync(ctx); disarmed {
+			wait = whileDisarmed
+		} else if err != nil {
 			wait = retry
 			if ctx.Err() == nil {
 				w.log.V(1).Info("Webhook configurations are not written yet", "reason", err.Error())
@@ -97,24 +104,19 @@ func (w *Writer) Trusts(leaf *x509.Certificate) bool {
 	})
 }
 
-// sync reads what is there, then the CA, and applies what should be there. In this order,
+// sync reads what is there, then the CA, and applies what should be there, unless it is disarmed. In this order,
 // and with the resource version that was read, an old CA can never replace a newer one.
-func (w *Writer) sync(ctx context.Context) error {
+func (w *Writer) sync(ctx context.Context) (disarmed bool, err error) {
 	if err := w.ready(ctx); err != nil {
-		return err
+		return false, err
 	}
-	configurations := w.client.AdmissionregistrationV1()
-	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, Name, metav1.GetOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("get ValidatingWebhookConfiguration %s: %w", Name, err)
-	}
-	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, Name, metav1.GetOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("get MutatingWebhookConfiguration %s: %w", Name, err)
+	validating, mutating, err := w.standing(ctx)
+	if err != nil {
+		return false, err
 	}
 	secret, err := w.client.CoreV1().Secrets(w.target.Namespace).Get(ctx, secretName, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("get Secret %s/%s: %w", w.target.Namespace, secretName, err)
+		return false, fmt.Errorf("get Secret %s/%s: %w", w.target.Namespace, secretName, err)
 	}
 	var present []byte
 	for _, hook := range validating.Webhooks {
@@ -125,13 +127,34 @@ func (w *Writer) sync(ctx context.Context) error {
 	}
 	bundle, authorities, err := merge(secret.Data["ca.crt"], present, time.Now())
 	if err != nil {
-		return err
+		return false, err
+	}
+	if disarmed, err = Disarmed(ctx, w.client, w.target.Namespace); err != nil {
+		return false, err
+	}
+	if disarmed {
+		w.note(authorities) // ready, so that arming it finds it so
+		return true, nil
 	}
 	if err := w.apply(ctx, bundle, validating.ResourceVersion, mutating.ResourceVersion); err != nil {
-		return err
+		return false, err
 	}
 	w.note(authorities)
-	return nil
+	return false, nil
+}
+
+// standing are the configurations that are there, empty where there are none.
+func (w *Writer) standing(ctx context.Context) (*admissionregistrationv1.ValidatingWebhookConfiguration, *admissionregistrationv1.MutatingWebhookConfiguration, error) {
+	configurations := w.client.AdmissionregistrationV1()
+	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, nil, fmt.Errorf("get ValidatingWebhookConfiguration %s: %w", Name, err)
+	}
+	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, nil, fmt.Errorf("get MutatingWebhookConfiguration %s: %w", Name, err)
+	}
+	return validating, mutating, nil
 }
 
 func (w *Writer) apply(ctx context.Context, bundle []byte, validatingVersion, mutatingVersion string) error {
@@ -157,6 +180,19 @@ func (w *Writer) apply(ctx context.Context, bundle []byte, validatingVersion, mu
 		return fmt.Errorf("apply MutatingWebhookConfiguration %s: %w", Name, err)
 	}
 	return nil
+}
+
+// Disarmed says whether somebody took Forewarm out of admission, with forewarmctl disarm. It is
+// a ConfigMap, so that it outlives every process.
+func Disarmed(ctx context.Context, client kubernetes.Interface, namespace string) (bool, error) {
+	_, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, v1alpha1.DisarmedConfigMap, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get ConfigMap %s/%s: %w", namespace, v1alpha1.DisarmedConfigMap, err)
+	}
+	return true, nil
 }
 
 // note remembers whom the API server trusts now.

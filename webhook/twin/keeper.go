@@ -38,11 +38,20 @@ type Keeper struct {
 	Kinds map[schema.GroupVersionKind]string
 	// Excluded are the namespaces that are left alone.
 	Excluded []string
+	// Disarmed says whether Forewarm was taken out of admission.
+	Disarmed func(context.Context) (bool, error)
 	Log      logr.Logger
 	Clock    clock.PassiveClock
 
 	manager ctrl.Manager
 }
+
+const (
+	// resync is how often the policies are put right where somebody changed them.
+	resync = time.Minute
+	// whileDisarmed is how soon it is looked whether they are wanted again.
+	whileDisarmed = 5 * time.Second
+)
 
 // lookAgain is how often the CRD is looked for while it is not installed.
 const lookAgain = 30 * time.Second
@@ -100,7 +109,10 @@ func (k *Keeper) Reconcile(ctx context.Context, request reconcile.Request) (reco
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if request.Name == metav1.NamespaceSystem {
-		return reconcile.Result{}, k.policies(ctx, namespace)
+		if disarmed, err := k.Disarmed(ctx); disarmed || err != nil {
+			return reconcile.Result{RequeueAfter: whileDisarmed}, err
+		}
+		return reconcile.Result{RequeueAfter: resync}, k.policies(ctx, namespace)
 	}
 	if namespace.DeletionTimestamp != nil || slices.Contains(k.Excluded, request.Name) {
 		return reconcile.Result{}, nil

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/internal/observe"
+	"forewarm.dev/webhook/registration"
+	"forewarm.dev/webhook/twin"
+)
+
+// admission is what forewarmctl takes out of the API server and has put back.
+type admission struct {
+	client    kubernetes.Interface
+	namespace string
+	output    io.Writer
+}
+
+func admissionFor(c *cobra.Command, namespace string) (admission, error) {
+	kubeconfig, err := c.Flags().GetString("kubeconfig")
+	if err != nil {
+		return admission{}, err
+	}
+	restConfig, err := observe.RESTConfig(kubeconfig)
+	if err != nil {
+		return admission{}, err
+	}
+	client, err := kubernetes.NewForConfig(restConfig)
+	return admission{client, namespace, c.OutOrStdout()}, err
+}
+
+func disarmCommand() *cobra.Command {
+	var namespace, reason string
+	c := &cobra.Command{
+		Use:   "disarm",
+		Short: "Take Forewarm out of admission, at once",
+		Long: `Delete Forewarm's webhook configurations and admission policies, and keep its processes from
+writing them again until "forewarmctl arm". Ceilings are then not held. It works while no
+process of Forewarm's runs: the API server asks no webhook about these deletions.`,
+		Example: `  forewarmctl disarm --reason "admission is slow, looking into it"`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			a, err := admissionFor(c, namespace)
+			if err != nil {
+				return err
+			}
+			return a.disarm(c.Context(), reason)
+		},
+	}
+	c.Flags().StringVar(&namespace, "namespace", v1alpha1.SystemNamespace, "Forewarm's own namespace")
+	c.Flags().StringVar(&reason, "reason", "", "why, for those who find it disarmed")
+	return c
+}
+
+func armCommand() *cobra.Command {
+	var namespace string
+	c := &cobra.Command{
+		Use:     "arm",
+		Short:   "Put Forewarm back into admission",
+		Long:    `Undo "forewarmctl disarm", and wait until a webhook has written its configurations again.`,
+		Example: `  forewarmctl arm`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			a, err := admissionFor(c, namespace)
+			if err != nil {
+				return err
+			}
+			return a.arm(c.Context())
+		},
+	}
+	c.Flags().StringVar(&namespace, "namespace", v1alpha1.SystemNamespace, "Forewarm's own namespace")
+	return c
+}
+
+// disarm leaves the mark before it deletes: a process that is just writing is overtaken by
+// deleting again until all has stayed away for a while.
+func (a admission) disarm(ctx context.Context, reason string) error {
+	mark := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: v1alpha1.DisarmedConfigMap},
+		Data:       map[string]string{"reason": reason, "since": time.Now().UTC().Format(time.RFC3339)},
+	}
+	if _, err := a.client.CoreV1().ConfigMaps(a.namespace).Create(ctx, mark, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("leave the mark that keeps Forewarm disarmed: %w", err)
+	}
+	quiet := 0
+	return wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		gone, err := a.remove(ctx)
+		if err != nil {
+			return false, err
+		}
+		if quiet++; gone > 0 {
+			quiet = 0
+		}
+		return quiet >= 4, nil
+	})
+}
+
+// remove deletes what is there, and says how much that was.
+func (a admission) remove(ctx context.Context) (int, error) {
+	api, all := a.client.AdmissionregistrationV1(), metav1.DeleteOptions{}
+	gone := 0
+	for _, one := range []struct {
+		kind, name string
+		remove     func(context.Context, string, metav1.DeleteOptions) error
+	}{
+		{"ValidatingWebhookConfiguration", registration.Name, api.ValidatingWebhookConfigurations().Delete},
+		{"MutatingWebhookConfiguration", registration.Name, api.MutatingWebhookConfigurations().Delete},
+		{"ValidatingAdmissionPolicyBinding", twin.Sets, api.ValidatingAdmissionPolicyBindings().Delete},
+		{"ValidatingAdmissionPolicyBinding", twin.Plain, api.ValidatingAdmissionPolicyBindings().Delete},
+		{"ValidatingAdmissionPolicyBinding", twin.Access, api.ValidatingAdmissionPolicyBindings().Delete},
+		{"ValidatingAdmissionPolicy", twin.Sets, api.ValidatingAdmissionPolicies().Delete},
+		{"ValidatingAdmissionPolicy", twin.Plain, api.ValidatingAdmissionPolicies().Delete},
+		{"ValidatingAdmissionPolicy", twin.Access, api.ValidatingAdmissionPolicies().Delete},
+	} {
+		err := one.remove(ctx, one.name, all)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return gone, fmt.Errorf("delete %s %s: %w", one.kind, one.name, err)
+		}
+		gone++
+		if _, err := fmt.Fprintf(a.output, "deleted %s %s\n", one.kind, one.name); err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
+}
+
+func (a admission) arm(ctx context.Context) error {
+	err := a.client.CoreV1().ConfigMaps(a.namespace).Delete(ctx, v1alpha1.DisarmedConfigMap, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = fmt.Fprintln(a.output, "Forewarm was not disarmed")
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("remove the mark that keeps Forewarm disarmed: %w", err)
+	}
+	_, _ = fmt.Fprintln(a.output, "waiting for a webhook to write its configurations again, up to two minutes")
+	err = wait.PollUntilContextTimeout(ctx, time.Second, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+		for _, get := range []func() error{
+			func() error {
+				_, err := a.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, registration.Name, metav1.GetOptions{})
+				return err
+			},
+			func() error {
+				_, err := a.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, registration.Name, metav1.GetOptions{})
+				return err
+			},
+		} {
+			if err := get(); apierrors.IsNotFound(err) {
+				return false, nil
+			} else if err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+	if wait.Interrupted(err) {
+		return fmt.Errorf("no webhook wrote its configurations: see whether one runs and is ready in namespace %s", a.namespace)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(a.output, "armed")
+	}
+	return err
+}
