@@ -73,6 +73,11 @@ playground: control-plane build ## Start everything, print the kubeconfig, and r
 bench-forecast: ## Score the forecasts on a folder of series. DATA=FOLDER
 	go run ./test/bench/forecast --data '$(DATA)'
 
+.PHONY: bench-webhook
+bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a typed validator and the in-tree policy (8 minutes).
+	@go build -o bin/bench-webhook ./test/bench/webhook
+	@exec bin/bench-webhook $(ARGS)
+
 ##@ Checks
 
 .PHONY: verify

@@ -19,7 +19,7 @@ func ceiling(r Request, d *draft) bool {
 		return d.finish(Allow, ReasonNoCeiling, "")
 	}
 	for _, c := range r.Counts {
-		if c.New > c.Old && c.New > limit {
+		if c.New > c.Old && c.New > max(limit, r.Standing) {
 			return d.above(r.Mode, denial(r, c, by, limit))
 		}
 	}
@@ -104,10 +104,6 @@ func denial(r Request, c Change, by Setting, limit int64) string {
 	if c.Field != replicasField {
 		asked += " by " + c.Field
 	}
-	set := fmt.Sprintf("%s=%q on %s", by.Annotation, by.Value, by.On)
-	if err := Malformed(by.Annotation, by.Value); err != nil {
-		set += fmt.Sprintf(" (malformed; its last good value, %s, stays in force)", *by.LastGood)
-	}
 	remedy := fmt.Sprintf("ask for at most %d, or have somebody who may edit %s raise it", limit, by.On)
 	if r.Own.Value != r.OldOwn.Value && by.On == r.Object && !r.Create {
 		remedy += fmt.Sprintf("; a write that changes the annotation and grows is held to the smaller of both values, so raise it in a write of its own before this one (allowed before this write: %s)", told(r.OldOwn))
@@ -115,7 +111,16 @@ func denial(r Request, c Change, by Setting, limit int64) string {
 	if c.Old > limit {
 		remedy += fmt.Sprintf("; the %d %s that exist already may stay", c.Old, r.Measure)
 	}
-	return fmt.Sprintf("%s: %s, at most %d allowed by annotation %s; %s", r.Object, asked, limit, set, remedy)
+	return fmt.Sprintf("%s: %s, at most %d allowed by %s; %s", r.Object, asked, limit, source(by), remedy)
+}
+
+// source names what set a ceiling.
+func source(by Setting) string {
+	set := fmt.Sprintf("annotation %s=%q on %s", by.Annotation, by.Value, by.On)
+	if err := Malformed(by.Annotation, by.Value); err != nil {
+		set += fmt.Sprintf(" (malformed; its last good value, %s, stays in force)", *by.LastGood)
+	}
+	return set
 }
 
 func told(s Setting) string {

@@ -92,6 +92,25 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// TestScaledTo: what /scale writes is a part of the count of some kinds.
+func TestScaledTo(t *testing.T) {
+	for _, k := range Kinds() {
+		var object string
+		var want int64
+		switch k.Name {
+		case "LeaderWorkerSet":
+			object, want = `{"spec":{"replicas":2,"leaderWorkerTemplate":{"size":4}}}`, 12
+		case "PyTorchJob":
+			object, want = `{"spec":{"pytorchReplicaSpecs":{"Master":{"replicas":1},"Worker":{"replicas":2}}}}`, 4
+		default:
+			continue
+		}
+		if got := k.ScaledTo(decode(t, object).(map[string]any), 3); got != want {
+			t.Errorf("%s scaled to 3 asks for %d, want %d", k.Name, got, want)
+		}
+	}
+}
+
 // FuzzExpression: whatever is asked of whatever object ends in a number from zero on.
 func FuzzExpression(f *testing.F) {
 	f.Add("1 + spec.groups[]: replicas=1 * min(hosts=1, a=2) * not(/spec.suspend)", `{"spec":{"groups":[{"replicas":2}]}}`)

@@ -31,6 +31,8 @@ type Kind struct {
 	Measure Measure
 	// Counts are the numbers that must not grow past the ceiling, each on its own.
 	Counts []Count
+	// Scaled is the path that /scale writes, where that alone is not the count; empty where it is.
+	Scaled string
 	// Target is the path to the reference (kind, name, apiVersion) of the workload whose
 	// ceiling counts; empty where the object itself is the workload.
 	Target string
@@ -85,6 +87,23 @@ func (k Kind) Bound(object any) int64 {
 	return add(most, max(int64(extra), 0))
 }
 
+// ScaledTo is what an object asks for by its first count when /scale writes a number. The
+// object, decoded from JSON, is changed.
+func (k Kind) ScaledTo(object map[string]any, n int64) int64 {
+	names := strings.Split(k.Scaled, ".")
+	at := object
+	for _, name := range names[:len(names)-1] {
+		inner, ok := at[name].(map[string]any)
+		if !ok {
+			inner = map[string]any{}
+			at[name] = inner
+		}
+		at = inner
+	}
+	at[names[len(names)-1]] = n
+	return k.Counts[0].Of.Evaluate(object)
+}
+
 // Kinds is the built-in table: every kind whose count grows some other way than by /scale,
 // which is reviewed for all kinds. The numbers follow the kinds' API references; absent
 // ones mean what the kind's controller takes for them.
@@ -123,7 +142,7 @@ func workloadKinds() []Kind {
 			"spec.maxReplicaCount", "spec.maxReplicaCount=100 * spec.jobTargetRef.parallelism=1")},
 		{Group: "jobset.x-k8s.io", Version: "v1alpha2", Resource: "jobsets", Name: "JobSet", Vouches: true, Counts: counts(
 			"spec.replicatedJobs", "spec.replicatedJobs[]: replicas=1 * template.spec.parallelism=1 * not(/spec.suspend)")},
-		{Group: "leaderworkerset.x-k8s.io", Version: "v1", Resource: "leaderworkersets", Name: "LeaderWorkerSet", Vouches: true, Counts: counts(
+		{Group: "leaderworkerset.x-k8s.io", Version: "v1", Resource: "leaderworkersets", Name: "LeaderWorkerSet", Vouches: true, Scaled: replicasField, Counts: counts(
 			"spec.replicas", "spec.replicas=1 * spec.leaderWorkerTemplate.size=1")},
 		ray("rayclusters", "RayCluster", "spec"),
 		ray("rayjobs", "RayJob", "spec.rayClusterSpec"),
@@ -192,7 +211,7 @@ func ray(resource, kind, cluster string) Kind {
 
 // training counts the replicas of all roles of a job of Kubeflow's training operator.
 func training(resource, kind, specs string) Kind {
-	return Kind{Group: "kubeflow.org", Version: "v1", Resource: resource, Name: kind, Vouches: true, Counts: counts(
+	return Kind{Group: "kubeflow.org", Version: "v1", Resource: resource, Name: kind, Vouches: true, Scaled: "spec." + specs + ".Worker.replicas", Counts: counts(
 		"spec."+specs, "spec."+specs+"{}: replicas=1 * not(/spec.runPolicy.suspend)",
 		"spec.elasticPolicy.maxReplicas", "spec.elasticPolicy.maxReplicas=0")}
 }

@@ -8,18 +8,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Operation is one step of a JSON patch (RFC 6902). Only "add" is used, which replaces a
-// member that exists.
+// Operation is one step of a JSON patch (RFC 6902): "add", which replaces a member that
+// exists, or "remove", which needs one and takes no value.
 type Operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
-	Value any    `json:"value"`
+	Value any    `json:"value,omitempty"`
 }
 
 // patch turns what is wanted into the smallest patch. A patch that does not apply would
 // refuse the pod even under failurePolicy Ignore, hence the care about missing parents.
 func patch(r Request, d *draft) bool {
-	ops := append(annotationOps(r.Pod, d.annotations), tolerationOps(r.Pod, d.tolerations)...)
+	ops := append(annotationOps(r.Pod.Annotations, d.annotations), tolerationOps(r.Pod, d.tolerations)...)
 	if len(ops) == 0 {
 		return d.finish(Allow, ReasonNothingToDo, "")
 	}
@@ -27,11 +27,11 @@ func patch(r Request, d *draft) bool {
 	return d.finish(Allow, ReasonAnnotated, "")
 }
 
-func annotationOps(pod *corev1.Pod, wanted map[string]string) []Operation {
+func annotationOps(present, wanted map[string]string) []Operation {
 	if len(wanted) == 0 {
 		return nil
 	}
-	if pod.Annotations == nil {
+	if present == nil {
 		return []Operation{{Op: "add", Path: "/metadata/annotations", Value: wanted}}
 	}
 	var ops []Operation

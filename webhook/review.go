@@ -85,6 +85,13 @@ type Request struct {
 	Mode Mode
 	// Owner answers for the object; nil where nobody does, or where it was not asked.
 	Owner *Owner
+	// Standing is the count that the workload of an autoscaler's object has already: to let the
+	// autoscaler have so many is no growth. 0 where it was not asked for.
+	Standing int64
+	// Autoscaler is true where the writer is an autoscaler.
+	Autoscaler bool
+	// Bounds are those of the HPA that is written, for [Clamps]; nil for everything else.
+	Bounds *Bounds
 
 	// Pod is the pod to create, nil for everything else.
 	Pod *corev1.Pod
@@ -126,6 +133,12 @@ const (
 	ReasonWithinCeiling Reason = "WithinCeiling"
 	// ReasonAboveCeiling refuses a growth, or tells of it in the modes warn and audit.
 	ReasonAboveCeiling Reason = "AboveCeiling"
+	// ReasonClamped gives an autoscaler the ceiling instead of what it asks for.
+	ReasonClamped Reason = "Clamped"
+	// ReasonRestored gives an HPA the maxReplicas back that a ceiling had lowered.
+	ReasonRestored Reason = "Restored"
+	// ReasonMinAboveCeiling leaves an HPA alone whose minReplicas is above the ceiling.
+	ReasonMinAboveCeiling Reason = "MinReplicasAboveCeiling"
 )
 
 // Reasons of a decision about a pod, which is never refused.
@@ -154,6 +167,11 @@ type Decision struct {
 	Warnings []string
 	// Patch is what to change, in order; empty for nothing.
 	Patch []Operation
+}
+
+// HoldsBack says whether the writer gets less than what was asked for.
+func (d Decision) HoldsBack() bool {
+	return d.Verdict == Deny || d.Reason == ReasonClamped || d.Reason == ReasonMinAboveCeiling
 }
 
 // draft is a decision in the making.

@@ -17,8 +17,9 @@ const about = `webhook reviews writes to the cluster.
 It refuses to let Deployments, StatefulSets, ReplicaSets, ReplicationControllers and
 everything else that has a /scale grow above the annotation forewarm.dev/max-replicas on
 the workload, on its Namespace, or on the Namespace kube-system, where it binds the whole
-cluster. It annotates new GPU pods with vendor, count and WarmPool and lets them onto GPU
-nodes.
+cluster. Autoscalers get what the ceiling allows instead, and HorizontalPodAutoscalers are
+brought under it. It annotates new GPU pods with vendor, count and WarmPool and lets them
+onto GPU nodes.
 
 It serves TLS with a certificate that it signs itself, and registers itself with the API
 server once it is ready. While no replica runs, everything is admitted. Several replicas

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +37,7 @@ import (
 // wire connects to the API server and makes the process, which then only has to run.
 func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Webhook) (*process, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, admissionregistrationv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, admissionregistrationv1.AddToScheme, autoscalingv2.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -96,7 +97,7 @@ func (p *process) keepTwin(scheme *runtime.Scheme, clients kubernetes.Interface)
 
 // register makes the certificate and the configurations.
 func (p *process) register(clients kubernetes.Interface) error {
-	p.target = registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace, Kinds: p.kinds}
+	p.target = registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers}
 	p.writer = registration.NewWriter(registration.WriterOptions{Client: clients, Target: p.target, Log: p.log, Ready: p.canServe})
 	var err error
 	if p.certificate, err = registration.Certificate(p.manager.GetConfig(), p.target, p.writer); err != nil {
@@ -128,18 +129,38 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface) error
 		}
 	}
 	p.pools = handler.NewPools(informers, p.log)
-	ceilings, pods := handler.New(handler.Options{
+	options := handler.Options{
 		Namespaces: handler.NewNamespaces(informers, live, lastGood),
 		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),
 		Owners:     handler.NewOwners(objects, p.kinds, p.log),
 		Access:     handler.NewAccess(clients.AuthorizationV1()),
-		LastGood:   lastGood, Pools: p.pools, Kinds: p.kinds,
+		LastGood:   lastGood, Pools: p.pools, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
-	})
+	}
+	handlers := handler.New(options)
 	p.mux = http.NewServeMux()
-	p.mux.Handle(registration.CeilingsPath, ceilings)
-	p.mux.Handle(registration.PodsPath, pods)
+	p.mux.Handle(registration.CeilingsPath, handlers.Ceilings)
+	p.mux.Handle(registration.ClampsPath, handlers.Clamps)
+	p.mux.Handle(registration.PodsPath, handlers.Pods)
+	if err := p.keepAutoscalers(clients, options); err != nil {
+		return err
+	}
 	return add(p.manager, p.pools)
+}
+
+// keepAutoscalers brings existing HPAs in line with ceilings that change.
+func (p *process) keepAutoscalers(clients kubernetes.Interface, options handler.Options) error {
+	leader, err := newLeader(clients, p.settings.Namespace, p.log)
+	if err != nil {
+		return err
+	}
+	autoscalers := handler.NewAutoscalers(options, handler.AutoscalersOptions{
+		Client: p.manager.GetClient(), Excluded: p.target.Excluded(), Manager: registration.TouchManager, Leading: leader.leading.Load,
+	})
+	if err := autoscalers.Register(p.manager); err != nil {
+		return fmt.Errorf("watch HorizontalPodAutoscalers: %w", err)
+	}
+	return add(p.manager, leader)
 }
 
 func (p *process) checks() error {

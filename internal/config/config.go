@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,6 +56,9 @@ type Webhook struct {
 	Namespace string `json:"namespace"`
 	// DrainSeconds is how long requests are still served after SIGTERM, while readiness is already false.
 	DrainSeconds int `json:"drainSeconds"`
+	// Autoscalers are the users whose writes of /scale are brought under the ceiling instead of
+	// being refused.
+	Autoscalers []string `json:"autoscalers"`
 	// Kinds are further kinds whose counts are held to the ceilings, beside the built-in ones.
 	Kinds []WebhookKind `json:"kinds,omitempty"`
 }
@@ -109,6 +113,11 @@ func Default() Config {
 			Service:      "forewarm-webhook",
 			Namespace:    "forewarm-system",
 			DrainSeconds: 10,
+			Autoscalers: []string{
+				"system:serviceaccount:kube-system:horizontal-pod-autoscaler",
+				"system:kube-controller-manager", // the HPA controller without credentials of its own
+				"system:serviceaccount:keda:keda-operator",
+			},
 		},
 		Extender: Extender{
 			Process:  Process{MetricsAddress: ":8082", HealthAddress: ":8083"},
@@ -181,11 +190,19 @@ func (w Webhook) validate(path *field.Path) field.ErrorList {
 	for i := range w.Kinds {
 		errs = append(errs, w.Kinds[i].validate(path.Child("kinds").Index(i))...)
 	}
+	for i, user := range w.Autoscalers {
+		if !userName.MatchString(user) {
+			errs = append(errs, field.Invalid(path.Child("autoscalers").Index(i), user, "write a user as admission sees it, for example system:serviceaccount:keda:keda-operator"))
+		}
+	}
 	if w.DrainSeconds < 0 || w.DrainSeconds > 300 {
 		errs = append(errs, field.Invalid(path.Child("drainSeconds"), w.DrainSeconds, "write a number from 0 to 300"))
 	}
 	return errs
 }
+
+// userName leaves out what would need quotes in a match condition.
+var userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:@._/-]*$`)
 
 func (k *WebhookKind) validate(path *field.Path) field.ErrorList {
 	var errs field.ErrorList

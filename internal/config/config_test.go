@@ -27,6 +27,7 @@ func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
 		"address no port":    {header + "webhook: {address: localhost}\n", []string{"webhook.address", "host:port"}},
 		"plain http url":     {header + "webhook: {url: 'http://x:1'}\n", []string{"webhook.url", "https://host:port"}},
 		"deadline too long":  {header + "extender: {deadline: 1m}\n", []string{"extender.deadline", "1ms to 5s"}},
+		"user with a quote":  {header + "webhook: {autoscalers: [keda, 'a\"b']}\n", []string{"webhook.autoscalers[1]"}},
 		"namespace no label": {header + "reserver: {namespace: A_b}\n", []string{"reserver.namespace"}},
 	}
 	for name, test := range tests {

@@ -243,6 +243,19 @@ func (c *Cluster) HTTPClient() *http.Client { return c.httpClient }
 // one that does not run.
 func (c *Cluster) EndpointOf(component string) Endpoint { return c.endpoints[component] }
 
+// ProcessOf is the process of a component, by its name in package assets, or one of
+// StartProcess; nil where none of that name was started.
+func (c *Cluster) ProcessOf(name string) *Process {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for _, p := range slices.Backward(c.processes) {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
 // LogOf returns what a component or a process of StartProcess has printed so far.
 func (c *Cluster) LogOf(name string) string {
 	return (&Process{LogPath: filepath.Join(c.logDir, name+".log")}).Log()

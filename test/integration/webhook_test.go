@@ -81,10 +81,15 @@ func TestWebhook(t *testing.T) {
 
 func newWebhookEnv(t *testing.T) *webhookEnv {
 	t.Helper()
-	c := cluster.ForTest(t, cluster.Options{
+	return newWebhookEnvOn(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true,
 		StaticNodes: []cluster.NodeTemplate{{Name: "gpu", Count: 1, GPUs: 8}},
 	})
+}
+
+func newWebhookEnvOn(t *testing.T, options cluster.Options) *webhookEnv {
+	t.Helper()
+	c := cluster.ForTest(t, options)
 	ctx := t.Context()
 	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}); err != nil {
 		t.Fatal(err)

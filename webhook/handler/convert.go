@@ -9,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/webhook"
@@ -18,10 +19,13 @@ import (
 type converter struct {
 	namespaces *Namespaces
 	parents    *Parents
+	owners     *Owners
 	lastGood   *LastGood
 	pools      *Pools
 	kinds      kinds
-	clock      clock.PassiveClock
+	// autoscalers are users.
+	autoscalers []string
+	clock       clock.PassiveClock
 }
 
 // converted is a review in terms of the core.
@@ -33,6 +37,9 @@ type converted struct {
 	user authenticationv1.UserInfo
 	// controller is who controls the object, nil where nobody does.
 	controller *metav1.OwnerReference
+	// target is the resource of the workload that an autoscaler's object points to, nil for
+	// every other object.
+	target *schema.GroupVersionResource
 }
 
 // ceilings converts a write of a workload, of a scale, or of a Namespace.
@@ -146,7 +153,10 @@ func (c converter) target(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	}
 	request := &out.request
 	request.Workload = webhook.Object{Kind: reference.Kind, Namespace: r.Namespace, Name: reference.Name}
-	workload, err := c.parents.target(ctx, c.kinds, r.Namespace, reference)
+	if out.target, err = c.parents.resource(c.kinds, reference); err != nil || out.target == nil {
+		return err
+	}
+	workload, err := c.parents.target(ctx, *out.target, request.Workload)
 	if unreadable, ok := errors.AsType[unreadableError](err); ok {
 		out.warnings = append(out.warnings, unlooked(request.Workload, kind.Annotation(), unreadable))
 		return nil
@@ -176,6 +186,9 @@ func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, o
 		return nil
 	}
 	parent, err := c.parents.get(ctx, r, old)
+	if err == nil && kind.Scaled != "" {
+		request.Counts[0], err = c.owners.scaled(ctx, kind, request.Object, request.Counts[0])
+	}
 	if unreadable, ok := errors.AsType[unreadableError](err); ok {
 		out.warnings = append(out.warnings, unlooked(request.Object, kind.Annotation(), unreadable))
 		return nil

@@ -58,6 +58,7 @@ func NewExplainer(config *rest.Config, table []webhook.Kind) (*Explainer, error)
 	return &Explainer{
 		server: server{chain: webhook.Ceilings(), owners: NewOwners(objects, table, logr.Discard())},
 		converter: converter{
+			owners:     NewOwners(objects, table, logr.Discard()),
 			namespaces: NewNamespaces(reader, live, lastGood), parents: NewParents(reader, live, reader.RESTMapper()),
 			lastGood: lastGood, kinds: index(table), clock: clock.RealClock{},
 		},

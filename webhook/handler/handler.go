@@ -8,11 +8,11 @@
 package handler
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"runtime/debug"
@@ -37,7 +37,7 @@ const (
 	deadline = 1800 * time.Millisecond
 )
 
-// Options are what both handlers need.
+// Options are what all handlers need.
 type Options struct {
 	Namespaces *Namespaces
 	Parents    *Parents
@@ -46,21 +46,30 @@ type Options struct {
 	LastGood   *LastGood
 	Pools      *Pools
 	// Kinds are the kinds whose counts are reviewed.
-	Kinds      []webhook.Kind
-	Registerer prometheus.Registerer
-	Log        logr.Logger
-	Clock      clock.PassiveClock
+	Kinds []webhook.Kind
+	// Autoscalers are the users whose writes of /scale are clamped.
+	Autoscalers []string
+	Registerer  prometheus.Registerer
+	Log         logr.Logger
+	Clock       clock.PassiveClock
 }
 
-// New makes the handlers of the two paths: the ceilings, and the pods.
-func New(o Options) (ceilings, pods http.Handler) {
-	m := newMetrics(o.Registerer)
-	c := converter{o.Namespaces, o.Parents, o.LastGood, o.Pools, index(o.Kinds), o.Clock}
+// Handlers are what is served, each on a path of its own.
+type Handlers struct{ Ceilings, Clamps, Pods http.Handler }
+
+func (o Options) converter() converter {
+	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, index(o.Kinds), o.Autoscalers, o.Clock}
+}
+
+// New makes the handlers.
+func New(o Options) Handlers {
+	m, c := newMetrics(o.Registerer), o.converter()
 	shared := server{owners: o.Owners, access: o.Access, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
-	forCeilings, forPods := shared, shared
+	forCeilings, forClamps, forPods := shared, shared, shared
 	forCeilings.convert, forCeilings.chain = c.ceilings, webhook.Ceilings()
+	forClamps.convert, forClamps.chain = c.clamps, webhook.Clamps()
 	forPods.convert, forPods.chain = c.pods, webhook.Pods()
-	return forCeilings, forPods
+	return Handlers{Ceilings: forCeilings, Clamps: forClamps, Pods: forPods}
 }
 
 // server answers the reviews of one chain.
@@ -136,8 +145,10 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	if err != nil {
 		return nil, webhook.Decision{}, err
 	}
-	s.log.V(1).Info("Review decided", "object", c.request.Object.String(), "user", request.UserInfo.Username,
-		"verdict", decision.Verdict, "reason", decision.Reason, "message", decision.Message)
+	if log := s.log.V(1); log.Enabled() {
+		log.Info("Review decided", "object", c.request.Object.String(), "user", request.UserInfo.Username,
+			"verdict", decision.Verdict, "reason", decision.Reason, "message", decision.Message)
+	}
 	response, err := respond(request.UID, decision)
 	if err != nil {
 		return nil, decision, err
@@ -148,17 +159,17 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	return answer, decision, err
 }
 
-// decide reviews, and where that ends in a denial asks the object's controller, and what the
-// writer may do: only then, so that the usual review reads nothing from the API server.
+// decide reviews, and where that ends in less than what is asked for, asks the object's
+// controller, how many replicas there are, and what the writer may do: only then, so that the
+// usual review reads nothing from the API server.
 func (s server) decide(ctx context.Context, c converted) (webhook.Decision, error) {
 	decision := s.chain.Review(c.request)
-	if decision.Verdict == webhook.Deny && c.controller != nil {
-		owner, err := s.owners.get(ctx, c.request.Object.Namespace, c.controller)
+	if decision.HoldsBack() {
+		learned, err := s.learn(ctx, &c)
 		if err != nil {
 			return decision, err
 		}
-		if owner != nil {
-			c.request.Owner = owner
+		if learned {
 			decision = s.chain.Review(c.request)
 		}
 	}
@@ -178,6 +189,26 @@ func (s server) decide(ctx context.Context, c converted) (webhook.Decision, erro
 	return decision, nil
 }
 
+// learn reads what may let a growth through after all, and says whether there is any.
+func (s server) learn(ctx context.Context, c *converted) (bool, error) {
+	r := &c.request
+	if c.controller != nil {
+		owner, err := s.owners.get(ctx, r.Object.Namespace, c.controller)
+		if err != nil {
+			return false, err
+		}
+		r.Owner = owner
+	}
+	if c.target != nil {
+		standing, err := s.owners.standing(ctx, *c.target, r.Workload)
+		if err != nil {
+			return false, err
+		}
+		r.Standing = max(r.Standing, standing)
+	}
+	return r.Owner != nil || r.Standing > 0, nil
+}
+
 // read takes the request out of the body, and refuses what is no AdmissionReview v1.
 func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	if r.Method != http.MethodPost {
@@ -187,15 +218,17 @@ func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionRequest
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, refusal{http.StatusUnsupportedMediaType, "BadRequest", errors.New("Content-Type must be application/json")}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	// The promised length spares copies; a larger promise has to be kept first.
+	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), 64<<10)+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, refusal{http.StatusRequestEntityTooLarge, "TooLarge", fmt.Errorf("body exceeds %d bytes", maxBody)}
 	}
 	if err != nil {
 		return nil, refusal{http.StatusBadRequest, "BadRequest", fmt.Errorf("read body: %w", err)}
 	}
-	var review admissionv1.AdmissionReview
-	if err := json.Unmarshal(body, &review); err != nil {
+	review, err := decodeReview(body.Bytes())
+	if err != nil {
 		return nil, refusal{http.StatusBadRequest, "BadRequest", fmt.Errorf("decode AdmissionReview: %w", err)}
 	}
 	if review.Kind != "AdmissionReview" || review.APIVersion != "admission.k8s.io/v1" || review.Request == nil {

@@ -41,7 +41,9 @@ type world struct {
 	lastGood *LastGood
 	registry *prometheus.Registry
 	ceilings http.Handler
+	clamps   http.Handler
 	pods     http.Handler
+	options  Options
 }
 
 // metadataOf makes the metadata of an object; key is namespace/name or name.
@@ -79,12 +81,15 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 		sar.Status.Allowed = sar.Spec.User == "admin" || (sar.Spec.User == "setter" && sar.Spec.ResourceAttributes.Verb == "set")
 		return true, sar, nil
 	})
-	w.ceilings, w.pods = New(Options{
+	w.options = Options{
 		Access:     NewAccess(w.access.AuthorizationV1()),
 		Namespaces: NewNamespaces(reader, w.live, w.lastGood), Parents: NewParents(reader, w.live, meta.NewDefaultRESTMapper(nil)),
 		Owners: NewOwners(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), owners()...), table, logr.Discard()), LastGood: w.lastGood, Pools: pools, Kinds: table,
-		Registerer: w.registry, Log: logr.Discard(), Clock: testingclock.NewFakePassiveClock(time.Unix(0, 0)),
-	})
+		Autoscalers: []string{"hpa"},
+		Registerer:  w.registry, Log: logr.Discard(), Clock: testingclock.NewFakePassiveClock(time.Unix(0, 0)),
+	}
+	h := New(w.options)
+	w.ceilings, w.clamps, w.pods = h.Ceilings, h.Clamps, h.Pods
 	return w
 }
 
@@ -367,8 +372,8 @@ func TestOtherKinds(t *testing.T) {
 			of("jobset.x-k8s.io", "v1alpha2", "jobsets", `{"spec":{"replicatedJobs":[{"replicas":2,"template":{"spec":{"parallelism":2}}},{}]}}`, ""), false,
 			"JobSet team/x: 5 replicas asked for by spec.replicatedJobs, at most 4",
 		},
-		"an HPA's target has its own":         {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 4, "web"), ""), false, "at most 3 allowed by annotation forewarm.dev/max-replicas=\"3\" on Deployment team/web"},
-		"an HPA within":                       {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 3, "web"), ""), true, ""},
+		"an HPA's target has its own":         {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 4, "api"), ""), false, "at most 3 allowed by annotation forewarm.dev/max-replicas=\"3\" on Deployment team/api"},
+		"an HPA within":                       {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 3, "api"), ""), true, ""},
 		"an HPA's target is still to be made": {of("autoscaling", "v2", "horizontalpodautoscalers", fmt.Sprintf(hpa, 4, "none"), ""), true, ""},
 		"a CronJob is warned":                 {of("batch", "v1", "cronjobs", `{"spec":{"jobTemplate":{"spec":{"parallelism":9,"completions":9}}}}`, ""), true, ""},
 		"a suspended Job asks for nothing":    {of("batch", "v1", "jobs", `{"spec":{"parallelism":9,"completions":9,"suspend":true}}`, ""), true, ""},
@@ -383,7 +388,7 @@ func TestOtherKinds(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, team(ceilingOf("4")), metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("3")))
+			w := newWorld(t, team(ceilingOf("4")), metadataOf("apps/v1", "Deployment", "team/api", "7", ceilingOf("3")))
 			got := answer(t, post(w.ceilings, c.body))
 			if got.Allowed != c.wantAllowed || (!got.Allowed && !strings.Contains(got.Result.Message, c.wantSays)) {
 				t.Errorf("got %+v, want allowed %t, saying %q", got, c.wantAllowed, c.wantSays)

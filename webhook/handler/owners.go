@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
@@ -53,4 +54,32 @@ func (o *Owners) get(ctx context.Context, namespace string, reference *metav1.Ow
 	}
 	owner.Bound = kind.Bound(found.Object)
 	return owner, nil
+}
+
+// standing is how many replicas a workload asks for already, 0 where that cannot be told.
+func (o *Owners) standing(ctx context.Context, resource schema.GroupVersionResource, workload webhook.Object) (int64, error) {
+	found, err := o.live.Resource(resource).Namespace(workload.Namespace).Get(ctx, workload.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("get target %s: %w", workload, err)
+	}
+	replicas, _, _ := unstructured.NestedInt64(found.Object, "spec", "replicas")
+	return replicas, nil
+}
+
+// scaled is the count that a scale of an object comes to, where what /scale writes is only a
+// part of it.
+func (o *Owners) scaled(ctx context.Context, kind tableKind, object webhook.Object, change webhook.Change) (webhook.Change, error) {
+	found, err := o.live.Resource(kind.resource()).Namespace(object.Namespace).Get(ctx, object.Name, metav1.GetOptions{})
+	if apierrors.IsForbidden(err) {
+		return change, unreadableError{err}
+	}
+	if err != nil {
+		return change, fmt.Errorf("get %s, which is scaled: %w", object, err)
+	}
+	return webhook.Change{
+		Field: kind.Counts[0].Field, New: kind.ScaledTo(found.Object, change.New), Old: kind.ScaledTo(found.Object, change.Old),
+	}, nil
 }

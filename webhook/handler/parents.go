@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/webhook"
 )
 
 // Kinds whose metadata is watched.
@@ -31,11 +33,13 @@ type Parents struct {
 	cached client.Reader
 	live   metadata.Interface
 	mapper meta.RESTMapper
+	// cachedTargets is true where targets may be read from the cache too.
+	cachedTargets bool
 }
 
 // NewParents makes a finder. cached must have informers for the metadata of ParentKinds.
 func NewParents(cached client.Reader, live metadata.Interface, mapper meta.RESTMapper) *Parents {
-	return &Parents{cached, live, mapper}
+	return &Parents{cached: cached, live: live, mapper: mapper}
 }
 
 // unreadableError says that Forewarm may not read a kind.
@@ -68,34 +72,56 @@ func (p *Parents) get(ctx context.Context, r *admissionv1.AdmissionRequest, scal
 	return o, nil
 }
 
-// target is the metadata of the workload that a reference names, nil where there is none.
-// It is always read live: nothing in the reference tells whether a cache is exact.
-func (p *Parents) target(ctx context.Context, table kinds, namespace string, reference autoscalingv1.CrossVersionObjectReference) (*metav1.PartialObjectMetadata, error) {
+// behind finds targets in the cache, where it holds their kind: for those who are told when
+// it changes.
+func (p *Parents) behind() *Parents {
+	out := *p
+	out.cachedTargets = true
+	return &out
+}
+
+// resource is the resource of what a reference names, nil where there is no such kind.
+func (p *Parents) resource(table kinds, reference autoscalingv1.CrossVersionObjectReference) (*schema.GroupVersionResource, error) {
 	gv, err := schema.ParseGroupVersion(reference.APIVersion)
 	if err != nil {
 		return nil, nil //nolint:nilerr // no such workload exists
 	}
-	var resource schema.GroupVersionResource
 	if known, ok := table.named(gv.Group, reference.Kind); ok {
-		resource = known.resource()
-	} else {
-		mapping, err := p.mapper.RESTMapping(gv.WithKind(reference.Kind).GroupKind(), gv.Version)
-		if meta.IsNoMatchError(err) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("find the resource of %s %s: %w", reference.APIVersion, reference.Kind, err)
-		}
-		resource = mapping.Resource
+		return new(known.resource()), nil
 	}
-	o, err := p.read(ctx, resource, namespace, reference.Name)
+	mapping, err := p.mapper.RESTMapping(gv.WithKind(reference.Kind).GroupKind(), gv.Version)
+	if meta.IsNoMatchError(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the resource of %s %s: %w", reference.APIVersion, reference.Kind, err)
+	}
+	return &mapping.Resource, nil
+}
+
+// target is the metadata of the workload that an autoscaler's object points to, nil where
+// there is none. It is read live, unless from behind: nothing in the reference tells whether a
+// cache is exact.
+func (p *Parents) target(ctx context.Context, resource schema.GroupVersionResource, workload webhook.Object) (*metav1.PartialObjectMetadata, error) {
+	o, err := p.findTarget(ctx, resource, workload)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get target %s %s/%s: %w", reference.Kind, namespace, reference.Name, err)
+		return nil, fmt.Errorf("get target %s: %w", workload, err)
 	}
 	return o, nil
+}
+
+func (p *Parents) findTarget(ctx context.Context, resource schema.GroupVersionResource, workload webhook.Object) (*metav1.PartialObjectMetadata, error) {
+	for _, gvk := range ParentKinds {
+		if p.cachedTargets && gvk.Group == resource.Group && gvk.Kind == workload.Kind {
+			o := &metav1.PartialObjectMetadata{}
+			o.SetGroupVersionKind(gvk)
+			return o, p.cached.Get(ctx, client.ObjectKey{Namespace: workload.Namespace, Name: workload.Name}, o, client.UnsafeDisableDeepCopy)
+		}
+	}
+	return p.read(ctx, resource, workload.Namespace, workload.Name)
 }
 
 func (p *Parents) read(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (*metav1.PartialObjectMetadata, error) {

@@ -8,6 +8,7 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,20 +43,25 @@ func mutate(t *testing.T, w *world, pod []byte) []byte {
 	if response.Code == http.StatusBadRequest { // no pod at all
 		return pod
 	}
-	got := answer(t, response)
+	return patched(t, answer(t, response), pod)
+}
+
+// patched is an object after the response to its review.
+func patched(t *testing.T, got *admissionv1.AdmissionResponse, object []byte) []byte {
+	t.Helper()
 	if !got.Allowed || got.UID != "r1" {
-		t.Fatalf("got %+v, want every pod allowed, with the request's UID", got)
+		t.Fatalf("got %+v, want it allowed, with the request's UID", got)
 	}
 	if len(got.Patch) == 0 {
-		return pod
+		return object
 	}
 	patch, err := jsonpatch.DecodePatch(got.Patch)
 	if err != nil {
 		t.Fatalf("patch %s: %v", got.Patch, err)
 	}
-	out, err := patch.Apply(pod)
+	out, err := patch.Apply(object)
 	if err != nil {
-		t.Fatalf("patch %s does not apply to %s: %v", got.Patch, pod, err)
+		t.Fatalf("patch %s does not apply to %s: %v", got.Patch, object, err)
 	}
 	return out
 }
@@ -118,7 +124,7 @@ func FuzzReview(f *testing.F) {
 	}
 	w := newWorld(f, append(team(ceilingOf("4")), metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("5"))))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, h := range []http.Handler{w.ceilings, w.pods} {
+		for _, h := range []http.Handler{w.ceilings, w.clamps, w.pods} {
 			switch response := post(h, string(body)); response.Code {
 			case http.StatusOK:
 				answer(t, response)

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"strconv"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -27,6 +28,11 @@ var (
 	scaleConditions = []admissionregistrationv1.MatchCondition{
 		{Name: "grows", Expression: replicas("object", "0") + ` > ` + replicas("oldObject", "0")},
 	}
+	// boundsConditions also let the webhook be asked about an HPA that nobody changes.
+	boundsConditions = []admissionregistrationv1.MatchCondition{
+		{Name: "asks-otherwise-or-touched", Expression: kindConditions[0].Expression +
+			` || has(request.options) && has(request.options.fieldManager) && request.options.fieldManager == '` + TouchManager + `'`},
+	}
 	annotationConditions = []admissionregistrationv1.MatchCondition{
 		{Name: "annotated", Expression: rewritten},
 	}
@@ -36,6 +42,15 @@ var (
 			` || ` + asksGPU("containers") + ` || ` + asksGPU("initContainers")},
 	}
 )
+
+// writtenBy is a condition on who writes.
+func writtenBy(users []string) admissionregistrationv1.MatchCondition {
+	quoted := make([]string, len(users))
+	for i, user := range users {
+		quoted[i] = strconv.Quote(user)
+	}
+	return admissionregistrationv1.MatchCondition{Name: "autoscaler", Expression: `request.userInfo.username in [` + strings.Join(quoted, ", ") + `]`}
+}
 
 func replicas(object, absent string) string {
 	return `(has(` + object + `.spec) && has(` + object + `.spec.replicas) ? ` + object + `.spec.replicas : ` + absent + `)`

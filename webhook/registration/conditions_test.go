@@ -7,19 +7,27 @@ import (
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	admissioncel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/utils/ptr"
 )
 
-// matches evaluates conditions as the API server does. Under failurePolicy Fail an error
-// in a condition is an error here, instead of a silently skipped webhook.
+// matches evaluates conditions for a person who writes.
 func matches(t *testing.T, conditions []admissionregistrationv1.MatchCondition, resource, object, old string) bool {
+	t.Helper()
+	return matchesBy(t, conditions, object, old, writer{resource: resource, user: "jane"})
+}
+
+// matchesBy evaluates conditions as the API server does. Under failurePolicy Fail an error in a
+// condition is an error here, instead of a silently skipped webhook.
+func matchesBy(t *testing.T, conditions []admissionregistrationv1.MatchCondition, object, old string, by writer) bool {
 	t.Helper()
 	expressions := make([]admissioncel.ExpressionAccessor, len(conditions))
 	for i, c := range conditions {
@@ -34,7 +42,7 @@ func matches(t *testing.T, conditions []admissionregistrationv1.MatchCondition, 
 	}
 	kind := schema.GroupVersionKind{Version: "v1", Kind: "X"} // of all, so that nothing is converted
 	attributes := admission.NewAttributesRecord(decode(t, object), before, kind, "team", "web",
-		schema.GroupVersionResource{Resource: resource}, "", operation, nil, false, nil)
+		schema.GroupVersionResource{Resource: by.resource}, "", operation, by.options, false, &user.DefaultInfo{Name: by.user})
 	versioned, err := admission.NewVersionedAttributes(attributes, kind, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +52,12 @@ func matches(t *testing.T, conditions []admissionregistrationv1.MatchCondition, 
 		t.Fatalf("conditions are not total: %v", result.Error)
 	}
 	return result.Matches
+}
+
+// writer is a user with the resource and the options of a request.
+type writer struct {
+	resource, user string
+	options        runtime.Object
 }
 
 func decode(t *testing.T, object string) runtime.Object {
@@ -57,6 +71,37 @@ func decode(t *testing.T, object string) runtime.Object {
 
 func workload(replicas, annotations string) string {
 	return fmt.Sprintf(`{"apiVersion":"v1","kind":"X","metadata":{"name":"web"%s},"spec":{%s}}`, annotations, replicas)
+}
+
+// TestClampConditions: an HPA that is touched as it stands, and a scale by those listed.
+func TestClampConditions(t *testing.T) {
+	same, four, three := workload(`"maxReplicas":3`, ""), workload(`"replicas":4`, ""), workload(`"replicas":3`, "")
+	scaled := append([]admissionregistrationv1.MatchCondition{writtenBy([]string{"hpa", "system:serviceaccount:keda:keda-operator"})}, scaleConditions...)
+	cases := map[string]struct {
+		conditions  []admissionregistrationv1.MatchCondition
+		object, old string
+		by          writer
+		want        bool
+	}{
+		"HPA created":              {boundsConditions, same, "", writer{}, true},
+		"HPA changed":              {boundsConditions, workload(`"maxReplicas":4`, ""), same, writer{}, true},
+		"HPA stays":                {boundsConditions, same, same, writer{}, false},
+		"HPA stays, other options": {boundsConditions, same, same, writer{options: &metav1.UpdateOptions{}}, false},
+		"HPA stays, other manager": {boundsConditions, same, same, writer{options: &metav1.PatchOptions{FieldManager: "git"}}, false},
+		"HPA touched":              {boundsConditions, same, same, writer{options: &metav1.PatchOptions{FieldManager: TouchManager}}, true},
+		"autoscaler grows":         {scaled, four, three, writer{user: "hpa"}, true},
+		"KEDA grows":               {scaled, four, three, writer{user: "system:serviceaccount:keda:keda-operator"}, true},
+		"autoscaler shrinks":       {scaled, three, four, writer{user: "hpa"}, false},
+		"person grows":             {scaled, four, three, writer{user: "jane"}, false},
+		"nobody is listed":         {[]admissionregistrationv1.MatchCondition{writtenBy(nil)}, four, three, writer{user: "hpa"}, false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := matchesBy(t, c.conditions, c.object, c.old, c.by); got != c.want {
+				t.Errorf("matches: %t, want %t", got, c.want)
+			}
+		})
+	}
 }
 
 func TestConditions(t *testing.T) {

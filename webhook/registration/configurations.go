@@ -14,11 +14,16 @@ import (
 	"forewarm.dev/webhook"
 )
 
-// Paths under which the webhook serves the two kinds of review.
+// Paths under which the webhook serves each kind of review.
 const (
 	CeilingsPath = "/ceilings"
+	ClampsPath   = "/clamps"
 	PodsPath     = "/pods"
 )
+
+// TouchManager is the field manager whose writes of HPAs are reviewed even where they change
+// nothing.
+const TouchManager = "forewarm-webhook-autoscalers"
 
 // Name is the name of both configurations.
 const Name = "forewarm"
@@ -36,6 +41,8 @@ type Target struct {
 	Namespace string
 	// Kinds are the kinds whose counts are reviewed.
 	Kinds []webhook.Kind
+	// Autoscalers are the users whose writes of /scale are clamped.
+	Autoscalers []string
 }
 
 func (t Target) clientConfig(path string, caBundle []byte) admissionregistrationv1.WebhookClientConfig {
@@ -93,21 +100,30 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 	}
 }
 
-// Mutating is the configuration of the pods. Later webhooks may add containers, hence
-// IfNeeded.
+// Mutating is the configuration of the clamps and of the pods. Later webhooks may add
+// containers or change an HPA, hence IfNeeded.
 func Mutating(t Target, caBundle []byte) *admissionregistrationv1.MutatingWebhookConfiguration {
-	return &admissionregistrationv1.MutatingWebhookConfiguration{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration"},
-		ObjectMeta: metav1.ObjectMeta{Name: Name},
-		Webhooks: []admissionregistrationv1.MutatingWebhook{{
-			Name: "pods.forewarm.dev", ClientConfig: t.clientConfig(PodsPath, caBundle),
-			Rules:         []admissionregistrationv1.RuleWithOperations{rule([]string{""}, "v1", []string{"pods"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Create)},
+	entry := func(name, path string, conditions []admissionregistrationv1.MatchCondition, rule admissionregistrationv1.RuleWithOperations) admissionregistrationv1.MutatingWebhook {
+		return admissionregistrationv1.MutatingWebhook{
+			Name: name, ClientConfig: t.clientConfig(path, caBundle), Rules: []admissionregistrationv1.RuleWithOperations{rule},
 			FailurePolicy: ptr.To(admissionregistrationv1.Ignore), MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
 			NamespaceSelector: t.namespaces(), SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds: ptr.To[int32](timeoutSeconds), AdmissionReviewVersions: []string{"v1"},
 			ReinvocationPolicy: ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy),
-			MatchConditions:    podConditions,
-		}},
+			MatchConditions:    conditions,
+		}
+	}
+	return &admissionregistrationv1.MutatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration"},
+		ObjectMeta: metav1.ObjectMeta{Name: Name},
+		Webhooks: []admissionregistrationv1.MutatingWebhook{
+			entry("pods.forewarm.dev", PodsPath, podConditions,
+				rule([]string{""}, "v1", []string{"pods"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Create)),
+			entry("scale.clamps.forewarm.dev", ClampsPath, append([]admissionregistrationv1.MatchCondition{writtenBy(t.Autoscalers)}, scaleConditions...),
+				rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.AllScopes, admissionregistrationv1.Update)),
+			entry("autoscalers.clamps.forewarm.dev", ClampsPath, boundsConditions,
+				rule([]string{"autoscaling"}, "v2", []string{"horizontalpodautoscalers"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
+		},
 	}
 }
 

@@ -25,7 +25,7 @@ const head = `# What cmd/webhook writes at start, with the CA bundle that is mis
 
 func defaultTarget() Target {
 	settings := config.Default().Webhook
-	return Target{Service: settings.Service, Namespace: settings.Namespace, Kinds: webhook.Kinds()}
+	return Target{Service: settings.Service, Namespace: settings.Namespace, Kinds: webhook.Kinds(), Autoscalers: settings.Autoscalers}
 }
 
 // TestManifest keeps the file for people equal to what the code writes.
@@ -66,8 +66,8 @@ func TestNoOutage(t *testing.T) {
 			ObjectSelector: h.ObjectSelector, SideEffects: h.SideEffects, TimeoutSeconds: h.TimeoutSeconds, MatchConditions: h.MatchConditions,
 		}
 	}
-	if len(hooks) != 6 {
-		t.Fatalf("%d entries, want 6", len(hooks))
+	if len(hooks) != 8 {
+		t.Fatalf("%d entries, want 8", len(hooks))
 	}
 	for name, h := range hooks {
 		if *h.FailurePolicy != admissionregistrationv1.Ignore || *h.TimeoutSeconds != 2 || *h.SideEffects != admissionregistrationv1.SideEffectClassNone ||
@@ -101,9 +101,7 @@ func TestNoOutage(t *testing.T) {
 
 type labelsOf string
 
-func (n labelsOf) Has(key string) bool {
-	return key == "kubernetes.io/metadata.name"
-}
+func (n labelsOf) Has(key string) bool { return key == "kubernetes.io/metadata.name" }
 
 func (n labelsOf) Get(key string) string {
 	if !n.Has(key) {

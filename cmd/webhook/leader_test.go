@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"forewarm.dev/test/cluster"
+)
+
+// TestLeader: one replica of two leads, and the other follows when it ends.
+func TestLeader(t *testing.T) {
+	client := fake.NewClientset()
+	start := func() (*leader, func()) {
+		l, err := newLeader(client, "forewarm-system", logr.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- l.Start(ctx) }()
+		return l, func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	leads := func(l *leader, want bool) {
+		t.Helper()
+		cluster.Eventually(t, 20*time.Second, func() error {
+			if got := l.leading.Load(); got != want {
+				return fmt.Errorf("leads: %t, want %t", got, want)
+			}
+			return nil
+		})
+	}
+	first, stopFirst := start()
+	leads(first, true)
+	second, stopSecond := start()
+	defer stopSecond()
+	if second.leading.Load() {
+		t.Error("two lead")
+	}
+	stopFirst()
+	leads(first, false)
+	leads(second, true)
+}

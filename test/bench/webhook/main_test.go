@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"forewarm.dev/test/cluster/assets"
+)
+
+// TestShortRun keeps the benchmark alive; what it measures in this time means nothing.
+func TestShortRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts a control plane")
+	}
+	var out, progress strings.Builder
+	err := run(t.Context(), settings{rounds: 1, rate: 50, portTime: 50 * time.Millisecond, writeTime: 200 * time.Millisecond}, &out, &progress)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	text, found := strings.CutPrefix(lines[len(lines)-1], "RESULT ")
+	var got map[string]map[string]float64
+	if err := json.Unmarshal([]byte(text), &got); err != nil || !found {
+		t.Fatalf("last line %q: %v", lines[len(lines)-1], err)
+	}
+	for name, want := range map[string]string{
+		noop: "cpu_us p50_added_ms p99_added_ms api_cpu_us reviews_per_s rss_mib", typed: "cpu_us p50_added_ms p99_added_ms api_cpu_us reviews_per_s rss_mib",
+		policy: "p50_added_ms p99_added_ms api_cpu_us", forewarm: "cpu_us p50_added_ms p99_added_ms api_cpu_us reviews_per_s rss_mib",
+		withTwin: "p50_added_ms p99_added_ms api_cpu_us", "forewarm-scale": "cpu_us", "forewarm-pod": "cpu_us p50_added_ms",
+	} {
+		for field := range strings.FieldsSeq(want) {
+			if _, there := got[name][field]; !there {
+				t.Errorf("%s has no %s in %s", name, field, text)
+			}
+		}
+	}
+	if t.Failed() {
+		t.Log(out.String())
+	}
+}
+
+func TestEstimate(t *testing.T) {
+	got := estimated([]float64{3, 1, 2, math.NaN(), math.Inf(1), 4, 5})
+	if got.Median != 3 || got.Low < 1 || got.Low > 3 || got.High < 3 || got.High > 5 {
+		t.Errorf("%+v", got)
+	}
+	if got != estimated([]float64{3, 1, 2, 4, 5}) {
+		t.Error("the same values give another interval")
+	}
+	if got := estimated(nil); !math.IsNaN(got.Median) {
+		t.Errorf("of nothing: %+v", got)
+	}
+	if got := quantile([]float64{4, 1, 2, 3}, 0.5); got != 2.5 {
+		t.Errorf("median %v, want 2.5", got)
+	}
+}
+
+func TestCPUSecondsGrow(t *testing.T) {
+	before, err := cpuSeconds(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100_000 {
+		_ = quantile([]float64{3, 2, 1}, 0.5)
+	}
+	after, err := cpuSeconds(os.Getpid())
+	if err != nil || after <= before {
+		t.Errorf("%v s, then %v s, %v", before, after, err)
+	}
+	if _, err := cpuSeconds(-1); err == nil {
+		t.Error("a process that is not there has CPU time")
+	}
+}
+
+func TestVersionOfTheAPIServer(t *testing.T) {
+	if got := apiServerVersion("/c/bin/kubernetes-v1.37.2-go1.26.8-amd64/" + assets.APIServer); got != "kubernetes-v1.37.2-go1.26.8-amd64" {
+		t.Error(got)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for e, want := range map[estimate]string{
+		{1, 0.9, 1.1}: "met", {1.3, 1.2, 1.4}: "MISSED", {1.1, 0.9, 1.4}: "met by the median only", {1.2, 0.9, 1.4}: "missed by the median only",
+	} {
+		if got := verdict(e, maxOfNoop); got != want {
+			t.Errorf("%+v: %q, want %q", e, got, want)
+		}
+	}
+}

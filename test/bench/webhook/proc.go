@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// cpuSeconds is the user and system time of a process so far: the sum over its threads, each
+// to a nanosecond, where /proc/PID/stat would say it to 10 ms. Go's threads do not end.
+func cpuSeconds(pid int) (float64, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(threads) == 0 {
+		return 0, fmt.Errorf("no CPU time of process %d in /proc: this benchmark needs Linux with scheduler statistics, and the process alive", pid)
+	}
+	sum := 0.0
+	for _, thread := range threads {
+		data, err := os.ReadFile(thread)
+		if err != nil {
+			return 0, fmt.Errorf("read CPU time: %w", err)
+		}
+		onCPU, _, _ := strings.Cut(string(data), " ")
+		nanoseconds, err := strconv.ParseFloat(onCPU, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read CPU time in %s: %w", thread, err)
+		}
+		sum += nanoseconds
+	}
+	return sum / 1e9, nil
+}
+
+// residentMiB is the memory of a process that is in RAM.
+func residentMiB(pid int) (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("process %d tells no VmRSS", pid)
+}
+
+// figure sums the samples of a metric over its labels; one that is not there is zero.
+func figure(ctx context.Context, client *http.Client, url, name string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, fmt.Errorf("read metrics: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("read metrics: %s answers %s", url, response.Status)
+	}
+	sum := 0.0
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		series, value, found := strings.Cut(lines.Text(), " ")
+		if metric, _, _ := strings.Cut(series, "{"); !found || metric != name {
+			continue
+		}
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric %s: %w", name, err)
+		}
+		sum += number
+	}
+	return sum, lines.Err()
+}

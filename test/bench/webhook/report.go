@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"forewarm.dev/test/cluster/assets"
+)
+
+// Targets of the design, printed beside what was measured.
+const (
+	maxOfTyped = 1.0 / 3
+	maxOfNoop  = 1.15
+)
+
+// result is what the last line says of an arm. Added is against the baseline of the same
+// round; a figure that an arm does not have is left out.
+type result struct {
+	CPU       *float64 `json:"cpu_us,omitempty"`
+	P50Added  *float64 `json:"p50_added_ms,omitempty"`
+	P99Added  *float64 `json:"p99_added_ms,omitempty"`
+	APICPU    *float64 `json:"api_cpu_us,omitempty"`
+	APIAdded  *float64 `json:"api_cpu_added_us,omitempty"`
+	PerSecond *float64 `json:"reviews_per_s,omitempty"`
+	RSS       *float64 `json:"rss_mib,omitempty"`
+	Mallocs   *float64 `json:"allocs,omitempty"`
+}
+
+// report is all that was measured, in the order of its arms.
+type report struct {
+	subjects []subject
+	atPort   []portFigures
+	arms     []arm
+	atServer []armFigures
+}
+
+// print writes the tables, the targets, and the last line.
+func (b *bench) print(out io.Writer, atPort []portFigures, atServer []armFigures) error {
+	r := report{b.subjects(), atPort, b.arms(), atServer}
+	b.machine(out)
+	r.portTable(out, b.reviews)
+	r.serverTable(out, b.settings)
+	r.targets(out)
+	last, err := json.Marshal(r.results())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "RESULT %s\n", last)
+	return err
+}
+
+// machine says what was measured on.
+func (b *bench) machine(out io.Writer) {
+	model := "unknown processor"
+	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(data)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	versions := "unknown versions"
+	if store, err := assets.Open(); err == nil {
+		if programs, err := store.Find(assets.APIServer); err == nil {
+			versions = programs[assets.APIServer]
+		}
+	}
+	fmt.Fprintf(out, "%s, %d × %s, %s/%s, %s\nAPI server: %s; webhooks at https://%s, HTTP/1.1\n\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version(), apiServerVersion(versions), b.host)
+}
+
+// apiServerVersion takes the version out of the place in the cache, which names it.
+func apiServerVersion(path string) string {
+	parts := strings.Split(path, "/")
+	for i := range parts {
+		if strings.HasPrefix(parts[i], "kubernetes-") {
+			return parts[i]
+		}
+	}
+	return "of " + path
+}
+
+func (r report) portTable(out io.Writer, reviews map[writeName][]byte) {
+	fmt.Fprintf(out, "At the bare HTTPS port, %d connections, closed loop; CPU of the webhook's process\n", connections)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "review\tbytes\twebhook\tCPU µs\t90 %\treviews/s\tallocations\tRSS MiB\t")
+	for i, s := range r.subjects {
+		f := r.atPort[i]
+		cpu := estimated(f.cpuMicros)
+		fmt.Fprintf(table, "%s\t%d\t%s\t%.0f\t%.0f..%.0f\t%.0f\t%.0f\t%.0f\t\n",
+			s.asked, len(reviews[s.asked]), s.name, cpu.Median, cpu.Low, cpu.High, quantile(f.perSecond, 0.5), f.mallocs, f.rssMiB)
+	}
+	_ = table.Flush()
+}
+
+func (r report) serverTable(out io.Writer, s settings) {
+	fmt.Fprintf(out, "\nAt the API server, dry-run writes at %.0f/s, open loop, %d pairs; added to the baseline of the same round, 90 %% intervals\n", s.rate, s.rounds)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "write\tarm\tp50 ms\tp99 ms\tAPI CPU µs\tp50 ratio\tp50 added ms\tp99 added ms\tAPI CPU added µs\twebhook CPU µs\t")
+	for i, a := range r.arms {
+		f, base := r.atServer[i], r.baselineOf(a.write.name)
+		fmt.Fprintf(table, "%s\t%s\t%.2f\t%.2f\t%.0f\t", a.write.name, a.name, quantile(f.p50, 0.5), quantile(f.p99, 0.5), quantile(f.apiCPU, 0.5))
+		if a.name == baseline {
+			fmt.Fprint(table, "\t\t\t\t\t\n")
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t", interval(each(f.p50, base.p50, over), 2), interval(each(f.p50, base.p50, minus), 2),
+			interval(each(f.p99, base.p99, minus), 2), interval(each(f.apiCPU, base.apiCPU, minus), 0))
+		if len(f.hookCPU) == 0 {
+			fmt.Fprint(table, "\t\n")
+			continue
+		}
+		fmt.Fprintf(table, "%.0f\t\n", quantile(f.hookCPU, 0.5))
+	}
+	_ = table.Flush()
+}
+
+// interval is an estimate as text.
+func interval(values []float64, digits int) string {
+	e := estimated(values)
+	return fmt.Sprintf("%.*f (%.*f..%.*f)", digits, e.Median, digits, e.Low, digits, e.High)
+}
+
+// targets says what was to be reached. A ratio of what is added is of the same round.
+func (r report) targets(out io.Writer) {
+	fmt.Fprintln(out, "\nTargets (medians of the pairs' ratios, 90 % intervals)")
+	say := func(what string, ours, theirs []float64, limit float64) {
+		e := estimated(each(ours, theirs, over))
+		told := verdict(e, limit)
+		if estimated(theirs).Low <= 0 {
+			told = "not measurable, since what the peer adds is within the noise"
+		}
+		fmt.Fprintf(out, "  %s: %.2f (%.2f..%.2f), at most %.2f: %s\n", what, e.Median, e.Low, e.High, limit, told)
+	}
+	say("CPU per Deployment review, forewarm / typed", r.portOf(forewarm, update).cpuMicros, r.portOf(typed, update).cpuMicros, maxOfTyped)
+	for _, w := range []writeName{update, pod} {
+		base, ours, theirs := r.baselineOf(w), r.serverOf(forewarm, w), r.serverOf(noop, w)
+		say(fmt.Sprintf("p50 added to a write (%s), forewarm / noop", w), each(ours.p50, base.p50, minus), each(theirs.p50, base.p50, minus), maxOfNoop)
+		say(fmt.Sprintf("API server CPU added to a write (%s), forewarm / noop", w), each(ours.apiCPU, base.apiCPU, minus), each(theirs.apiCPU, base.apiCPU, minus), maxOfNoop)
+	}
+}
+
+// verdict is whether a limit is kept, and whether the interval settles it.
+func verdict(e estimate, limit float64) string {
+	switch {
+	case e.High <= limit:
+		return "met"
+	case e.Low > limit:
+		return "MISSED"
+	case e.Median <= limit:
+		return "met by the median only"
+	default:
+		return "missed by the median only"
+	}
+}
+
+// results are those of Deployments by arm; pods have names of their own.
+func (r report) results() map[string]result {
+	out := map[string]result{}
+	for i, a := range r.arms {
+		f, base := r.atServer[i], r.baselineOf(a.write.name)
+		one := out[key(a.name, a.write.name)]
+		one.APICPU = rounded(quantile(f.apiCPU, 0.5), 1)
+		if a.name != baseline {
+			one.P50Added = rounded(quantile(each(f.p50, base.p50, minus), 0.5), 3)
+			one.P99Added = rounded(quantile(each(f.p99, base.p99, minus), 0.5), 3)
+			one.APIAdded = rounded(quantile(each(f.apiCPU, base.apiCPU, minus), 0.5), 1)
+		}
+		out[key(a.name, a.write.name)] = one
+	}
+	for i, s := range r.subjects {
+		f, one := r.atPort[i], out[key(s.name, s.asked)]
+		one.CPU, one.PerSecond = rounded(quantile(f.cpuMicros, 0.5), 1), rounded(quantile(f.perSecond, 0.5), 0)
+		one.RSS, one.Mallocs = rounded(f.rssMiB, 1), rounded(f.mallocs, 0)
+		out[key(s.name, s.asked)] = one
+	}
+	return out
+}
+
+func key(name string, w writeName) string {
+	if w == update {
+		return name
+	}
+	return name + "-" + string(w)
+}

@@ -1,0 +1,76 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"sigs.k8s.io/json"
+
+	"forewarm.dev/webhook"
+)
+
+// horizontal is what a clamp needs to know of a HorizontalPodAutoscaler.
+type horizontal struct {
+	Metadata struct {
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
+	Spec *struct {
+		MaxReplicas int64  `json:"maxReplicas"`
+		MinReplicas *int64 `json:"minReplicas"`
+	} `json:"spec"`
+	Status struct {
+		CurrentReplicas int64 `json:"currentReplicas"`
+	} `json:"status"`
+}
+
+// clamps converts a write of a scale by an autoscaler, or of a HorizontalPodAutoscaler.
+func (c converter) clamps(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
+	out := converted{request: webhook.Request{
+		Create: r.Operation == admissionv1.Create, Now: c.clock.Now(), Autoscaler: slices.Contains(c.autoscalers, r.UserInfo.Username),
+	}}
+	var err error
+	switch {
+	case r.SubResource == "scale":
+		err = c.scale(ctx, r, &out)
+	case r.SubResource == "" && r.Resource.Resource == "horizontalpodautoscalers":
+		err = c.bounds(ctx, r, &out)
+	default:
+		err = badObject(fmt.Errorf("%s/%s is not clamped", r.Resource.Resource, r.SubResource))
+	}
+	if err != nil || (out.request.Bounds == nil && !grows(out.request)) {
+		return out, err
+	}
+	return out, c.above(ctx, r.Namespace, &out.request)
+}
+
+// bounds converts a write of an HPA. The status is that of the old object: what is written
+// as one is not stored. An HPA without a spec is for the API server to refuse.
+func (c converter) bounds(ctx context.Context, r *admissionv1.AdmissionRequest, out *converted) error {
+	var written, old horizontal
+	for what, raw := range map[*horizontal][]byte{&written: r.Object.Raw, &old: r.OldObject.Raw} {
+		if len(raw) == 0 {
+			continue
+		}
+		if err := json.UnmarshalCaseSensitivePreserveInts(raw, what); err != nil {
+			return badObject(fmt.Errorf("decode HorizontalPodAutoscaler: %w", err))
+		}
+	}
+	kind := c.kinds.of(r.Resource)
+	request := &out.request
+	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: r.Name}
+	request.Measure = webhook.Replicas
+	if written.Spec == nil || kind.Target == "" {
+		return nil
+	}
+	request.Standing = old.Status.CurrentReplicas
+	request.Bounds = &webhook.Bounds{Max: written.Spec.MaxReplicas, Min: 1, Annotations: written.Metadata.Annotations}
+	if written.Spec.MinReplicas != nil {
+		request.Bounds.Min = *written.Spec.MinReplicas
+	}
+	if old.Spec != nil {
+		request.Bounds.OldMax = old.Spec.MaxReplicas
+	}
+	return c.target(ctx, r, kind, out)
+}

@@ -1,0 +1,91 @@
+package handler
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/json"
+)
+
+func TestDecodeReview(t *testing.T) {
+	const head = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":`
+	cases := map[string]struct {
+		body        string
+		object, old string
+		wantErr     bool
+	}{
+		"as the API server writes it": {head + `{"uid":"u","object":{"a":"}\"]"},"oldObject":null,"dryRun":true,"options":{"b":1}}}`, `{"a":"}\"]"}`, "", false},
+		"spread out":                  {"\n" + head + "\t{ \"object\" : { \"a\" : [ 1 , {} ] } ,\n\"uid\":\"u\", \"oldObject\" : 1.5e3 }\r\n} ", `{ "a" : [ 1 , {} ] }`, "1.5e3", false},
+		"escaped names":               {head + `{"\u0075id":"u","\u006fbject":{"a":1}}}`, `{"a":1}`, "", false},
+		"ends in a string":            {head + `{"uid":"u","object":{"a":"b\"}}}`, "", "", true},
+		"ends in an object":           {head + `{"uid":"u","object":{"a":{}`, "", "", true},
+		"goes on":                     {head + `{"uid":"u"}}}`, "", "", true},
+		"no colon":                    {head + `{"uid" "u"}}`, "", "", true},
+		"no value":                    {head + `{"uid":}}`, "", "", true},
+		"comma at the end":            {head + `{"uid":"u",}}`, "", "", true},
+		"a list":                      {`[]`, "", "", true},
+		"nothing":                     {``, "", "", true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			review, err := decodeReview([]byte(c.body))
+			if err != nil || c.wantErr {
+				if (err != nil) != c.wantErr {
+					t.Errorf("error %v, want one: %t", err, c.wantErr)
+				}
+				return
+			}
+			got := []string{string(review.Request.UID), string(review.Request.Object.Raw), string(review.Request.OldObject.Raw)}
+			if diff := cmp.Diff([]string{"u", c.object, c.old}, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// FuzzDecodeObject: picking parts out never panics, and never changes what a whole decoding
+// would have found.
+func FuzzDecodeObject(f *testing.F) {
+	for _, seed := range []string{
+		``, ` `, `null`, `5`, `[]`, `{}`, `{"spec":{"replicas":3}}`, `{"spec":{"Replicas":3},"Spec":{"replicas":4}}`, `{"spec":null,"metadata":[]}`,
+		`{"spec":{"replicas":3},"spec":{"replicas":4}}`, `{"sp\u0065c":{"replicas":3}}`, `{"spec":{"repl\u0069cas":3}}`, `{"spec":{"replicas":-0}} x`, `{"a":"\\\"","spec":{"replicas":1}}`,
+		`{ "metadata" : { "labels" : { "a" : "}" } , "annotations" : { "forewarm.dev/max-replicas" : "3" } , "ownerReferences" : [ { "controller" : true } ] } }`,
+		`{"a":{"b":[{"c":"]"}]},"metadata":{"name":"n","uid":"u","resourceVersion":"7","managedFields":[{"fieldsV1":{"f:spec":{}}}]}}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		got, err := decodeObject([]byte(raw), "object")
+		var want object
+		if strings.TrimSpace(raw) != "" && json.UnmarshalCaseSensitivePreserveInts([]byte(raw), &want) != nil {
+			return
+		}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%q: %v\n%s", raw, err, diff)
+		}
+		_, _ = decodeReview([]byte(raw))
+		_, _ = decodeReview([]byte(`{"request":` + raw))
+	})
+}
+
+// BenchmarkDeployment reviews the growth of a Deployment of a usual size.
+func BenchmarkDeployment(b *testing.B) {
+	w := newWorld(b, team(ceilingOf("100")))
+	object := func(replicas int) string {
+		container := `{"name":"c","image":"registry.example.com/shop/main:1","env":[` + strings.Repeat(`{"name":"SHOP_SETTING","value":"https://backend.shop.svc"},`, 40) + `{"name":"LAST","value":"1"}]}`
+		managed := `{"manager":"kubectl","operation":"Update","fieldsV1":{` + strings.Repeat(`"f:spec":{"f:replicas":{},"f:template":{}},`, 40) + `"f:last":{}}}`
+		return fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"team","uid":"u-1","resourceVersion":"7","annotations":{"forewarm.dev/max-replicas":"50"},"managedFields":[%s]},`+
+			`"spec":{"replicas":%d,"template":{"spec":{"containers":[%s]}}}}`, managed, replicas, container)
+	}
+	body := deploymentReview("UPDATE", object(4), object(3))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if response := post(w.ceilings, body); response.Code != http.StatusOK || !strings.Contains(response.Body.String(), `"allowed":true`) {
+			b.Fatal(response.Body.String())
+		}
+	}
+}
