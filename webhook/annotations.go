@@ -18,8 +18,13 @@ const (
 	// "deployment/web=10, statefulset/db=3". It binds a workload that is deleted and made anew.
 	WorkloadMaxReplicas = "forewarm.dev/workload-max-replicas"
 	// MaxNodes is the highest number of nodes of the object that carries it, such as a
-	// NodePool or a MachineDeployment; on kube-system, of each such object.
+	// NodePool or a MachineDeployment; on kube-system, of each such object. Karpenter's
+	// NodeClaims are held to it as a total: of their NodePool, and on kube-system of all.
 	MaxNodes = "forewarm.dev/max-nodes"
+	// MaxTotalReplicas on a Namespace is the highest sum of the replicas of its workloads.
+	MaxTotalReplicas = "forewarm.dev/max-total-replicas"
+	// MaxGPUs on a Namespace is the highest sum of the GPUs of its workloads.
+	MaxGPUs = "forewarm.dev/max-gpus"
 	// CeilingMode is a [Mode], for the workloads of a Namespace or for a node pool's object.
 	CeilingMode = "forewarm.dev/ceiling-mode"
 	// CeilingOverride lets one workload or node pool past every ceiling, to a number and for a
@@ -32,7 +37,7 @@ const (
 
 // Written are the annotations whose values are checked where they are written.
 func Written() []string {
-	return []string{MaxReplicas, WorkloadMaxReplicas, MaxNodes, CeilingMode, CeilingOverride}
+	return []string{MaxReplicas, WorkloadMaxReplicas, MaxNodes, MaxTotalReplicas, MaxGPUs, CeilingMode, CeilingOverride}
 }
 
 // Mode is what a ceiling does to a write above it.
@@ -129,7 +134,7 @@ func (o Object) Workload() string {
 
 // example is a value that would be read.
 var example = map[string]string{
-	MaxReplicas: "10", MaxNodes: "10", WorkloadMaxReplicas: "deployment/web=10, statefulset/db=3", CeilingMode: string(Warn),
+	MaxReplicas: "10", MaxNodes: "10", MaxTotalReplicas: "100", MaxGPUs: "64", WorkloadMaxReplicas: "deployment/web=10, statefulset/db=3", CeilingMode: string(Warn),
 	CeilingOverride: "20 until 2026-12-01T00:00:00Z: load test",
 }
 
@@ -137,7 +142,7 @@ var example = map[string]string{
 func Malformed(annotation, value string) error {
 	var err error
 	switch annotation {
-	case MaxReplicas, MaxNodes:
+	case MaxReplicas, MaxNodes, MaxTotalReplicas, MaxGPUs:
 		_, err = ParseCeiling(value)
 	case WorkloadMaxReplicas:
 		_, err = ParseWorkloads(value)

@@ -12,6 +12,8 @@
 // with old = 0 on create: what stands above its ceiling already is grandfathered, and
 // decreases always pass.
 //
+// A total bounds a sum. What counts for it is in a [Ledger], which package ledger keeps.
+//
 // A write that changes the workload's own annotation and grows it is held to the smaller
 // of the annotation before and after, so that a ceiling cannot be lifted and passed in one
 // write. Raise it first, then grow.

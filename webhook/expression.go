@@ -2,7 +2,10 @@ package webhook
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -163,22 +166,25 @@ func parsePath(text string) (path, error) {
 func (e Expression) Evaluate(object any) int64 {
 	sum := int64(0)
 	for _, t := range e.terms {
-		switch t.each {
-		case '[':
-			list, _ := t.path.of(object).([]any)
-			for _, element := range list {
-				sum = add(sum, t.product(object, element))
-			}
-		case '{':
-			members, _ := t.path.of(object).(map[string]any)
-			for _, member := range members {
-				sum = add(sum, t.product(object, member))
-			}
-		default:
-			sum = add(sum, t.product(object, object))
+		for at := range t.elements(object) {
+			sum = add(sum, t.product(object, at))
 		}
 	}
 	return sum
+}
+
+// elements are what the product is made for: the object itself, or what stands at the path.
+func (t term) elements(object any) iter.Seq[any] {
+	switch t.each {
+	case '[':
+		list, _ := t.path.of(object).([]any)
+		return slices.Values(list)
+	case '{':
+		members, _ := t.path.of(object).(map[string]any)
+		return maps.Values(members)
+	default:
+		return slices.Values([]any{object})
+	}
 }
 
 func (t term) product(root, at any) int64 {

@@ -43,6 +43,8 @@ type Kind struct {
 	Surge string
 	// Warn is true where a growth is told, not refused: what comes of it is held later.
 	Warn bool
+	// Indirect is true where the objects run no pods themselves, so that totals leave them out.
+	Indirect bool
 }
 
 // Count is one number of an object.
@@ -51,6 +53,9 @@ type Count struct {
 	Field string
 	// Of says where it stands.
 	Of Expression
+	// Templates are where the pod templates stand, one for each product of Of, from where its
+	// values are read; see gpusPerPod. None means spec.template of the object.
+	Templates []string
 }
 
 // Annotation is the annotation that bounds the kind's objects.
@@ -110,6 +115,9 @@ func (k Kind) ScaledTo(object map[string]any, n int64) int64 {
 func Kinds() []Kind {
 	kinds := append(workloadKinds(), nodeKinds()...)
 	for i := range kinds {
+		for j, templates := range podTemplates(kinds[i]) {
+			kinds[i].Counts[j].Templates = templates
+		}
 		if kinds[i].Measure == "" {
 			kinds[i].Measure = Replicas
 		}
@@ -161,7 +169,7 @@ func workloadKinds() []Kind {
 			Group: "apps.openshift.io", Version: "v1", Resource: "deploymentconfigs", Name: "DeploymentConfig", Vouches: true,
 			Counts: counts("spec.replicas", "spec.replicas=0"), Surge: "spec.strategy.rollingParams.maxSurge",
 		},
-		{Group: "serving.knative.dev", Version: "v1", Resource: "services", Name: "Service", Counts: counts(
+		{Group: "serving.knative.dev", Version: "v1", Resource: "services", Name: "Service", Indirect: true, Counts: counts(
 			"annotation autoscaling.knative.dev/max-scale", "@spec.template:autoscaling.knative.dev/max-scale=0",
 			"annotation autoscaling.knative.dev/min-scale", "@spec.template:autoscaling.knative.dev/min-scale=0")},
 	}
@@ -185,8 +193,8 @@ func nodeKinds() []Kind {
 			"spec.resourceLimits.maxNodesTotal", "spec.resourceLimits.maxNodesTotal=0")},
 		{Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true, Counts: counts(
 			"spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0")},
-		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Resource: "capacitybuffers", Name: "CapacityBuffer", Counts: counts("spec.replicas", "spec.replicas=0")},
-		{Group: "autoscaling.x-k8s.io", Version: "v1", Resource: "provisioningrequests", Name: "ProvisioningRequest", Counts: counts("spec.podSets", "spec.podSets[]: count=1")},
+		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Resource: "capacitybuffers", Name: "CapacityBuffer", Indirect: true, Counts: counts("spec.replicas", "spec.replicas=0")},
+		{Group: "autoscaling.x-k8s.io", Version: "v1", Resource: "provisioningrequests", Name: "ProvisioningRequest", Indirect: true, Counts: counts("spec.podSets", "spec.podSets[]: count=1")},
 	}
 	for i := range kinds {
 		// Buffers and provisioning requests ask for room for pods, in chunks, not for nodes.

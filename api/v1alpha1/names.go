@@ -17,6 +17,10 @@ const (
 	// LabelChunk on a placeholder pod and on a DemandHistory names the chunk of the WarmPool.
 	LabelChunk = "forewarm.dev/chunk"
 
+	// LabelTotals on a Namespace is "true" where it carries a total; only the webhook writes it. While
+	// no webhook runs, growth in such a Namespace is refused.
+	LabelTotals = "forewarm.dev/totals"
+
 	// GatePrewarm is the scheduling gate that every placeholder pod is born with; only the reserver removes it.
 	GatePrewarm = "forewarm.dev/prewarm"
 	// PlaceholderPriorityClass is the PriorityClass of placeholder pods.

@@ -30,6 +30,7 @@ import (
 	"forewarm.dev/internal/observe"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/registration"
 	"forewarm.dev/webhook/twin"
 )
@@ -64,24 +65,29 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		return nil, err
 	}
 	p := &process{manager: mgr, settings: settings, kinds: kinds, log: log}
-	if err := p.register(clients); err != nil {
-		return nil, err
-	}
-	if err := p.serve(ctx, clients); err != nil {
-		return nil, err
-	}
-	if err := p.keepTwin(scheme, clients); err != nil {
-		return nil, err
-	}
-	return p, p.checks()
+	return p, p.assemble(ctx, scheme, clients)
 }
 
-// keepTwin compiles ceilings to the API server's own policies.
-func (p *process) keepTwin(scheme *runtime.Scheme, clients kubernetes.Interface) error {
+// assemble makes the parts in the order in which they need each other.
+func (p *process) assemble(ctx context.Context, scheme *runtime.Scheme, clients kubernetes.Interface) error {
 	writer, err := client.New(p.manager.GetConfig(), client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
+	if err := p.register(clients); err != nil {
+		return err
+	}
+	if err := p.serve(ctx, clients, writer); err != nil {
+		return err
+	}
+	if err := p.keepTwin(writer, clients); err != nil {
+		return err
+	}
+	return p.checks()
+}
+
+// keepTwin compiles ceilings to the API server's own policies.
+func (p *process) keepTwin(writer client.Client, clients kubernetes.Interface) error {
 	kinds := map[schema.GroupVersionKind]string{}
 	for _, gvk := range handler.ParentKinds {
 		kinds[gvk] = strings.ToLower(gvk.Kind) + "s"
@@ -107,7 +113,7 @@ func (p *process) register(clients kubernetes.Interface) error {
 }
 
 // serve makes the handlers and what they read from.
-func (p *process) serve(ctx context.Context, clients kubernetes.Interface) error {
+func (p *process) serve(ctx context.Context, clients kubernetes.Interface, writer client.Client) error {
 	live, err := metadata.NewForConfig(p.manager.GetConfig())
 	if err != nil {
 		return fmt.Errorf("make a metadata client: %w", err)
@@ -134,33 +140,55 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface) error
 		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),
 		Owners:     handler.NewOwners(objects, p.kinds, p.log),
 		Access:     handler.NewAccess(clients.AuthorizationV1()),
+		Book:       ledger.NewBook(writer, p.settings.Namespace),
 		LastGood:   lastGood, Pools: p.pools, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	}
 	handlers := handler.New(options)
 	p.mux = http.NewServeMux()
 	p.mux.Handle(registration.CeilingsPath, handlers.Ceilings)
+	p.mux.Handle(registration.TotalsPath, handlers.Totals)
 	p.mux.Handle(registration.ClampsPath, handlers.Clamps)
 	p.mux.Handle(registration.PodsPath, handlers.Pods)
-	if err := p.keepAutoscalers(clients, options); err != nil {
-		return err
-	}
-	return add(p.manager, p.pools)
-}
-
-// keepAutoscalers brings existing HPAs in line with ceilings that change.
-func (p *process) keepAutoscalers(clients kubernetes.Interface, options handler.Options) error {
 	leader, err := newLeader(clients, p.settings.Namespace, p.log)
 	if err != nil {
 		return err
 	}
+	if err := p.keepAutoscalers(options, leader); err != nil {
+		return err
+	}
+	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Live: objects, Leading: leader.leading.Load}); err != nil {
+		return err
+	}
+	return add(p.manager, p.pools, leader)
+}
+
+// keepLedgers has the ledgers of totals follow what there is.
+func (p *process) keepLedgers(ctx context.Context, o ledger.KeeperOptions) error {
+	o.Cached, o.Mapper, o.Kinds = p.manager.GetCache(), p.manager.GetRESTMapper(), p.kinds
+	o.Namespace, o.Excluded, o.Log = p.settings.Namespace, p.target.Excluded(), p.log.WithName("ledgers")
+	keeper := ledger.NewKeeper(o)
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(handler.NamespaceKind)
+	informer, err := p.manager.GetCache().GetInformer(ctx, namespace)
+	if err != nil {
+		return fmt.Errorf("watch Namespaces: %w", err)
+	}
+	if _, err := informer.AddEventHandler(keeper.NamespaceHandler()); err != nil {
+		return fmt.Errorf("watch Namespaces: %w", err)
+	}
+	return add(p.manager, keeper)
+}
+
+// keepAutoscalers brings existing HPAs in line with ceilings that change.
+func (p *process) keepAutoscalers(options handler.Options, leader *leader) error {
 	autoscalers := handler.NewAutoscalers(options, handler.AutoscalersOptions{
 		Client: p.manager.GetClient(), Excluded: p.target.Excluded(), Manager: registration.TouchManager, Leading: leader.leading.Load,
 	})
 	if err := autoscalers.Register(p.manager); err != nil {
 		return fmt.Errorf("watch HorizontalPodAutoscalers: %w", err)
 	}
-	return add(p.manager, leader)
+	return nil
 }
 
 func (p *process) checks() error {

@@ -239,8 +239,8 @@ func webhookDead(t *testing.T, e *webhookEnv) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	webhookDeadTenant(t, e, o)
 	webhookDeadCluster(t, e, o, 4)
+	webhookDeadTenant(t, e, o)
 }
 
 // webhookDeadTenant: the rights of edit do not weaken the twin.

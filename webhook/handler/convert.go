@@ -37,6 +37,10 @@ type converted struct {
 	user authenticationv1.UserInfo
 	// controller is who controls the object, nil where nobody does.
 	controller *metav1.OwnerReference
+	// pledges are what is claimed of totals if everything else allows the write; dryRun has
+	// nothing written for it.
+	pledges []pledge
+	dryRun  bool
 	// target is the resource of the workload that an autoscaler's object points to, nil for
 	// every other object.
 	target *schema.GroupVersionResource

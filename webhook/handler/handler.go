@@ -1,6 +1,6 @@
 // Package handler serves admission reviews over HTTP: it turns a review, the caches and,
 // where a cache is behind, the API server into a [webhook.Request], and the decision into
-// a response. Reviews have no side effect, so dry runs need no care.
+// a response. Reviews have no side effect, except claims on totals, which a dry run leaves out.
 //
 // A denial is HTTP 200 with allowed: false. Whatever goes wrong inside is HTTP 500, so
 // that failurePolicy decides: an internal error reported as a denial would refuse the
@@ -24,6 +24,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/ledger"
 )
 
 const (
@@ -45,6 +46,8 @@ type Options struct {
 	Access     *Access
 	LastGood   *LastGood
 	Pools      *Pools
+	// Book has the ledgers of totals.
+	Book *ledger.Book
 	// Kinds are the kinds whose counts are reviewed.
 	Kinds []webhook.Kind
 	// Autoscalers are the users whose writes of /scale are clamped.
@@ -55,7 +58,7 @@ type Options struct {
 }
 
 // Handlers are what is served, each on a path of its own.
-type Handlers struct{ Ceilings, Clamps, Pods http.Handler }
+type Handlers struct{ Ceilings, Totals, Clamps, Pods http.Handler }
 
 func (o Options) converter() converter {
 	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, index(o.Kinds), o.Autoscalers, o.Clock}
@@ -64,12 +67,13 @@ func (o Options) converter() converter {
 // New makes the handlers.
 func New(o Options) Handlers {
 	m, c := newMetrics(o.Registerer), o.converter()
-	shared := server{owners: o.Owners, access: o.Access, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
-	forCeilings, forClamps, forPods := shared, shared, shared
+	shared := server{owners: o.Owners, access: o.Access, book: o.Book, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
+	forCeilings, forTotals, forClamps, forPods := shared, shared, shared, shared
 	forCeilings.convert, forCeilings.chain = c.ceilings, webhook.Ceilings()
+	forTotals.convert, forTotals.chain = c.totals, webhook.Ceilings()
 	forClamps.convert, forClamps.chain = c.clamps, webhook.Clamps()
 	forPods.convert, forPods.chain = c.pods, webhook.Pods()
-	return Handlers{Ceilings: forCeilings, Clamps: forClamps, Pods: forPods}
+	return Handlers{Ceilings: forCeilings, Totals: forTotals, Clamps: forClamps, Pods: forPods}
 }
 
 // server answers the reviews of one chain.
@@ -78,6 +82,7 @@ type server struct {
 	chain   webhook.Chain
 	owners  *Owners
 	access  *Access
+	book    *ledger.Book
 	metrics metrics
 	log     logr.Logger
 	clock   clock.PassiveClock
@@ -144,6 +149,11 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	decision, err := s.decide(ctx, c)
 	if err != nil {
 		return nil, webhook.Decision{}, err
+	}
+	if decision.Verdict == webhook.Allow && len(c.pledges) > 0 {
+		if decision, err = s.claim(ctx, c, decision); err != nil {
+			return nil, webhook.Decision{}, err
+		}
 	}
 	if log := s.log.V(1); log.Enabled() {
 		log.Info("Review decided", "object", c.request.Object.String(), "user", request.UserInfo.Username,

@@ -33,6 +33,19 @@ var (
 		{Name: "asks-otherwise-or-touched", Expression: kindConditions[0].Expression +
 			` || has(request.options) && has(request.options.fieldManager) && request.options.fieldManager == '` + TouchManager + `'`},
 	}
+	// totalConditions let everything but growth pass without us, also while no webhook answers. Of
+	// kinds whose growth no expression tells, what leaves spec as it is.
+	totalConditions = []admissionregistrationv1.MatchCondition{
+		// Else a rollout that has taken the old pods away could not make the new ones.
+		{Name: "not-a-rollout", Expression: `!(request.userInfo.username in ['system:serviceaccount:kube-system:deployment-controller', 'system:kube-controller-manager']` +
+			` && has(object.metadata) && has(object.metadata.ownerReferences)` +
+			` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind == 'Deployment' && o.apiVersion == 'apps/v1'))`},
+		{Name: "grows", Expression: `request.operation == 'CREATE' || (` +
+			`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +
+			` : request.resource.group in ['', 'apps', 'argoproj.io', 'apps.openshift.io'] ? ` + replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + devices("object") + ` != ` + devices("oldObject") +
+			` : request.resource.group == 'batch' ? ` + jobGrows + ` || ` + devices("object") + ` != ` + devices("oldObject") +
+			` : ` + member("object", "spec") + ` != ` + member("oldObject", "spec") + `)`},
+	}
 	annotationConditions = []admissionregistrationv1.MatchCondition{
 		{Name: "annotated", Expression: rewritten},
 	}
@@ -53,7 +66,7 @@ func writtenBy(users []string) admissionregistrationv1.MatchCondition {
 }
 
 func replicas(object, absent string) string {
-	return `(has(` + object + `.spec) && has(` + object + `.spec.replicas) ? ` + object + `.spec.replicas : ` + absent + `)`
+	return field(object, "replicas", absent)
 }
 
 // rewritten says whether one of our annotations is set, changed or removed. Values are
@@ -63,6 +76,26 @@ var rewritten = `['` + strings.Join(webhook.Written(), `', '`) + `'].exists(k, `
 
 func annotation(object string) string {
 	return `(has(` + object + `.metadata.annotations) && k in ` + object + `.metadata.annotations ? [` + object + `.metadata.annotations[k]] : [])`
+}
+
+// jobGrows says whether a Job asks for more pods at once, or is resumed.
+var jobGrows = field("object", "parallelism", "1") + ` > ` + field("oldObject", "parallelism", "1") +
+	` || ` + field("object", "completions", "2147483647") + ` > ` + field("oldObject", "completions", "2147483647") +
+	` || ` + field("oldObject", "suspend", "false") + ` && !` + field("object", "suspend", "false")
+
+func field(object, name, absent string) string {
+	return `(has(` + object + `.spec) && has(` + object + `.spec.` + name + `) ? ` + object + `.spec.` + name + ` : ` + absent + `)`
+}
+
+// devices are the limits of those containers of a pod template that ask for an extended
+// resource, as a GPU is.
+func devices(object string) string {
+	template := object + `.spec.template`
+	of := func(containers string) string {
+		return `(has(` + object + `.spec) && has(` + template + `) && has(` + template + `.spec) && has(` + template + `.spec.` + containers + `)` +
+			` ? ` + template + `.spec.` + containers + `.filter(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, r.contains('/'))).map(c, c.resources.limits) : [])`
+	}
+	return `[` + of("containers") + `, ` + of("initContainers") + `]`
 }
 
 // member is a list of one or none.

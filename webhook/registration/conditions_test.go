@@ -42,7 +42,7 @@ func matchesBy(t *testing.T, conditions []admissionregistrationv1.MatchCondition
 	}
 	kind := schema.GroupVersionKind{Version: "v1", Kind: "X"} // of all, so that nothing is converted
 	attributes := admission.NewAttributesRecord(decode(t, object), before, kind, "team", "web",
-		schema.GroupVersionResource{Resource: by.resource}, "", operation, by.options, false, &user.DefaultInfo{Name: by.user})
+		schema.GroupVersionResource{Group: by.group, Resource: by.resource}, by.subresource, operation, by.options, false, &user.DefaultInfo{Name: by.user})
 	versioned, err := admission.NewVersionedAttributes(attributes, kind, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +56,8 @@ func matchesBy(t *testing.T, conditions []admissionregistrationv1.MatchCondition
 
 // writer is a user with the resource and the options of a request.
 type writer struct {
-	resource, user string
-	options        runtime.Object
+	group, resource, subresource, user string
+	options                            runtime.Object
 }
 
 func decode(t *testing.T, object string) runtime.Object {
@@ -98,6 +98,53 @@ func TestClampConditions(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			if got := matchesBy(t, c.conditions, c.object, c.old, c.by); got != c.want {
+				t.Errorf("matches: %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+// TestTotalConditions: only growth is refused while no webhook answers.
+func TestTotalConditions(t *testing.T) {
+	gpus := func(n, image string) string {
+		return `"replicas":3,"template":{"spec":{"containers":[{"name":"a","image":"` + image + `","resources":{"limits":{"nvidia.com/gpu":"` + n + `"}}},{"name":"b"}]}}`
+	}
+	owned := `{"apiVersion":"v1","kind":"X","metadata":{"name":"web-1","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","controller":true}]},"spec":{"replicas":3}}`
+	spec := func(s string) string { return workload(s, "") }
+	apps, batch := schema.GroupResource{Group: "apps", Resource: "deployments"}, schema.GroupResource{Group: "batch", Resource: "jobs"}
+	other := schema.GroupResource{Group: "ray.io", Resource: "rayclusters"}
+	cases := map[string]struct {
+		resource    schema.GroupResource
+		subresource string
+		user        string
+		object, old string
+		want        bool
+	}{
+		"create":                       {apps, "", "jane", spec(`"replicas":3`), "", true},
+		"grows":                        {apps, "", "jane", spec(`"replicas":4`), spec(`"replicas":3`), true},
+		"shrinks":                      {apps, "", "jane", spec(`"replicas":2`), spec(`"replicas":3`), false},
+		"another image":                {apps, "", "jane", spec(gpus("1", "new")), spec(gpus("1", "old")), false},
+		"more GPUs":                    {apps, "", "jane", spec(gpus("2", "old")), spec(gpus("1", "old")), true},
+		"annotated":                    {apps, "", "jane", workload(`"replicas":3`, `,"annotations":{"forewarm.dev/max-replicas":"5"}`), spec(`"replicas":3`), false},
+		"scale up":                     {apps, "scale", "jane", spec(`"replicas":4`), spec(`"replicas":3`), true},
+		"scale from zero":              {apps, "scale", "jane", spec(`"replicas":1`), spec(""), true},
+		"scale to zero":                {apps, "scale", "jane", spec(""), spec(`"replicas":1`), false},
+		"a rollout":                    {apps, "", "system:serviceaccount:kube-system:deployment-controller", owned, "", false},
+		"a forged rollout":             {apps, "", "jane", owned, "", true},
+		"a controller on its own":      {apps, "", "system:kube-controller-manager", spec(`"replicas":3`), "", true},
+		"job created":                  {batch, "", "jane", spec(`"parallelism":3`), "", true},
+		"job grows":                    {batch, "", "jane", spec(`"parallelism":3`), spec(""), true},
+		"job shrinks":                  {batch, "", "jane", spec(`"parallelism":3`), spec(`"parallelism":4`), false},
+		"job completes more":           {batch, "", "jane", spec(`"completions":9`), spec(`"completions":8`), true},
+		"job suspended":                {batch, "", "jane", spec(`"suspend":true`), spec(""), false},
+		"job resumed":                  {batch, "", "jane", spec(`"suspend":false`), spec(`"suspend":true`), true},
+		"another kind asks otherwise":  {other, "", "jane", spec(`"a":1`), spec(`"a":2`), true},
+		"another kind asks for itself": {other, "", "jane", workload(`"a":1`, `,"labels":{"a":"b"}`), spec(`"a":1`), false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			by := writer{group: c.resource.Group, resource: c.resource.Resource, subresource: c.subresource, user: c.user}
+			if got := matchesBy(t, totalConditions, c.object, c.old, by); got != c.want {
 				t.Errorf("matches: %t, want %t", got, c.want)
 			}
 		})

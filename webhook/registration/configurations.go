@@ -17,6 +17,7 @@ import (
 // Paths under which the webhook serves each kind of review.
 const (
 	CeilingsPath = "/ceilings"
+	TotalsPath   = "/totals"
 	ClampsPath   = "/clamps"
 	PodsPath     = "/pods"
 )
@@ -73,7 +74,7 @@ func (t Target) namespaces() *metav1.LabelSelector {
 }
 
 // Validating is the configuration of the ceilings. Every entry is Ignore: ceilings are not
-// worth an outage. A missing namespaceSelector lets the Namespace entry see kube-system;
+// worth an outage; save that of the totals, which nothing else holds. A missing namespaceSelector lets the Namespace entry see kube-system;
 // an objectSelector is never used, since it does not match /scale.
 func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	entry := func(name string, namespaces *metav1.LabelSelector, conditions []admissionregistrationv1.MatchCondition, rules ...admissionregistrationv1.RuleWithOperations) admissionregistrationv1.ValidatingWebhook {
@@ -96,8 +97,36 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 			entry("status.ceilings.forewarm.dev", t.namespaces(), annotationConditions, statusRules(t.Kinds)...),
 			entry("namespaces.ceilings.forewarm.dev", nil, annotationConditions,
 				rule([]string{""}, "v1", []string{"namespaces", "namespaces/status"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
+			t.totals(entry("totals.ceilings.forewarm.dev", t.counting(), totalConditions, countedRules(t.Kinds)...), admissionregistrationv1.Fail, caBundle),
+			t.totals(entry("nodeclaims.ceilings.forewarm.dev", nil, nil,
+				rule([]string{webhook.NodeClaims.Group}, webhook.NodeClaims.Version, []string{webhook.NodeClaims.Resource}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create)),
+				admissionregistrationv1.Ignore, caBundle),
 		},
 	}
+}
+
+// totals makes an entry one that writes ledgers.
+func (t Target) totals(entry admissionregistrationv1.ValidatingWebhook, policy admissionregistrationv1.FailurePolicyType, caBundle []byte) admissionregistrationv1.ValidatingWebhook {
+	entry.ClientConfig = t.clientConfig(TotalsPath, caBundle)
+	entry.FailurePolicy = &policy
+	entry.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNoneOnDryRun)
+	return entry
+}
+
+// counting selects the namespaces that carry a total.
+func (t Target) counting() *metav1.LabelSelector {
+	out := t.namespaces()
+	out.MatchExpressions = append(out.MatchExpressions, metav1.LabelSelectorRequirement{
+		Key: v1alpha1.LabelTotals, Operator: metav1.LabelSelectorOpIn, Values: []string{"true"},
+	})
+	return out
+}
+
+// countedRules are those of the kinds that count for totals, with every /scale.
+func countedRules(kinds []webhook.Kind) []admissionregistrationv1.RuleWithOperations {
+	counted := slices.DeleteFunc(slices.Clone(kinds), func(k webhook.Kind) bool { return !k.Counted() })
+	out := append(rules(counted, true), rules(counted, false)...)
+	return append(out, rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Update))
 }
 
 // Mutating is the configuration of the clamps and of the pods. Later webhooks may add

@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
@@ -66,12 +68,13 @@ func TestNoOutage(t *testing.T) {
 			ObjectSelector: h.ObjectSelector, SideEffects: h.SideEffects, TimeoutSeconds: h.TimeoutSeconds, MatchConditions: h.MatchConditions,
 		}
 	}
-	if len(hooks) != 8 {
-		t.Fatalf("%d entries, want 8", len(hooks))
+	if len(hooks) != 10 {
+		t.Fatalf("%d entries, want 10", len(hooks))
 	}
 	for name, h := range hooks {
-		if *h.FailurePolicy != admissionregistrationv1.Ignore || *h.TimeoutSeconds != 2 || *h.SideEffects != admissionregistrationv1.SideEffectClassNone ||
-			*h.MatchPolicy != admissionregistrationv1.Equivalent || h.ObjectSelector != nil || len(h.MatchConditions) == 0 || h.ClientConfig.URL == nil {
+		total, node := name == "totals.ceilings.forewarm.dev", name == "nodeclaims.ceilings.forewarm.dev"
+		if total != (*h.FailurePolicy == admissionregistrationv1.Fail) || (total || node) != (*h.SideEffects == admissionregistrationv1.SideEffectClassNoneOnDryRun) ||
+			*h.TimeoutSeconds != 2 || *h.MatchPolicy != admissionregistrationv1.Equivalent || h.ObjectSelector != nil || (len(h.MatchConditions) == 0) != node || h.ClientConfig.URL == nil {
 			t.Errorf("%s: %+v", name, h)
 		}
 		for _, rule := range h.Rules {
@@ -79,7 +82,7 @@ func TestNoOutage(t *testing.T) {
 				t.Errorf("%s: rule %+v", name, rule)
 			}
 		}
-		if name == "namespaces.ceilings.forewarm.dev" {
+		if name == "namespaces.ceilings.forewarm.dev" || node {
 			if h.NamespaceSelector != nil {
 				t.Errorf("%s does not see every Namespace: %+v", name, h.NamespaceSelector)
 			}
@@ -92,22 +95,12 @@ func TestNoOutage(t *testing.T) {
 		for namespace, want := range map[string]bool{
 			"team": true, "kube-system": false, "kube-public": false, "kube-node-lease": false, "elsewhere": false, v1alpha1.PlaceholderNamespace: false,
 		} {
-			if got := selector.Matches(labelsOf(namespace)); got != want {
-				t.Errorf("%s matches Namespace %s: %t, want %t", name, namespace, got, want)
+			if got := selector.Matches(labels.Set{corev1.LabelMetadataName: namespace}); got != (want && !total) {
+				t.Errorf("%s matches Namespace %s: %t, want %t", name, namespace, got, want && !total)
+			}
+			if got := selector.Matches(labels.Set{corev1.LabelMetadataName: namespace, v1alpha1.LabelTotals: "true"}); got != want {
+				t.Errorf("%s matches Namespace %s with a total: %t, want %t", name, namespace, got, want)
 			}
 		}
 	}
 }
-
-type labelsOf string
-
-func (n labelsOf) Has(key string) bool { return key == "kubernetes.io/metadata.name" }
-
-func (n labelsOf) Get(key string) string {
-	if !n.Has(key) {
-		return ""
-	}
-	return string(n)
-}
-
-func (n labelsOf) Lookup(key string) (string, bool) { return n.Get(key), n.Has(key) }

@@ -25,7 +25,7 @@ func loosening(excluded, owners []string) part {
 		variables: []admissionregistrationv1.Variable{
 			{Name: "of", Expression: name},
 			{Name: "within", Expression: `request.resource.resource == 'namespaces' ? variables.of : request.namespace`},
-			{Name: "numbers", Expression: `['` + webhook.MaxReplicas + `', '` + webhook.MaxNodes + `'].exists(k, ` + numberLoosened() + `)`},
+			{Name: "numbers", Expression: `['` + strings.Join([]string{webhook.MaxReplicas, webhook.MaxNodes, webhook.MaxTotalReplicas, webhook.MaxGPUs}, `', '`) + `'].exists(k, ` + numberLoosened() + `)`},
 			{Name: "names", Expression: `['` + webhook.WorkloadMaxReplicas + `'].exists(k, ` + old() + ` != [] && ` + value("object") + ` != ` + old() + `)`},
 			{Name: "mode", Expression: `['` + webhook.CeilingMode + `'].exists(k, ` + laxness(value("object")) + ` > ` + laxness(old()) + `)`},
 			{Name: "override", Expression: `['` + webhook.CeilingOverride + `'].exists(k, ` + value("object") + ` != [] && ` + value("object") + ` != ` + old() + `)`},

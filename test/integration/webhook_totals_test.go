@@ -1,0 +1,345 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/test/cluster"
+)
+
+const (
+	totalReplicas = "forewarm.dev/max-total-replicas"
+	totalGPUs     = "forewarm.dev/max-gpus"
+)
+
+// TestTotals shows what totals do with three replicas of cmd/webhook. The parts run in this
+// order, since the last one takes them away.
+func TestTotals(t *testing.T) {
+	e := newTotalsEnv(t, cluster.Options{ControllerManager: true}, 3)
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *totalsEnv)
+	}{
+		{"the sum of a Namespace's workloads", totalsSum},
+		{"a dry run leaves no trace", totalsDryRun},
+		{"a create that is refused later is given back", totalsGivenBack},
+		{"GPUs", totalsOfGPUs},
+		{"200 writers, and a replica that is killed", totalsRace},
+		{"a total that goes leaves nothing", totalsRemoved},
+		{"without a webhook growth is refused where a total is set", totalsDead},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.run(t, e) })
+	}
+}
+
+func totalsSum(t *testing.T, e *totalsEnv) {
+	e.counting(t, "sum", map[string]string{totalReplicas: "10"})
+	ctx := t.Context()
+	web, db := webhookWorkload("Deployment", "sum", "web", 4, ""), webhookWorkload("StatefulSet", "sum", "db", 3, "")
+	for _, o := range []*unstructured.Unstructured{web, db} {
+		if err := e.Client.Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := []string{"7 used by others", "at most 10 in all", `forewarm.dev/max-total-replicas="10" on Namespace sum`, "who may edit"}
+	if err := webhookDenied(e.Client.Create(ctx, webhookWorkload("ReplicationController", "sum", "rc", 4, "")), append(says, "ReplicationController sum/rc: 4 replicas")...); err != nil {
+		t.Errorf("create: %v", err)
+	}
+	for way, set := range webhookWays {
+		if err := webhookDenied(set(ctx, e.Client, web.DeepCopy(), 8), "Deployment sum/web: 8 replicas asked for, 3 used by others"); err != nil {
+			t.Errorf("%s above: %v", way, err)
+		}
+		if err := set(ctx, e.Client, web.DeepCopy(), 7); err != nil {
+			t.Errorf("%s to the total: %v", way, err)
+		}
+		if err := set(ctx, e.Client, web.DeepCopy(), 4); err != nil {
+			t.Errorf("%s back: %v", way, err)
+		}
+	}
+	// What one gives back another may have: a refusal waits for the ledger to follow.
+	for i := range int64(10) {
+		from, to := web, db
+		if i%2 == 1 {
+			from, to = db, web
+		}
+		if err := webhookScale(ctx, e.Client, from, 1); err != nil {
+			t.Fatal(err)
+		}
+		cluster.Eventually(t, webhookWait, func() error { return webhookScale(ctx, e.Client, to, 9) })
+	}
+	e.settled(t, "namespace.sum", v1alpha1.LedgerEntry{Replicas: 10})
+	if err := e.Client.Delete(ctx, db); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, webhookWait, func() error { return webhookScale(ctx, e.Client, web, 10) })
+}
+
+func totalsDryRun(t *testing.T, e *totalsEnv) {
+	e.counting(t, "dry", map[string]string{totalReplicas: "5"})
+	ctx := t.Context()
+	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "dry", "web", 2, "")); err != nil {
+		t.Fatal(err)
+	}
+	e.settled(t, "namespace.dry", v1alpha1.LedgerEntry{Replicas: 2})
+	before, err := e.ledger(ctx, "namespace.dry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dry := client.NewDryRunClient(e.Client)
+	for i := range int64(100) {
+		if err := dry.Create(ctx, webhookWorkload("Deployment", "dry", fmt.Sprintf("new-%d", i), 1+i%3, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := webhookDenied(dry.Create(ctx, webhookWorkload("Deployment", "dry", "new", 4, "")), "4 replicas asked for, 2 used by others"); err != nil {
+		t.Error(err)
+	}
+	after, err := e.ledger(ctx, "namespace.dry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.ResourceVersion != after.ResourceVersion {
+		t.Errorf("the ledger went from version %s to %s: %+v", before.ResourceVersion, after.ResourceVersion, after.Data)
+	}
+}
+
+// totalsGivenBack: the API server asks ResourceQuota after us.
+func totalsGivenBack(t *testing.T, e *totalsEnv) {
+	e.counting(t, "later", map[string]string{totalReplicas: "5"})
+	ctx := t.Context()
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: "later", Name: "none"}, Spec: corev1.ResourceQuotaSpec{
+		Hard: corev1.ResourceList{"count/deployments.apps": *resource.NewQuantity(0, resource.DecimalSI)},
+	}}
+	if err := e.Client.Create(ctx, quota); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, webhookWait, func() error {
+		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota); err != nil || len(quota.Status.Hard) == 0 {
+			return fmt.Errorf("the quota has no status yet: %w", err)
+		}
+		return nil
+	})
+	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "later", "web", 5, "")); !apierrors.IsForbidden(err) {
+		t.Fatalf("got %v, want the quota's refusal", err)
+	}
+	held, err := e.ledger(ctx, "namespace.later")
+	if err != nil || len(held.Data.Entries) != 1 || held.Data.Entries[0].Replicas != 5 {
+		t.Errorf("ledger %+v (%v), want the claim", held.Data, err)
+	}
+	started := time.Now()
+	cluster.Eventually(t, 2*webhookWait, func() error {
+		return e.Client.Create(ctx, webhookWorkload("StatefulSet", "later", "db", 5, ""))
+	})
+	t.Logf("given back after %s", time.Since(started).Round(time.Second))
+	e.settled(t, "namespace.later", v1alpha1.LedgerEntry{Replicas: 5})
+}
+
+func totalsOfGPUs(t *testing.T, e *totalsEnv) {
+	e.counting(t, "gpus", map[string]string{totalGPUs: "8"})
+	ctx := t.Context()
+	with := func(kind, name string, replicas int64, gpus map[string]any) *unstructured.Unstructured {
+		o := webhookWorkload(kind, "gpus", name, replicas, "")
+		containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+		containers[0].(map[string]any)["resources"] = map[string]any{"limits": gpus}
+		_ = unstructured.SetNestedSlice(o.Object, containers, "spec", "template", "spec", "containers")
+		return o
+	}
+	train := with("Deployment", "train", 2, map[string]any{"nvidia.com/gpu": "2"})
+	for _, o := range []*unstructured.Unstructured{
+		train, with("StatefulSet", "slices", 1, map[string]any{"nvidia.com/mig-1g.5gb": "1"}), webhookWorkload("Deployment", "gpus", "plain", 50, ""),
+	} {
+		if err := e.Client.Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := webhookDenied(webhookScale(ctx, e.Client, train, 4), "Deployment gpus/train: 8 GPUs asked for, 1 used by others, at most 8 in all", `forewarm.dev/max-gpus="8"`); err != nil {
+		t.Errorf("scale: %v", err)
+	}
+	err := e.Client.Patch(ctx, train.DeepCopy(), client.RawPatch("application/json-patch+json",
+		[]byte(`[{"op":"replace","path":"/spec/template/spec/containers/0/resources/limits/nvidia.com~1gpu","value":"4"},{"op":"replace","path":"/spec/template/spec/containers/0/resources/requests","value":{"nvidia.com/gpu":"4"}}]`)))
+	if err := webhookDenied(err, "8 GPUs asked for"); err != nil {
+		t.Errorf("more GPUs per replica: %v", err)
+	}
+	if err := webhookScale(ctx, e.Client, train, 3); err != nil {
+		t.Errorf("within: %v", err)
+	}
+	if err := webhookDenied(e.Client.Create(ctx, with("ReplicaSet", "amd", 1, map[string]any{"amd.com/gpu": "2"})), "2 GPUs asked for, 7 used by others"); err != nil {
+		t.Errorf("another vendor: %v", err)
+	}
+	cluster.Eventually(t, webhookWait, func() error {
+		quota := &corev1.ResourceQuota{}
+		if err := e.Client.Get(ctx, client.ObjectKey{Namespace: "gpus", Name: "forewarm-max-gpus"}, quota); err != nil {
+			return err
+		}
+		if n := quota.Status.Hard["requests.nvidia.com/gpu"]; n.Value() != 8 {
+			return fmt.Errorf("hard %v, want 8", quota.Status.Hard)
+		}
+		return nil
+	})
+	if err := e.Client.Create(ctx, webhookPod("gpus", "bare", 9)); !apierrors.IsForbidden(err) {
+		t.Errorf("a bare pod above the total: %v, want the quota's refusal", err)
+	}
+}
+
+// totalsRace: the sum is never above the total, and ends at it.
+func totalsRace(t *testing.T, e *totalsEnv) {
+	const total, shared = 100, 20
+	e.counting(t, "race", map[string]string{totalReplicas: fmt.Sprint(total)})
+	ctx := t.Context()
+	for i := range shared {
+		if err := e.Client.Create(ctx, webhookWorkload("Deployment", "race", fmt.Sprintf("shared-%d", i), 0, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := func() int64 {
+		var list appsv1.DeploymentList
+		if err := e.Client.List(ctx, &list, client.InNamespace("race")); err != nil {
+			t.Fatal(err)
+		}
+		n := int64(0)
+		for _, d := range list.Items {
+			n += int64(*d.Spec.Replicas)
+		}
+		return n
+	}
+	var finished, denied, failed atomic.Int64
+	var writers sync.WaitGroup
+	for i := range 200 {
+		writers.Go(func() {
+			defer finished.Add(1)
+			for {
+				err := totalsWrite(ctx, e, i, shared)
+				switch {
+				case err == nil:
+					return
+				case apierrors.IsForbidden(err):
+					denied.Add(1)
+					return
+				case unanswered(err), apierrors.IsConflict(err), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
+					failed.Add(1)
+				case apierrors.IsAlreadyExists(err): // by the try before, of which nobody told
+					return
+				default:
+					t.Errorf("writer %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	killed := rand.IntN(len(e.replicas))
+	for seen := false; finished.Load() < 200; {
+		if n := sum(); n > total {
+			t.Fatalf("%d replicas, at most %d allowed", n, total)
+		}
+		if !seen && finished.Load() >= 30 {
+			seen = true
+			e.replicas[killed].Kill()
+			t.Logf("killed replica %d after %d writers", killed, finished.Load())
+			e.replicas[killed] = e.run(t, fmt.Sprintf("webhook-%d-again", killed), e.balancer.ports[killed])
+		}
+	}
+	writers.Wait()
+	e.await(t, e.replicas[killed])
+	reached := sum()
+	t.Logf("%d replicas, %d writes denied, %d failed and tried again", reached, denied.Load(), failed.Load())
+	// What was let in for writes that failed comes back.
+	next := 0
+	cluster.Eventually(t, 2*webhookWait, func() error {
+		for reached < total {
+			if err := e.Client.Create(ctx, webhookWorkload("Deployment", "race", fmt.Sprintf("rest-%d", next), 1, "")); err != nil {
+				return err
+			}
+			next, reached = next+1, reached+1
+		}
+		return nil
+	})
+	if n := sum(); n != total {
+		t.Errorf("%d replicas in the end, want %d", n, total)
+	}
+	if err := webhookDenied(e.Client.Create(ctx, webhookWorkload("Deployment", "race", "more", 1, "")), "100 used by others"); err != nil {
+		t.Error(err)
+	}
+	e.settled(t, "namespace.race", v1alpha1.LedgerEntry{Replicas: total})
+}
+
+// totalsWrite is one of the 200: half of them create, half scale what others scale too.
+func totalsWrite(ctx context.Context, e *totalsEnv, i, shared int) error {
+	if i%2 == 0 {
+		return e.Client.Create(ctx, webhookWorkload("Deployment", "race", fmt.Sprintf("own-%d", i), 1, ""))
+	}
+	o := webhookWorkload("Deployment", "race", fmt.Sprintf("shared-%d", i/2%shared), 0, "")
+	return webhookScale(ctx, e.Client, o, int64(1+i/2/shared))
+}
+
+func totalsRemoved(t *testing.T, e *totalsEnv) {
+	ctx := t.Context()
+	body := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, totalGPUs)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "gpus"}}
+	if err := e.Client.Patch(ctx, namespace, client.RawPatch("application/merge-patch+json", body)); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, webhookWait, func() error {
+		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(namespace), namespace); err != nil {
+			return err
+		}
+		if value, set := namespace.Labels[v1alpha1.LabelTotals]; set {
+			return fmt.Errorf("the label is still %q", value)
+		}
+		if _, err := e.ledger(ctx, "namespace.gpus"); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the ledger is still there (%w)", err)
+		}
+		err := e.Client.Get(ctx, client.ObjectKey{Namespace: "gpus", Name: "forewarm-max-gpus"}, &corev1.ResourceQuota{})
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the quota is still there (%w)", err)
+		}
+		return nil
+	})
+}
+
+func totalsDead(t *testing.T, e *totalsEnv) {
+	e.counting(t, "dead", map[string]string{totalReplicas: "10"})
+	ctx := t.Context()
+	o := webhookWorkload("Deployment", "dead", "web", 5, "")
+	if err := e.Client.Create(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range e.replicas {
+		p.Kill()
+	}
+	if err := webhookScale(ctx, e.Client, o, 6); !unanswered(err) {
+		t.Errorf("scale: %v, want that no webhook answered", err)
+	}
+	if err := e.Client.Create(ctx, webhookWorkload("StatefulSet", "dead", "db", 1, "")); !unanswered(err) {
+		t.Errorf("create: %v, want that no webhook answered", err)
+	}
+	if err := webhookScale(ctx, e.Client, o, 4); err != nil {
+		t.Errorf("a decrease: %v", err)
+	}
+	if err := e.Client.Patch(ctx, o.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"template":{"metadata":{"labels":{"version":"2"}}}}}`))); err != nil {
+		t.Errorf("a rollout: %v", err)
+	}
+	cluster.Eventually(t, webhookWait, func() error {
+		var list appsv1.ReplicaSetList
+		if err := e.Client.List(ctx, &list, client.InNamespace("dead")); err != nil || len(list.Items) < 2 {
+			return fmt.Errorf("%d ReplicaSets, want one of the rollout (%w)", len(list.Items), err)
+		}
+		return nil
+	})
+	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "default", "web", 50, "")); err != nil {
+		t.Errorf("where no total is set: %v", err)
+	}
+}

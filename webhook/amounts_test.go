@@ -1,0 +1,85 @@
+package webhook
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestAmounts: every kind whose pods stand elsewhere than in spec.template, and what pods of a
+// template ask for.
+func TestAmounts(t *testing.T) {
+	const (
+		template = `{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"2","cpu":"1"}}}]}}`
+		worker   = `{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"8"}}}]}}`
+	)
+	cases := map[string]struct {
+		kind, object string
+		want         Amounts
+	}{
+		"Deployment":              {"Deployment", `{"spec":{"replicas":3,"template":` + template + `}}`, Amounts{Replicas: 3, GPUs: 6}},
+		"Deployment of one":       {"Deployment", `{"spec":{"template":` + template + `}}`, Amounts{Replicas: 1, GPUs: 2}},
+		"Deployment of none":      {"Deployment", `{"spec":{"replicas":0,"template":` + template + `}}`, Amounts{}},
+		"no GPUs":                 {"StatefulSet", `{"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"a"}]}}}}`, Amounts{Replicas: 3}},
+		"vendors and slices":      {"ReplicaSet", `{"spec":{"replicas":2,"template":{"spec":{"containers":[{"resources":{"limits":{"amd.com/gpu":1}}},{"resources":{"requests":{"nvidia.com/mig-1g.5gb":"1","nvidia.com/gpu.shared":"2"}}}]}}}}`, Amounts{Replicas: 2, GPUs: 8}},
+		"init containers":         {"ReplicaSet", `{"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":1}}}],"initContainers":[{"resources":{"limits":{"nvidia.com/gpu":4}}}]}}}}`, Amounts{Replicas: 1, GPUs: 4}},
+		"sidecars":                {"ReplicaSet", `{"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":1}}}],"initContainers":[{"restartPolicy":"Always","resources":{"limits":{"nvidia.com/gpu":4}}}]}}}}`, Amounts{Replicas: 1, GPUs: 5}},
+		"malformed":               {"ReplicaSet", `{"spec":{"replicas":"x","template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"lots"}}},7]}}}}`, Amounts{Replicas: 1}},
+		"huge":                    {"ReplicaSet", `{"spec":{"replicas":2147483647,"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"9E"}}}]}}}}`, Amounts{Replicas: 2147483647, GPUs: 9223372036854775807}},
+		"Job":                     {"Job", `{"spec":{"parallelism":4,"completions":3,"template":` + template + `}}`, Amounts{Replicas: 3, GPUs: 6}},
+		"suspended Job":           {"Job", `{"spec":{"parallelism":4,"suspend":true,"template":` + template + `}}`, Amounts{}},
+		"ScaledJob":               {"ScaledJob", `{"spec":{"maxReplicaCount":5,"jobTargetRef":{"template":` + template + `}}}`, Amounts{Replicas: 5, GPUs: 10}},
+		"JobSet":                  {"JobSet", `{"spec":{"replicatedJobs":[{"replicas":2,"template":{"spec":{"parallelism":3,"template":` + worker + `}}},{"template":{"spec":{"template":` + template + `}}}]}}`, Amounts{Replicas: 7, GPUs: 50}},
+		"LeaderWorkerSet":         {"LeaderWorkerSet", `{"spec":{"replicas":2,"leaderWorkerTemplate":{"size":4,"workerTemplate":` + worker + `}}}`, Amounts{Replicas: 8, GPUs: 64}},
+		"LeaderWorkerSet, leader": {"LeaderWorkerSet", `{"spec":{"leaderWorkerTemplate":{"size":2,"leaderTemplate":` + worker + `,"workerTemplate":` + template + `}}}`, Amounts{Replicas: 2, GPUs: 16}},
+		"RayCluster":              {"RayCluster", `{"spec":{"headGroupSpec":{"template":` + template + `},"workerGroupSpecs":[{"replicas":2,"template":` + worker + `}]}}`, Amounts{Replicas: 3, GPUs: 18}},
+		"RayCluster that may":     {"RayCluster", `{"spec":{"enableInTreeAutoscaling":true,"headGroupSpec":{"template":` + template + `},"workerGroupSpecs":[{"replicas":2,"maxReplicas":4,"template":` + worker + `}]}}`, Amounts{Replicas: 5, GPUs: 34}},
+		"RayJob":                  {"RayJob", `{"spec":{"rayClusterSpec":{"headGroupSpec":{"template":` + template + `},"workerGroupSpecs":[{"replicas":2,"template":` + worker + `}]}}}`, Amounts{Replicas: 3, GPUs: 18}},
+		"PyTorchJob":              {"PyTorchJob", `{"spec":{"pytorchReplicaSpecs":{"Master":{"template":` + template + `},"Worker":{"replicas":2,"template":` + worker + `}}}}`, Amounts{Replicas: 3, GPUs: 18}},
+		"elastic PyTorchJob":      {"PyTorchJob", `{"spec":{"elasticPolicy":{"maxReplicas":4},"pytorchReplicaSpecs":{"Worker":{"replicas":2,"template":` + worker + `}}}}`, Amounts{Replicas: 4, GPUs: 32}},
+		"MPIJob":                  {"MPIJob", `{"spec":{"mpiReplicaSpecs":{"Launcher":{"template":{"spec":{"containers":[]}}},"Worker":{"replicas":2,"template":` + worker + `}}}}`, Amounts{Replicas: 3, GPUs: 16}},
+		"TrainJob":                {"TrainJob", `{"spec":{"trainer":{"numNodes":2,"resourcesPerNode":{"limits":{"nvidia.com/gpu":"8"}}}}}`, Amounts{Replicas: 2, GPUs: 16}},
+	}
+	kinds := map[string]Kind{}
+	for _, k := range Kinds() {
+		kinds[k.Name] = k
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			kind := kinds[c.kind]
+			if !kind.Counted() {
+				t.Fatalf("%s does not count", c.kind)
+			}
+			if diff := cmp.Diff(c.want, kind.Amounts(decode(t, c.object))); diff != "" {
+				t.Errorf("amounts:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestNotCounted: what bounds other objects, or makes such as count themselves.
+func TestNotCounted(t *testing.T) {
+	not := map[string]bool{
+		"CronJob": true, "HorizontalPodAutoscaler": true, "ScaledObject": true, "Service": true, "CapacityBuffer": true, "ProvisioningRequest": true,
+	}
+	for _, k := range Kinds() {
+		if k.Counted() == (not[k.Name] || k.Measure == Nodes) {
+			t.Errorf("%s counts: %t", k.Name, k.Counted())
+		}
+	}
+}
+
+func TestClaimsNode(t *testing.T) {
+	cases := map[string]bool{
+		`{}`: true,
+		`{"metadata":{"deletionTimestamp":"2026-11-24T12:00:00Z"}}`:                                  false,
+		`{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`:                               true,
+		`{"status":{"conditions":[{"type":"DisruptionReason","status":"True","reason":"Drifted"}]}}`: false,
+		`{"status":{"conditions":[{"type":"DisruptionReason","status":"False"}]}}`:                   true,
+	}
+	for claim, want := range cases {
+		if got := ClaimsNode(decode(t, claim)); got != want {
+			t.Errorf("%s counts: %t, want %t", claim, got, want)
+		}
+	}
+}

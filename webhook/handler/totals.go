@@ -1,0 +1,220 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/ledger"
+)
+
+// pledge is a claim on the totals of a holder.
+type pledge struct {
+	holder ledger.Holder
+	claim  webhook.Claim
+}
+
+// totals converts a growth of what counts: it is reviewed as on the path of the ceilings, since
+// what another entry refuses must not be claimed, and claims what it asks for.
+func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
+	if r.Resource.Group == webhook.NodeClaims.Group && r.Resource.Resource == webhook.NodeClaims.Resource {
+		return c.nodeClaim(ctx, r)
+	}
+	kind, known := c.kinds[metav1.GroupResource{Group: r.Resource.Group, Resource: r.Resource.Resource}]
+	if !known || !kind.Counted() {
+		return converted{request: webhook.Request{Object: webhook.Object{Kind: c.kinds.of(r.Resource).Name, Namespace: r.Namespace, Name: r.Name}}}, nil
+	}
+	out, err := c.ceilings(ctx, r)
+	if err != nil {
+		return out, err
+	}
+	namespace, err := c.namespaces.get(ctx, r.Namespace)
+	if err != nil {
+		return out, err
+	}
+	on := webhook.Object{Kind: "Namespace", Name: r.Namespace}
+	mode, _ := webhook.ParseMode(namespace.Annotations[webhook.CeilingMode])
+	claim := webhook.Claim{
+		Object: out.request.Object, Mode: mode, Now: c.now(),
+		Totals: []webhook.Setting{
+			c.lastGood.setting(on, webhook.MaxTotalReplicas, namespace.UID, namespace.Annotations),
+			c.lastGood.setting(on, webhook.MaxGPUs, namespace.UID, namespace.Annotations),
+		},
+	}
+	if claim.Object.Name == "" {
+		return out, badObject(fmt.Errorf("%s has no name, by which it could be counted", claim.Object.Kind))
+	}
+	claim.Key = webhook.KeyOf(kind.Group, kind.Resource, claim.Object.Name)
+	if err := c.amounts(ctx, r, kind, &claim); err != nil {
+		return out, err
+	}
+	out.dryRun = r.DryRun != nil && *r.DryRun
+	if claim.Grows() {
+		out.pledges = []pledge{{ledger.Holder{Kind: ledger.Namespace, Name: r.Namespace}, claim}}
+	}
+	return out, nil
+}
+
+// now is as precise as a ledger keeps it.
+func (c converter) now() time.Time { return c.clock.Now().UTC().Truncate(time.Microsecond) }
+
+// amounts are what the object counts for before and after the write.
+func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest, kind tableKind, claim *webhook.Claim) error {
+	if r.SubResource == "scale" {
+		return c.scaled(ctx, r, kind, claim)
+	}
+	written, err := decodeAny(r.Object.Raw, "object")
+	if err != nil {
+		return badObject(err)
+	}
+	claim.New = kind.Amounts(written)
+	if r.Operation == admissionv1.Create {
+		return nil
+	}
+	old, err := decodeAny(r.OldObject.Raw, "oldObject")
+	if err != nil {
+		return badObject(err)
+	}
+	claim.Old = kind.Amounts(old)
+	claim.Version, _ = webhook.Text(old, "metadata.resourceVersion")
+	return nil
+}
+
+// scaled are the amounts of the parent of a scale. Where its replicas are all that counts, the
+// Scale tells them, else the parent is read. If it has changed since the Scale was, the write is
+// going to be reviewed again.
+func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, kind tableKind, claim *webhook.Claim) error {
+	written, old, err := decodeBoth(r)
+	if err != nil {
+		return err
+	}
+	claim.Version = old.Metadata.ResourceVersion
+	claim.Old.Replicas, claim.New.Replicas = old.replicas(0), written.replicas(0)
+	if kind.plain && !claim.Totals[1].Set {
+		return nil
+	}
+	parent, err := c.owners.live.Resource(kind.resource()).Namespace(r.Namespace).Get(ctx, r.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil // and so the write fails
+	}
+	if err != nil {
+		return fmt.Errorf("get the parent of scale %s: %w", claim.Object, err)
+	}
+	field := strings.Split(kind.Scaled, ".")
+	if kind.Scaled == "" {
+		field = []string{"spec", "replicas"}
+	}
+	for amounts, replicas := range map[*webhook.Amounts]int64{&claim.Old: old.replicas(0), &claim.New: written.replicas(0)} {
+		if err := unstructured.SetNestedField(parent.Object, replicas, field...); err != nil {
+			return fmt.Errorf("scale %s: %w", claim.Object, err)
+		}
+		*amounts = kind.Amounts(parent.Object)
+	}
+	return nil
+}
+
+// nodeClaim converts a node that Karpenter asks for: it counts for its NodePool and for the
+// cluster.
+func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
+	out := converted{request: webhook.Request{Object: webhook.Object{Kind: webhook.NodeClaims.Name, Name: r.Name}, Create: true}, dryRun: r.DryRun != nil && *r.DryRun}
+	written, err := decodeAny(r.Object.Raw, "object")
+	if err != nil || r.Operation != admissionv1.Create {
+		return out, badObject(err)
+	}
+	if out.request.Object.Name == "" {
+		out.request.Object.Name, _ = webhook.Text(written, "metadata.name")
+	}
+	if pool := poolOf(written); pool != "" {
+		resource := schema.GroupVersionResource{Group: webhook.NodeClaims.Group, Version: webhook.NodeClaims.Version, Resource: "nodepools"}
+		o, err := c.namespaces.live.Resource(resource).Get(ctx, pool, metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return out, fmt.Errorf("get NodePool %s: %w", pool, err)
+		}
+		if err == nil {
+			c.node(&out, ledger.Holder{Kind: ledger.NodePool, Name: pool}, webhook.Object{Kind: "NodePool", Name: pool}, o)
+		}
+	}
+	system, err := c.namespaces.get(ctx, metav1.NamespaceSystem)
+	if err != nil {
+		return out, err
+	}
+	c.node(&out, ledger.Holder{Kind: ledger.Cluster}, webhook.Object{Kind: "Namespace", Name: metav1.NamespaceSystem}, system)
+	return out, nil
+}
+
+// node claims one node of a holder that bounds them.
+func (c converter) node(out *converted, holder ledger.Holder, on webhook.Object, o *metav1.PartialObjectMetadata) {
+	total := c.lastGood.setting(on, webhook.MaxNodes, o.UID, o.Annotations)
+	if !total.Set {
+		return
+	}
+	mode, _ := webhook.ParseMode(o.Annotations[webhook.CeilingMode])
+	out.pledges = append(out.pledges, pledge{holder, webhook.Claim{
+		Object: out.request.Object, Key: webhook.KeyOf(webhook.NodeClaims.Group, webhook.NodeClaims.Resource, out.request.Object.Name),
+		New: webhook.Amounts{Nodes: 1}, Totals: []webhook.Setting{total}, Mode: mode, Now: c.now(),
+	}})
+}
+
+// poolOf is the NodePool that a NodeClaim's label names.
+func poolOf(claim any) string {
+	o, _ := claim.(map[string]any)
+	pool, _, _ := unstructured.NestedString(o, "metadata", "labels", "karpenter.sh/nodepool")
+	return pool
+}
+
+// claim makes the claims of a review that everything else allows. Where a later one is refused,
+// the earlier ones are taken back.
+func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision) (webhook.Decision, error) {
+	if c.controller != nil {
+		owner, err := s.owners.get(ctx, c.request.Object.Namespace, c.controller)
+		if err != nil {
+			return allowed, err
+		}
+		if owner != nil && within(c.request, owner.Bound) {
+			return allowed, nil // the controller is counted in its place
+		}
+	}
+	decision := allowed
+	for i, d := range c.pledges {
+		var err error
+		decision, err = s.book.Claim(ctx, d.holder, d.claim, c.dryRun)
+		if err == nil && decision.Verdict == webhook.Allow {
+			continue
+		}
+		for _, made := range c.pledges[:i] {
+			if failed := s.release(ctx, made, c.dryRun); failed != nil {
+				s.log.V(1).Info("A claim is given back later", "holder", made.holder.String(), "reason", failed.Error())
+			}
+		}
+		return decision, err
+	}
+	decision.Warnings = append(decision.Warnings, allowed.Warnings...)
+	if decision.Audit == nil {
+		decision.Audit = allowed.Audit
+	}
+	return decision, nil
+}
+
+func (s server) release(ctx context.Context, made pledge, dry bool) error {
+	if dry {
+		return nil
+	}
+	return s.book.Release(ctx, made.holder, made.claim.Key, made.claim.Now)
+}
+
+func within(r webhook.Request, bound int64) bool {
+	for _, change := range r.Counts {
+		if change.New > bound {
+			return false
+		}
+	}
+	return true
+}

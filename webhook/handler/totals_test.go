@@ -1,0 +1,173 @@
+package handler
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/ledger"
+)
+
+func ledgerOf(name string, entries ...v1alpha1.LedgerEntry) *v1alpha1.Ledger {
+	return &v1alpha1.Ledger{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: name},
+		Data:       v1alpha1.LedgerData{Complete: true, Entries: entries},
+	}
+}
+
+// totals is the handler of a world with ledgers, and a client that reads them.
+func (w *world) totals(t *testing.T, ledgers ...client.Object) (http.Handler, client.Client) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(ledgers...).Build()
+	o := w.options
+	o.Book, o.Registerer = ledger.NewBook(c, "forewarm-system"), prometheus.NewRegistry()
+	return New(o).Totals, c
+}
+
+// counted are the amounts of the entries of a ledger.
+func counted(t *testing.T, c client.Client, name string) map[string]webhook.Amounts {
+	t.Helper()
+	l := &v1alpha1.Ledger{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "forewarm-system", Name: name}, l); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]webhook.Amounts{}
+	for _, e := range l.Data.Entries {
+		out[e.Object] = webhook.Amounts{Replicas: e.Replicas, GPUs: e.GPUs, Nodes: e.Nodes}
+	}
+	return out
+}
+
+func TestTotals(t *testing.T) {
+	gpus := func(replicas int, n string) string {
+		return fmt.Sprintf(`{"metadata":{"name":"web","resourceVersion":"7"},"spec":{"replicas":%d,"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":%q}}}]}}}}`, replicas, n)
+	}
+	db := v1alpha1.LedgerEntry{Object: "statefulsets.apps/db", Replicas: 6, GPUs: 6, Version: "5"}
+	replicas := map[string]string{webhook.MaxTotalReplicas: "10"}
+	replicaSet := func(replicas int, uid string) string {
+		return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},
+			"namespace":"team","name":"rs","operation":"CREATE","object":{"metadata":{"name":"rs","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":%q,"controller":true}]},"spec":{"replicas":%d}}}`, uid, replicas))
+	}
+	cases := map[string]struct {
+		annotations map[string]string
+		body        string
+		wantDenied  string // empty for allowed
+		want        map[string]webhook.Amounts
+	}{
+		"create": {replicas, deploymentReview("CREATE", gpus(4, "2"), ""), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 4, GPUs: 8}}},
+		"create above": {
+			replicas, deploymentReview("CREATE", gpus(5, "2"), ""), `Deployment team/web: 5 replicas asked for, 6 used by others, at most 10 in all allowed by annotation forewarm.dev/max-total-replicas="10" on Namespace team`, nil,
+		},
+		"a dry run": {replicas, strings.Replace(deploymentReview("CREATE", gpus(4, "2"), ""), `"uid"`, `"dryRun":true,"uid"`, 1), "", nil},
+		"decrease":  {replicas, deploymentReview("UPDATE", gpus(3, "2"), gpus(4, "2")), "", nil},
+		"scale":     {replicas, scaleReview("apps", "deployments", "7", 1, 3), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 3}}},
+		"scale above": {
+			replicas, scaleReview("apps", "deployments", "7", 1, 5), "5 replicas asked for, 6 used by others", nil,
+		},
+		"more GPUs per replica": {
+			map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "3"), gpus(2, "1")), "6 GPUs asked for, 6 used by others", nil,
+		},
+		"GPUs within":   {map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "2"), gpus(2, "1")), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 2, GPUs: 4}}},
+		"no total":      {nil, deploymentReview("CREATE", gpus(50, "2"), ""), "", nil},
+		"warned":        {map[string]string{webhook.MaxTotalReplicas: "10", webhook.CeilingMode: "warn"}, deploymentReview("CREATE", gpus(5, "0"), ""), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 5}}},
+		"above another": {map[string]string{webhook.MaxTotalReplicas: "100", webhook.MaxReplicas: "3"}, deploymentReview("CREATE", gpus(5, "2"), ""), "at most 3 allowed", nil},
+		"owned":         {replicas, replicaSet(40, "u-1"), "", nil},
+		"owned by none": {replicas, replicaSet(5, "u-2"), "ReplicaSet team/rs: 5 replicas asked for", nil},
+		"what is not counted": {replicas, review(`{"uid":"r1","kind":{"group":"autoscaling","version":"v1","kind":"Scale"},"resource":{"group":"example.com","version":"v1","resource":"things"},
+			"subResource":"scale","namespace":"team","name":"it","operation":"UPDATE","object":{"spec":{"replicas":50}},"oldObject":{"spec":{}}}`), "", nil},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, append(team(c.annotations), metadataOf("apps/v1", "Deployment", "team/web", "7", nil)))
+			h, reader := w.totals(t, ledgerOf("namespace.team", db))
+			got := answer(t, post(h, c.body))
+			if got.Allowed != (c.wantDenied == "") || (!got.Allowed && !strings.Contains(got.Result.Message, c.wantDenied)) {
+				t.Errorf("answer %+v, want denied: %q", got, c.wantDenied)
+			}
+			want := map[string]webhook.Amounts{db.Object: {Replicas: 6, GPUs: 6}}
+			maps.Copy(want, c.want)
+			if diff := cmp.Diff(want, counted(t, reader, "namespace.team")); diff != "" {
+				t.Errorf("ledger:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTotalWithoutLedger: what cannot be counted is an error of ours, so that failurePolicy
+// decides.
+func TestTotalWithoutLedger(t *testing.T) {
+	w := newWorld(t, team(map[string]string{webhook.MaxTotalReplicas: "10"}))
+	h, _ := w.totals(t)
+	got := post(h, deploymentReview("CREATE", `{"metadata":{"name":"web"},"spec":{"replicas":1}}`, ""))
+	if got.Code != http.StatusInternalServerError || !strings.Contains(got.Body.String(), "the ledger of Namespace team is not there yet") {
+		t.Errorf("HTTP %d: %s", got.Code, got.Body)
+	}
+}
+
+// TestScaledGPUs: the parent of the scale says how many GPUs a replica has.
+func TestScaledGPUs(t *testing.T) {
+	w := newWorld(t, append(team(map[string]string{webhook.MaxGPUs: "10"}), metadataOf("apps/v1", "Deployment", "team/web", "7", nil)))
+	h, reader := w.totals(t, ledgerOf("namespace.team"))
+	if got := answer(t, post(h, scaleReview("apps", "deployments", "7", 1, 3))); !got.Allowed {
+		t.Errorf("GPUs of a parent without any: %+v", got)
+	}
+	if diff := cmp.Diff(map[string]webhook.Amounts{}, counted(t, reader, "namespace.team")); diff != "" {
+		t.Errorf("ledger:\n%s", diff)
+	}
+}
+
+// TestNodeClaims: a node counts for its pool and for the cluster, and for neither where one
+// refuses.
+func TestNodeClaims(t *testing.T) {
+	body := review(`{"uid":"r1","kind":{"group":"karpenter.sh","version":"v1","kind":"NodeClaim"},"resource":{"group":"karpenter.sh","version":"v1","resource":"nodeclaims"},
+		"operation":"CREATE","object":{"metadata":{"name":"gpu-abc","labels":{"karpenter.sh/nodepool":"gpu"}}}}`)
+	is := v1alpha1.LedgerEntry{Object: "nodeclaims.karpenter.sh/gpu-xyz", Nodes: 1, Version: "5"}
+	cases := map[string]struct {
+		pool, cluster         string
+		wantDenied            string
+		wantPool, wantCluster int
+	}{
+		"both":        {"2", "2", "", 2, 2},
+		"the pool":    {"1", "2", "NodeClaim gpu-abc: 1 nodes asked for, 1 used by others, at most 1 in all allowed by annotation forewarm.dev/max-nodes=\"1\" on NodePool gpu", 1, 1},
+		"the cluster": {"2", "1", "on Namespace kube-system", 1, 1},
+		"neither":     {"", "", "", 1, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			bound := func(value string) map[string]string {
+				if value == "" {
+					return nil
+				}
+				return map[string]string{webhook.MaxNodes: value}
+			}
+			pool := metadataOf("karpenter.sh/v1", "NodePool", "gpu", "1", bound(c.pool))
+			w := newWorld(t, []client.Object{metadataOf("v1", "Namespace", "kube-system", "1", bound(c.cluster))}, pool)
+			h, reader := w.totals(t, ledgerOf("nodepool.gpu", is), ledgerOf("cluster", is))
+			got := answer(t, post(h, body))
+			if got.Allowed != (c.wantDenied == "") || (!got.Allowed && !strings.Contains(got.Result.Message, c.wantDenied)) {
+				t.Errorf("answer %+v, want denied: %q", got, c.wantDenied)
+			}
+			if n := len(counted(t, reader, "nodepool.gpu")); n != c.wantPool {
+				t.Errorf("%d nodes of the pool, want %d", n, c.wantPool)
+			}
+			if n := len(counted(t, reader, "cluster")); n != c.wantCluster {
+				t.Errorf("%d nodes of the cluster, want %d", n, c.wantCluster)
+			}
+		})
+	}
+}

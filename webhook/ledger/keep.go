@@ -1,0 +1,281 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+)
+
+// keep makes one holder right: 1 observe, 2 make or remove the ledger, 3 have it follow. It
+// returns when to look again.
+func (t *term) keep(ctx context.Context, h Holder) (time.Duration, error) {
+	carrier, err := t.carrier(ctx, h)
+	if err != nil {
+		return 0, err
+	}
+	if carrier == nil || len(totalsOf(carrier, h.Kind)) == 0 {
+		return 0, t.retire(ctx, h, carrier)
+	}
+	if ready, err := t.ready(ctx, h.Kind); !ready || err != nil {
+		return time.Second, err
+	}
+	l := &v1alpha1.Ledger{}
+	err = t.Client.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: h.ledger()}, l)
+	if apierrors.IsNotFound(err) {
+		return time.Second, t.begin(ctx, h)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("get the ledger of %s: %w", h, err)
+	}
+	if err := t.guard(ctx, h, carrier); err != nil {
+		return 0, err
+	}
+	return t.settle(ctx, h, fromAPI(l), carrier)
+}
+
+// guard makes what holds a Namespace's totals beside its ledger.
+func (t *term) guard(ctx context.Context, h Holder, carrier *metav1.PartialObjectMetadata) error {
+	if h.Kind != Namespace {
+		return nil
+	}
+	if err := t.label(ctx, carrier, true); err != nil {
+		return err
+	}
+	return t.boundPods(ctx, h, carrier)
+}
+
+// carrier is the metadata of the object that carries the annotations, nil for none.
+func (t *term) carrier(ctx context.Context, h Holder) (*metav1.PartialObjectMetadata, error) {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: Namespace})
+	name, reader := h.Name, t.Cached
+	switch h.Kind {
+	case Namespace:
+		if slices.Contains(t.Excluded, h.Name) {
+			return nil, nil
+		}
+	case NodePool:
+		if !t.installed(nodePools) {
+			return nil, nil
+		}
+		o.SetGroupVersionKind(schema.GroupVersionKind{Group: nodePools.Group, Version: nodePools.Version, Kind: nodePools.Name})
+		reader = t.Client
+	default:
+		name = metav1.NamespaceSystem
+	}
+	err := reader.Get(ctx, client.ObjectKey{Name: name}, o)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", h, err)
+	}
+	if o.DeletionTimestamp != nil {
+		return nil, nil
+	}
+	return o, nil
+}
+
+// begin makes a ledger that is to be completed.
+func (t *term) begin(ctx context.Context, h Holder) error {
+	t.holding(h).open = time.Time{}
+	l := &v1alpha1.Ledger{
+		ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: h.ledger()},
+		Data:       v1alpha1.LedgerData{Holder: v1alpha1.LedgerHolder{Kind: h.Kind, Name: h.Name}},
+	}
+	if err := t.Client.Create(ctx, l); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("make the ledger of %s: %w", h, err)
+	}
+	t.Log.Info("A total is set", "holder", h.String(), "ledger", l.Name)
+	t.queue.Add(h)
+	return nil
+}
+
+func (t *term) holding(h Holder) *holding {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.holders[h] == nil {
+		t.holders[h] = &holding{claims: map[webhook.Key]sighting{}}
+	}
+	return t.holders[h]
+}
+
+// retire removes what a total has left, if it has left anything: first that for which growth is
+// refused without us.
+func (t *term) retire(ctx context.Context, h Holder, carrier *metav1.PartialObjectMetadata) error {
+	labelled := h.Kind == Namespace && carrier != nil && carrier.Labels[v1alpha1.LabelTotals] != ""
+	if !labelled && !t.holds(h) {
+		return nil
+	}
+	if h.Kind == Namespace && carrier != nil {
+		if err := t.label(ctx, carrier, false); err != nil {
+			return err
+		}
+		if err := t.freePods(ctx, h); err != nil {
+			return err
+		}
+	}
+	l := &v1alpha1.Ledger{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: h.ledger()}}
+	if err := t.Client.Delete(ctx, l); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete the ledger of %s: %w", h, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.holders, h)
+	return nil
+}
+
+// label has the API server refuse growth in the Namespace while no webhook answers, or not.
+func (t *term) label(ctx context.Context, namespace *metav1.PartialObjectMetadata, on bool) error {
+	value, set := namespace.Labels[v1alpha1.LabelTotals]
+	if on && value == "true" || !on && !set {
+		return nil
+	}
+	body := fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, v1alpha1.LabelTotals)
+	if on {
+		body = fmt.Appendf(nil, `{"metadata":{"labels":{%q:"true"}}}`, v1alpha1.LabelTotals)
+	}
+	if err := t.Client.Patch(ctx, namespace.DeepCopy(), client.RawPatch("application/merge-patch+json", body)); err != nil {
+		return fmt.Errorf("label Namespace %s: %w", namespace.Name, client.IgnoreNotFound(err))
+	}
+	return nil
+}
+
+// settle has the ledger follow.
+func (t *term) settle(ctx context.Context, h Holder, l webhook.Ledger, carrier *metav1.PartialObjectMetadata) (time.Duration, error) {
+	seen := t.seen(h)
+	over, err := t.over(ctx, h, l, seen)
+	if err != nil {
+		return 0, err
+	}
+	complete, coming := t.complete(h, carrier), false
+	err = t.Book.change(ctx, h, func(l *webhook.Ledger) (changed, sure bool) {
+		before := *l
+		*l = l.Settle(seen, over)
+		complete = before.Complete || complete
+		l.Complete, coming = complete, l.Coming()
+		return !l.Equal(before), false
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case !complete:
+		return settleTime / 4, nil
+	case coming:
+		return time.Second, nil
+	default:
+		return 0, nil
+	}
+}
+
+// complete says whether what was there before is counted.
+func (t *term) complete(h Holder, carrier *metav1.PartialObjectMetadata) bool {
+	holding := t.holding(h)
+	if reviewed := h.Kind != Namespace || carrier.Labels[v1alpha1.LabelTotals] == "true"; !reviewed {
+		return false
+	}
+	if holding.open.IsZero() {
+		holding.open = time.Now()
+	}
+	return time.Since(holding.open) >= settleTime
+}
+
+// seen is what the watches show of what counts for a holder.
+func (t *term) seen(h Holder) map[webhook.Key]webhook.Seen {
+	out := map[webhook.Key]webhook.Seen{}
+	for _, w := range t.watches.each() {
+		var found []*object
+		switch claims := w.kind.Resource == webhook.NodeClaims.Resource; {
+		case h.Kind == Namespace && !claims:
+			found = w.list(byNamespace, h.Name)
+		case h.Kind == NodePool && claims:
+			found = w.list(byPool, h.Name)
+		case h.Kind == Cluster && claims:
+			found = w.list(byNamespace, "")
+		}
+		for _, o := range found {
+			if !t.watches.vouched(o) {
+				out[webhook.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = w.seen(o)
+			}
+		}
+	}
+	return out
+}
+
+// over are the entries that only a look at the object can settle: what was let in so long ago
+// that it cannot come any more, and what is counted but not shown. It puts what it finds into
+// seen.
+func (t *term) over(ctx context.Context, h Holder, l webhook.Ledger, seen map[webhook.Key]webhook.Seen) (map[webhook.Key]time.Time, error) {
+	holding, now := t.holding(h), time.Now()
+	claims, over := map[webhook.Key]sighting{}, map[webhook.Key]time.Time{}
+	for key, e := range l.Entries {
+		resource, _ := parse(key)
+		shown, there := seen[key]
+		if w := t.watches.of(resource); !there && w != nil {
+			shown = webhook.Seen{Version: w.upTo()}
+			seen[key] = shown
+		}
+		switch {
+		case e.Coming == "" && !there && !later(shown.Version, e.Version):
+		case e.Coming != "":
+			s := holding.claims[key]
+			if !s.letIn.Equal(e.LetIn) {
+				s = sighting{e.LetIn, now}
+			}
+			claims[key] = s
+			if now.Sub(s.seen) < lifetime {
+				continue
+			}
+		default:
+			continue
+		}
+		is, err := t.read(ctx, h, key)
+		if err != nil {
+			return nil, err
+		}
+		seen[key], over[key] = is, e.LetIn
+	}
+	holding.claims = claims
+	return over, nil
+}
+
+// read looks at an object. One that is counted elsewhere, or not at all, is as good as gone.
+func (t *term) read(ctx context.Context, h Holder, key webhook.Key) (webhook.Seen, error) {
+	resource, name := parse(key)
+	w := t.watches.of(resource)
+	if w == nil {
+		return webhook.Seen{}, nil
+	}
+	namespace := ""
+	if h.Kind == Namespace {
+		namespace = h.Name
+	}
+	found, err := t.Live.Resource(resourceOf(w.kind)).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return webhook.Seen{}, nil
+	}
+	if err != nil {
+		return webhook.Seen{}, fmt.Errorf("get %s of %s: %w", key, h, err)
+	}
+	return t.glance(w, h, found), nil
+}
+
+// glance counts an object as its watch would.
+func (t *term) glance(w *watch, h Holder, found *unstructured.Unstructured) webhook.Seen {
+	slim, err := w.slim(found)
+	o, ok := slim.(*object)
+	if err != nil || !ok || t.watches.vouched(o) || h.Kind == NodePool && o.pool != h.Name {
+		return webhook.Seen{}
+	}
+	return webhook.Seen{Amounts: o.amounts, Version: o.ResourceVersion}
+}

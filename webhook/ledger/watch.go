@@ -1,0 +1,256 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"forewarm.dev/webhook"
+)
+
+// object is what is kept of a watched object.
+type object struct {
+	metav1.ObjectMeta
+	amounts webhook.Amounts
+	// pool is the NodePool of a NodeClaim.
+	pool string
+}
+
+const (
+	byNamespace = "namespace"
+	byPool      = "pool"
+	// poolLabel on a NodeClaim names its NodePool.
+	poolLabel = "karpenter.sh/nodepool"
+)
+
+// watch shows the objects of one kind.
+type watch struct {
+	kind     webhook.Kind
+	informer toolscache.SharedIndexInformer
+	// changed is told of every object that changes.
+	changed func(webhook.Kind, *object)
+
+	mu sync.Mutex
+	// born are the versions with which objects began, of those whose begin was watched.
+	born map[types.UID]string
+	// progress is the version up to which everything was shown.
+	progress string
+	// failed is the last error, nil where it works.
+	failed error
+}
+
+// newWatch watches a kind in a namespace, or in all.
+func (s *watches) newWatch(kind webhook.Kind, namespace string) (*watch, error) {
+	w := &watch{kind: kind, changed: s.changed, born: map[types.UID]string{}}
+	w.informer = dynamicinformer.NewFilteredDynamicInformer(s.live, resourceOf(kind), namespace, 0, toolscache.Indexers{
+		byNamespace: func(o any) ([]string, error) { return []string{o.(*object).Namespace}, nil },
+		byPool: func(o any) ([]string, error) {
+			if pool := o.(*object).pool; pool != "" {
+				return []string{pool}, nil
+			}
+			return nil, nil
+		},
+	}, nil).Informer()
+	if err := w.informer.SetTransform(w.slim); err != nil {
+		return nil, fmt.Errorf("watch %s: %w", kind.Resource, err)
+	}
+	if err := w.informer.SetWatchErrorHandler(func(_ *toolscache.Reflector, err error) {
+		s.log.V(1).Info("A watch failed and is tried again", "resource", kind.Resource, "group", kind.Group, "reason", err.Error())
+		w.mu.Lock()
+		w.failed = err
+		w.mu.Unlock()
+	}); err != nil {
+		return nil, fmt.Errorf("watch %s: %w", kind.Resource, err)
+	}
+	_, err := w.informer.AddEventHandler(toolscache.ResourceEventHandlerDetailedFuncs{
+		AddFunc:    func(o any, initial bool) { w.see(o, !initial, false) },
+		UpdateFunc: func(_, o any) { w.see(o, false, false) },
+		DeleteFunc: func(o any) { w.see(o, false, true) },
+	})
+	return w, err
+}
+
+func resourceOf(k webhook.Kind) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
+}
+
+// slim keeps what is counted.
+func (w *watch) slim(in any) (any, error) {
+	u, ok := in.(*unstructured.Unstructured)
+	if !ok {
+		return in, nil
+	}
+	o := &object{amounts: amounts(w.kind, u)}
+	o.Namespace, o.Name, o.UID, o.ResourceVersion = u.GetNamespace(), u.GetName(), u.GetUID(), u.GetResourceVersion()
+	if controller := metav1.GetControllerOf(u); controller != nil {
+		o.OwnerReferences = []metav1.OwnerReference{*controller}
+	}
+	if w.kind.Resource == webhook.NodeClaims.Resource {
+		o.pool = u.GetLabels()[poolLabel]
+	}
+	return o, nil
+}
+
+func amounts(kind webhook.Kind, u *unstructured.Unstructured) webhook.Amounts {
+	if kind.Group != webhook.NodeClaims.Group || kind.Resource != webhook.NodeClaims.Resource {
+		return kind.Amounts(u.Object)
+	}
+	if webhook.ClaimsNode(u.Object) {
+		return webhook.Amounts{Nodes: 1}
+	}
+	return webhook.Amounts{}
+}
+
+// see is called with what the informer shows by then, in the order of the versions.
+func (w *watch) see(seen any, begins, ends bool) {
+	if unknown, ok := seen.(toolscache.DeletedFinalStateUnknown); ok {
+		seen = unknown.Obj
+	}
+	o, ok := seen.(*object)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	switch {
+	case begins:
+		w.born[o.UID] = o.ResourceVersion
+	case ends:
+		delete(w.born, o.UID)
+	}
+	if later(o.ResourceVersion, w.progress) {
+		w.progress = o.ResourceVersion
+	}
+	w.mu.Unlock()
+	w.changed(w.kind, o)
+}
+
+// later says whether a version is known to be later than another.
+func later(a, b string) bool {
+	if b == "" {
+		return a != ""
+	}
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order > 0
+}
+
+// list are the objects with a value of an index, and when each began.
+func (w *watch) list(index, value string) []*object {
+	found, err := w.informer.GetIndexer().ByIndex(index, value)
+	if err != nil {
+		return nil // the index is there
+	}
+	out := make([]*object, 0, len(found))
+	for _, o := range found {
+		out = append(out, o.(*object))
+	}
+	return out
+}
+
+func (w *watch) get(namespace, name string) *object {
+	found, there, err := w.informer.GetIndexer().GetByKey(toolscache.NewObjectName(namespace, name).String())
+	if err != nil || !there {
+		return nil
+	}
+	return found.(*object)
+}
+
+// seen is what the core needs to know of an object.
+func (w *watch) seen(o *object) webhook.Seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return webhook.Seen{Amounts: o.amounts, Version: o.ResourceVersion, Born: w.born[o.UID]}
+}
+
+// upTo is the version up to which everything was shown.
+func (w *watch) upTo() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.progress
+}
+
+// synced says whether the watch shows everything, and why not where an attempt has failed.
+func (w *watch) synced() (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.informer.HasSynced(), w.failed
+}
+
+// watches are those of the kinds that are installed.
+type watches struct {
+	live    dynamic.Interface
+	log     logr.Logger
+	changed func(webhook.Kind, *object)
+	// ledgers is the namespace of ledgers; everything else is watched everywhere.
+	ledgers string
+
+	mu  sync.Mutex
+	all map[schema.GroupResource]*watch
+}
+
+// ensure watches a kind from now until ctx ends.
+func (s *watches) ensure(ctx context.Context, kind webhook.Kind) (*watch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	resource := resourceOf(kind).GroupResource()
+	if w, ok := s.all[resource]; ok {
+		return w, nil
+	}
+	namespace := metav1.NamespaceAll
+	if resource == resourceOf(ledgers).GroupResource() {
+		namespace = s.ledgers
+	}
+	w, err := s.newWatch(kind, namespace)
+	if err != nil {
+		return nil, err
+	}
+	s.all[resource] = w
+	go w.informer.RunWithContext(ctx)
+	return w, nil
+}
+
+// of is the watch of a resource, nil for none.
+func (s *watches) of(resource schema.GroupResource) *watch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[resource]
+}
+
+// each are the watches, in no order.
+func (s *watches) each() []*watch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*watch, 0, len(s.all))
+	for _, w := range s.all {
+		out = append(out, w)
+	}
+	return out
+}
+
+// vouched says whether an object's controller is counted in its place.
+func (s *watches) vouched(o *object) bool {
+	if len(o.OwnerReferences) == 0 {
+		return false
+	}
+	controller := o.OwnerReferences[0]
+	gv, err := schema.ParseGroupVersion(controller.APIVersion)
+	if err != nil {
+		return false
+	}
+	for _, w := range s.each() {
+		if w.kind.Group == gv.Group && w.kind.Name == controller.Kind && w.kind.Vouches {
+			owner := w.get(o.Namespace, controller.Name)
+			return owner != nil && owner.UID == controller.UID
+		}
+	}
+	return false
+}

@@ -1,0 +1,246 @@
+package webhook
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+)
+
+// Reasons of a decision about a total.
+const (
+	// ReasonAboveTotal refuses a growth by which a sum would pass its total.
+	ReasonAboveTotal Reason = "AboveTotal"
+	// ReasonWithinTotal lets a growth through that stays within every total, and keeps it in mind.
+	ReasonWithinTotal Reason = "WithinTotal"
+	// ReasonNotCounted lets a growth through of what counts for no total.
+	ReasonNotCounted Reason = "NotCounted"
+)
+
+// Key names an object in a [Ledger]: RESOURCE.GROUP/NAME. Reviews have new UIDs each time that
+// the API server retries, so that it is the object by which a claim is known.
+type Key string
+
+// KeyOf is the key of an object.
+func KeyOf(group, resource, name string) Key {
+	return Key(schema.GroupResource{Group: group, Resource: resource}.String() + "/" + name)
+}
+
+// Ledger is what counts for the totals of one holder: a Namespace, a node pool, the cluster.
+// No entry is less than what the API server has or may still get of its object. That is why the
+// sum of what there is never passes a total: growth is let in only by an entry that fits, and
+// only [Ledger.Settle] lowers one.
+type Ledger struct {
+	// Version is the resourceVersion of the ledger itself.
+	Version string
+	// Complete is false while what was there before is still being counted. Until then nothing
+	// is refused.
+	Complete bool
+	Entries  map[Key]Entry
+}
+
+// Entry is what one object counts for.
+type Entry struct {
+	Amounts
+	// Coming is what was let in and may still be stored; empty for nothing.
+	Coming Coming
+	// LetIn is when that was, the last time.
+	LetIn time.Time
+	// Version is the resourceVersion that was counted, or that an update was let in upon; of a
+	// create, that of the ledger.
+	Version string
+}
+
+// Coming is what may still be stored of an object.
+type Coming string
+
+// What may still be stored.
+const (
+	// Creation is one create of an object that did not count.
+	Creation Coming = "Create"
+	// Updating is any number of updates.
+	Updating Coming = "Update"
+	// Several is a create with something else, so that no sight of the object tells that nothing
+	// is coming any more.
+	Several Coming = "Several"
+)
+
+// Claim is what a write would have an object count for.
+type Claim struct {
+	// Object names it in messages.
+	Object Object
+	Key    Key
+	// Version is the object's resourceVersion before the write; empty on create.
+	Version  string
+	Old, New Amounts
+	// Totals are the annotations of the holder.
+	Totals []Setting
+	// Mode is what happens above a total; empty means [Enforce].
+	Mode Mode
+	// Now is when the write is made.
+	Now time.Time
+}
+
+// Totals bound what they measure.
+var totals = map[string]Measure{MaxTotalReplicas: Replicas, MaxGPUs: GPUs, MaxNodes: Nodes}
+
+// Grows says whether the write asks for more of anything that a total of the holder bounds.
+func (c Claim) Grows() bool {
+	return slices.ContainsFunc(c.Totals, func(s Setting) bool {
+		m := totals[s.Annotation]
+		return s.Set && c.New.of(m) > c.Old.of(m)
+	})
+}
+
+// Review decides about a claim: growth is refused where the sum after it is above the total. The
+// entry is what the ledger must have before the answer may be given; nil where that is nothing
+// new.
+//
+// What the object's own entry has is no reason to let a growth in: it may be of an object that
+// is no more. It does not count against it either, so that a claim may be asked again at will.
+func (l Ledger) Review(c Claim) (Decision, *Entry) {
+	d := &draft{}
+	if !c.Grows() {
+		d.finish(Allow, ReasonNotGrowing, "")
+		return d.decision, nil
+	}
+	d.finish(Allow, ReasonWithinTotal, "")
+	for _, s := range c.Totals {
+		m := totals[s.Annotation]
+		asked, others := c.New.of(m), l.without(c.Key, m)
+		limit, bound := s.limit(c.Object, d, false)
+		if !bound || !l.Complete || asked <= c.Old.of(m) || add(others, asked) <= limit {
+			continue
+		}
+		d.aboveTotal(c.Mode, overdrawn(c, s, m, others, limit))
+		if d.decision.Verdict == Deny {
+			return d.decision, nil
+		}
+	}
+	return d.decision, l.letIn(c)
+}
+
+// letIn is the entry of an object for which a claim is let in.
+func (l Ledger) letIn(c Claim) *Entry {
+	before, known := l.Entries[c.Key]
+	next := &Entry{Amounts: before.most(c.Old).most(c.New), LetIn: c.Now, Coming: Updating, Version: c.Version}
+	switch create := c.Version == ""; {
+	case create && known, before.Coming == Creation, before.Coming == Several:
+		next.Coming = Several
+	case create:
+		next.Coming, next.Version = Creation, l.Version
+	}
+	if newer(before.Version, next.Version) {
+		next.Version = before.Version
+	}
+	return next
+}
+
+// aboveTotal is above, with the reason of totals.
+func (d *draft) aboveTotal(mode Mode, message string) {
+	d.above(mode, message)
+	d.decision.Reason = ReasonAboveTotal
+}
+
+// without is the sum of all other objects.
+func (l Ledger) without(key Key, m Measure) int64 {
+	sum := int64(0)
+	for k, e := range l.Entries {
+		if k != key {
+			sum = add(sum, e.of(m))
+		}
+	}
+	return sum
+}
+
+// overdrawn names the object, what was asked, what others use, the total and what set it.
+func overdrawn(c Claim, by Setting, m Measure, others, limit int64) string {
+	room := fmt.Sprintf("ask for at most %d", max(limit-others, 0))
+	if others >= limit {
+		room = "have others give some back"
+	}
+	return fmt.Sprintf("%s: %d %s asked for, %d used by others, at most %d in all allowed by %s; %s, or have somebody who may edit %s raise it",
+		c.Object, c.New.of(m), m, others, limit, source(by), room, by.On)
+}
+
+// Seen is what somebody has seen of an object.
+type Seen struct {
+	// Amounts are zero for an object that is not there.
+	Amounts
+	// Version is the object's resourceVersion; for one that is not there, the version up to
+	// which everything of its kind was seen.
+	Version string
+	// Born is the version with which the object began, empty where that was not seen.
+	Born string
+}
+
+// Settle is the ledger after it has followed what was seen. What may still be stored keeps its
+// entry until it cannot come any more: an update where the object was seen later than it was
+// reviewed, since what is reviewed is stored only upon that very version; a create where the
+// object was seen to begin after it; and all of them where over says so of that very claim, after
+// a time in which no request lives and a look at the object since.
+func (l Ledger) Settle(seen map[Key]Seen, over map[Key]time.Time) Ledger {
+	out := Ledger{Version: l.Version, Complete: l.Complete, Entries: map[Key]Entry{}}
+	for key, e := range l.Entries {
+		s, known := seen[key]
+		at, isOver := over[key]
+		if isOver && at.Equal(e.LetIn) || known && e.settledBy(s) {
+			e = Entry{Amounts: s.Amounts, Version: s.Version}
+		} else {
+			e.Amounts = e.most(s.Amounts)
+		}
+		if e.Coming != "" || e.Amounts != (Amounts{}) {
+			out.Entries[key] = e
+		}
+	}
+	for key, s := range seen {
+		if _, known := l.Entries[key]; !known && s.Amounts != (Amounts{}) {
+			out.Entries[key] = Entry{Amounts: s.Amounts, Version: s.Version}
+		}
+	}
+	return out
+}
+
+// settledBy says whether nothing is coming any more that is not in what was seen.
+func (e Entry) settledBy(s Seen) bool {
+	switch e.Coming {
+	case "":
+		return !newer(e.Version, s.Version)
+	case Updating:
+		return newer(s.Version, e.Version)
+	case Creation:
+		return newer(s.Born, e.Version)
+	default:
+		return false
+	}
+}
+
+// Coming says whether anything may still be stored.
+func (l Ledger) Coming() bool {
+	for _, e := range l.Entries {
+		if e.Coming != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Equal says whether two ledgers count the same; of settled entries the versions do not matter.
+func (l Ledger) Equal(other Ledger) bool {
+	return l.Complete == other.Complete && maps.EqualFunc(l.Entries, other.Entries, func(a, b Entry) bool {
+		return a.Amounts == b.Amounts && a.Coming == b.Coming && a.LetIn.Equal(b.LetIn) && (a.Coming == "" || a.Version == b.Version)
+	})
+}
+
+// newer says whether a resource version is known to be later than another; any is later than
+// none.
+func newer(a, b string) bool {
+	if b == "" {
+		return a != ""
+	}
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order > 0
+}
