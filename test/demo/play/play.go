@@ -56,6 +56,9 @@ const (
 	BatchMax  = time.Second
 )
 
+// placing is about how long it takes, in wall time, to place the jobs that run already.
+const placing = 27 * time.Second
+
 // run is one arm being played.
 type run struct {
 	Options
@@ -182,13 +185,14 @@ func (r *run) enter(phase string) {
 // these jobs fill, not with what a race between Karpenter and the scheduler left over.
 func (r *run) prime(ctx context.Context) error {
 	r.enter("placing the jobs that already run")
+	over := time.Now().Add(placing)
 	bySize := map[int][]arrivals.Job{}
 	for _, job := range r.Workload.RunningAt(-r.Times.PreRoll) {
 		_, gpus := job.Pods()
 		bySize[gpus] = append(bySize[gpus], job)
 	}
 	for _, size := range slices.Backward(slices.Sorted(maps.Keys(bySize))) {
-		if err := r.place(ctx, size, bySize[size]); err != nil {
+		if err := r.place(ctx, over, size, bySize[size]); err != nil {
 			return fmt.Errorf("place the jobs that already run: %w", err)
 		}
 	}
@@ -197,15 +201,19 @@ func (r *run) prime(ctx context.Context) error {
 	return r.setBoot(ctx)
 }
 
-// place starts jobs and waits until they run.
-func (r *run) place(ctx context.Context, size int, jobs []arrivals.Job) error {
+// place starts jobs and waits until they run. What they have left to run counts from when
+// placing is over: time is compressed, so that half a minute of placing would be ten of them.
+func (r *run) place(ctx context.Context, over time.Time, size int, jobs []arrivals.Job) error {
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	before, pods := r.seen.counts().started, 0
 	for i, job := range jobs {
 		n, _ := job.Pods()
 		pods += n
-		group.Go(func() error { return r.submit(within, fmt.Sprintf("before-%d-%05d", size, i), job) })
+		group.Go(func() error {
+			run := r.shrink(job.Run) + max(time.Until(over), 0)
+			return r.submit(within, fmt.Sprintf("before-%d-%05d", size, i), job, run)
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -231,9 +239,9 @@ func (r *run) setBoot(ctx context.Context) error {
 	return nil
 }
 
-// submit creates one job; the run time is what it would take if it started now.
-func (r *run) submit(ctx context.Context, name string, job arrivals.Job) error {
-	object := NewJob(name, jobNamespace, job, r.shrink(job.Run))
+// submit creates one job that runs for so long, in wall time.
+func (r *run) submit(ctx context.Context, name string, job arrivals.Job, run time.Duration) error {
+	object := NewJob(name, jobNamespace, job, run)
 	_, err := r.clients.BatchV1().Jobs(jobNamespace).Create(ctx, object, metav1.CreateOptions{})
 	return err
 }
@@ -289,7 +297,7 @@ func (r *run) arrive(ctx context.Context, opened time.Time, jobs []arrivals.Job,
 			if score != nil {
 				score(name, job, time.Now())
 			}
-			return r.submit(within, name, job)
+			return r.submit(within, name, job, r.shrink(job.Run))
 		})
 	}
 	if err := group.Wait(); err != nil {
