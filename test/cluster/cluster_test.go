@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -41,6 +42,7 @@ func TestWholeControlPlane(t *testing.T) {
 	t.Logf("up in %s", c.StartTime)
 
 	t.Run("a job makes Karpenter buy a node, runs and completes", func(t *testing.T) { jobBuysNode(t, c) })
+	t.Run("how long a running job has left can be told later", func(t *testing.T) { toldLater(t, c) })
 	t.Run("a bare pod keeps running and is deleted at once", func(t *testing.T) { barePod(t, c) })
 	t.Run("every component shows metrics", func(t *testing.T) { metricsOf(t, c) })
 	t.Run("a ServiceAccount may do what RBAC says", func(t *testing.T) { serviceAccount(t, c) })
@@ -122,6 +124,45 @@ func jobBuysNode(t *testing.T, c *Cluster) {
 	ran := job.Status.CompletionTime.Sub(pod.Status.StartTime.Time)
 	if ran < time.Second || ran > 6*time.Second { // whole seconds in the API
 		t.Errorf("the job ran for %s, want about the 2s of its annotation", ran)
+	}
+}
+
+// toldLater: a new run time counts from when it is written.
+func toldLater(t *testing.T, c *Cluster) {
+	ctx := t.Context()
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "told"}}
+	job.Spec.Template.Annotations = map[string]string{RunTimeAnnotation: "1h"}
+	job.Spec.Template.Spec = podSpec("0")
+	job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	if err := c.Client.Create(ctx, job); err != nil {
+		t.Fatal(err)
+	}
+	pods := &corev1.PodList{}
+	Eventually(t, 30*time.Second, func() error {
+		if err := c.Client.List(ctx, pods, client.InNamespace("default"), client.MatchingLabels{batchv1.JobNameLabel: "told"}); err != nil {
+			return err
+		}
+		if len(pods.Items) != 1 || pods.Items[0].Status.Phase != corev1.PodRunning {
+			return fmt.Errorf("want one running pod, got %d", len(pods.Items))
+		}
+		return nil
+	})
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"2s"}}}`, RunTimeAnnotation)
+	told := time.Now()
+	if err := c.Client.Patch(ctx, &pods.Items[0], client.RawPatch(types.MergePatchType, patch)); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, 20*time.Second, func() error {
+		if err := c.Client.Get(ctx, client.ObjectKeyFromObject(job), job); err != nil {
+			return err
+		}
+		if job.Status.Succeeded != 1 {
+			return fmt.Errorf("job has not completed: %+v", job.Status)
+		}
+		return nil
+	})
+	if ran := time.Since(told); ran < 1500*time.Millisecond || ran > 8*time.Second {
+		t.Errorf("the job ran for %s more, want about the 2s that it was told", ran)
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 const GPU corev1.ResourceName = "nvidia.com/gpu"
 
 // RunTimeAnnotation on a pod of a Job is how long it runs before KWOK completes it, as a Go
-// duration. Without it such a pod completes after one second; a pod of no Job never does.
+// duration; changed while it runs, how long from then on. Without it such a pod completes after
+// one second; a pod of no Job never does.
 const RunTimeAnnotation = "demo.forewarm.dev/run-time"
 
 // Options say what a cluster is made of. etcd and the API server always run.

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,8 +58,8 @@ const (
 	BatchMax  = time.Second
 )
 
-// placing is about how long it takes, in wall time, to place the jobs that run already.
-const placing = 27 * time.Second
+// untold is how long jobs run that are yet to be told: longer than any arm takes.
+const untold = 24 * time.Hour
 
 // run is one arm being played.
 type run struct {
@@ -185,35 +187,35 @@ func (r *run) enter(phase string) {
 // these jobs fill, not with what a race between Karpenter and the scheduler left over.
 func (r *run) prime(ctx context.Context) error {
 	r.enter("placing the jobs that already run")
-	over := time.Now().Add(placing)
-	bySize := map[int][]arrivals.Job{}
+	bySize, left := map[int][]arrivals.Job{}, map[string]time.Duration{}
 	for _, job := range r.Workload.RunningAt(-r.Times.PreRoll) {
 		_, gpus := job.Pods()
 		bySize[gpus] = append(bySize[gpus], job)
 	}
 	for _, size := range slices.Backward(slices.Sorted(maps.Keys(bySize))) {
-		if err := r.place(ctx, over, size, bySize[size]); err != nil {
+		if err := r.place(ctx, size, bySize[size], left); err != nil {
 			return fmt.Errorf("place the jobs that already run: %w", err)
 		}
+	}
+	if err := r.tellEnds(ctx, left); err != nil {
+		return fmt.Errorf("say how long the jobs that already run have left: %w", err)
 	}
 	c := r.seen.counts()
 	r.Progress(fmt.Sprintf("%s: %d pods run on %d nodes", r.Arm, c.running, c.nodes))
 	return r.setBoot(ctx)
 }
 
-// place starts jobs and waits until they run. What they have left to run counts from when
-// placing is over: time is compressed, so that half a minute of placing would be ten of them.
-func (r *run) place(ctx context.Context, over time.Time, size int, jobs []arrivals.Job) error {
+// place starts jobs and waits until they run. It notes by name how long each has left.
+func (r *run) place(ctx context.Context, size int, jobs []arrivals.Job, left map[string]time.Duration) error {
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	before, pods := r.seen.counts().started, 0
 	for i, job := range jobs {
 		n, _ := job.Pods()
 		pods += n
-		group.Go(func() error {
-			run := r.shrink(job.Run) + max(time.Until(over), 0)
-			return r.submit(within, fmt.Sprintf("before-%d-%05d", size, i), job, run)
-		})
+		name := fmt.Sprintf("before-%d-%05d", size, i)
+		left[name] = r.shrink(job.Run)
+		group.Go(func() error { return r.submit(within, name, job, untold) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -224,6 +226,26 @@ func (r *run) place(ctx context.Context, over time.Time, size int, jobs []arriva
 		}
 		return nil
 	})
+}
+
+// tellEnds has the placed jobs end when they have run what they have left, from now on, at which
+// the simulation begins: placing takes half a minute of wall time, ten of compressed time.
+func (r *run) tellEnds(ctx context.Context, left map[string]time.Duration) error {
+	placed, err := r.clients.CoreV1().Pods(jobNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for _, pod := range placed.Items {
+		run := left[pod.Labels[batchv1.JobNameLabel]].Round(time.Millisecond)
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, cluster.RunTimeAnnotation, run)
+		group.Go(func() error {
+			_, err := r.clients.CoreV1().Pods(jobNamespace).Patch(within, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // setBoot makes nodes take their time from now on.
