@@ -33,6 +33,8 @@ const (
 	// OriginalMaxReplicas keeps what an HPA's maxReplicas was before it was brought under a
 	// ceiling. Forewarm writes it.
 	OriginalMaxReplicas = "forewarm.dev/original-max-replicas"
+	// OriginalMinReplicas keeps minReplicas likewise.
+	OriginalMinReplicas = "forewarm.dev/original-min-replicas"
 )
 
 // Written are the annotations whose values are checked where they are written.

@@ -2,17 +2,22 @@ package webhook
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
 // Bounds are how far a HorizontalPodAutoscaler may scale, as somebody writes it.
 type Bounds struct {
 	// Max and Min are spec.maxReplicas and spec.minReplicas.
-	Max, Min int64
-	// OldMax is spec.maxReplicas before the write, 0 on create.
-	OldMax int64
+	Max, Min Bound
 	// Annotations are those of the object as written, nil where it has none.
 	Annotations map[string]string
+}
+
+// Bound is one of the two numbers: as written, and before the write, 0 on create. An absent
+// spec.minReplicas is 1.
+type Bound struct {
+	Written, Old int64
 }
 
 // Clamps reviews writes that are brought under the ceiling instead of being refused: those of
@@ -43,42 +48,68 @@ func clampScale(r Request, d *draft) bool {
 	return d.finish(Allow, ReasonClamped, "")
 }
 
-// clampBounds brings the maxReplicas of an HPA under the ceiling, keeps what was wanted in an
-// annotation, and gives it back when the ceiling lifts. It lowers nothing below what stands,
-// and no maximum below its minimum: that is for [Ceilings] to refuse.
+// clampBounds brings the maxReplicas of an HPA under the ceiling, and its minReplicas too, since
+// the autoscaler would else ask for more than it gets at every sync. It keeps what was wanted in
+// annotations, gives it back when the ceiling lifts, and lowers nothing below what stands, nor
+// below 1, which is the least that the API server takes.
 func clampBounds(r Request, d *draft) bool {
 	if r.Bounds == nil {
 		return false
 	}
 	b, limit, by := *r.Bounds, int64(-1), Setting{}
+	if b.Min.Written > b.Max.Written { // for the API server to refuse
+		return d.finish(Allow, ReasonWithinCeiling, "")
+	}
 	if r.enforced() {
 		limit, by = binding(r, d)
 	}
 	if limit >= 0 {
-		limit = max(limit, r.Standing)
+		limit = max(limit, r.Standing, 1)
 	}
-	wanted := b.wanted(limit)
-	allowed := wanted
-	if limit >= 0 {
-		allowed = min(wanted, limit)
+	highest := clampBound(b.Max, b.Annotations[OriginalMaxReplicas], limit, math.MaxInt32)
+	lowest := clampBound(b.Min, b.Annotations[OriginalMinReplicas], limit, highest.wanted)
+	if highest.lowered() {
+		d.clamped(r, highest.wanted, highest.allowed, by)
 	}
-	if allowed < wanted && allowed < b.Min {
-		d.warn(fmt.Sprintf("%s: spec.maxReplicas is not brought under the ceiling of %s, %d, since spec.minReplicas is %d; lower spec.minReplicas", r.Object, r.Workload, limit, b.Min))
-		return d.finish(Allow, ReasonMinAboveCeiling, "")
+	if lowest.lowered() {
+		d.warn(fmt.Sprintf("%s: spec.minReplicas %d is brought down to %d: %s is held to %s", r.Object, lowest.wanted, lowest.allowed, r.Workload, source(by)))
 	}
-	if allowed < wanted && allowed != b.Max {
-		d.clamped(r, wanted, allowed, by)
-	}
-	d.decision.Patch = b.patch(wanted, allowed)
-	return d.finish(Allow, b.reason(wanted, allowed, limit), "")
+	d.decision.Patch = b.patch(highest, lowest)
+	return d.finish(Allow, highest.reason(limit), "")
 }
 
+// end is what becomes of one end of the bounds.
+type end struct {
+	written, wanted, allowed int64
+}
+
+// clampBound decides about one end. An original above most is none: the other end has been
+// written anew since.
+func clampBound(b Bound, kept string, limit, most int64) end {
+	e := end{written: b.Written, wanted: b.Written}
+	// Without a ceiling it is what the annotation keeps, where the number is what Forewarm made of
+	// that: where the write leaves it alone, or where it is just what the original is clamped to,
+	// so that the outcome is the same when the API server asks about a write again.
+	original, err := ParseCeiling(kept)
+	if err == nil && original > b.Written && original <= most && (b.Written == b.Old || b.Written == limit) {
+		e.wanted = original
+	}
+	e.allowed = e.wanted
+	if limit >= 0 {
+		e.allowed = min(e.wanted, limit)
+	}
+	return e
+}
+
+// lowered is true where the writer is to be told.
+func (e end) lowered() bool { return e.allowed < e.wanted && e.allowed != e.written }
+
 // reason says what became of an HPA.
-func (b Bounds) reason(wanted, allowed, limit int64) Reason {
+func (e end) reason(limit int64) Reason {
 	switch {
-	case allowed < wanted:
+	case e.allowed < e.wanted:
 		return ReasonClamped
-	case allowed != b.Max:
+	case e.allowed != e.written:
 		return ReasonRestored
 	case limit < 0:
 		return ReasonNoCeiling
@@ -87,32 +118,28 @@ func (b Bounds) reason(wanted, allowed, limit int64) Reason {
 	}
 }
 
-// wanted is what the HPA should have without a ceiling: what its annotation keeps, where
-// spec.maxReplicas is what Forewarm made of that, else what is written. Forewarm made it where
-// the write leaves it alone, or where it is just what the annotation's number is clamped to:
-// so the outcome is the same when the API server asks about a write again.
-func (b Bounds) wanted(limit int64) int64 {
-	original, err := ParseCeiling(b.Annotations[OriginalMaxReplicas])
-	if err == nil && original > b.Max && (b.Max == b.OldMax || b.Max == limit) {
-		return original
-	}
-	return b.Max
-}
-
 // patch is the smallest that makes of what is written what is allowed.
-func (b Bounds) patch(wanted, allowed int64) []Operation {
+func (b Bounds) patch(highest, lowest end) []Operation {
 	var ops []Operation
-	if allowed != b.Max {
-		ops = append(ops, Operation{Op: "add", Path: "/spec/maxReplicas", Value: allowed})
+	keep := map[string]string{}
+	for _, one := range []struct {
+		end
+		field, annotation string
+	}{
+		{highest, "/spec/maxReplicas", OriginalMaxReplicas}, {lowest, "/spec/minReplicas", OriginalMinReplicas},
+	} {
+		if one.allowed != one.written {
+			ops = append(ops, Operation{Op: "add", Path: one.field, Value: one.allowed})
+		}
+		value, kept := b.Annotations[one.annotation]
+		switch original := strconv.FormatInt(one.wanted, 10); {
+		case one.allowed < one.wanted && value != original:
+			keep[one.annotation] = original
+		case one.allowed == one.wanted && kept:
+			ops = append(ops, Operation{Op: "remove", Path: "/metadata/annotations/" + pointer.Replace(one.annotation)})
+		}
 	}
-	value, kept := b.Annotations[OriginalMaxReplicas]
-	switch original := strconv.FormatInt(wanted, 10); {
-	case allowed < wanted && value != original:
-		ops = append(ops, annotationOps(b.Annotations, map[string]string{OriginalMaxReplicas: original})...)
-	case allowed == wanted && kept:
-		ops = append(ops, Operation{Op: "remove", Path: "/metadata/annotations/" + pointer.Replace(OriginalMaxReplicas)})
-	}
-	return ops
+	return append(ops, annotationOps(b.Annotations, keep)...)
 }
 
 // binding is the count up to which a workload may grow, below zero where nothing binds, and

@@ -137,8 +137,6 @@ const (
 	ReasonClamped Reason = "Clamped"
 	// ReasonRestored gives an HPA the maxReplicas back that a ceiling had lowered.
 	ReasonRestored Reason = "Restored"
-	// ReasonMinAboveCeiling leaves an HPA alone whose minReplicas is above the ceiling.
-	ReasonMinAboveCeiling Reason = "MinReplicasAboveCeiling"
 )
 
 // Reasons of a decision about a pod, which is never refused.
@@ -171,7 +169,7 @@ type Decision struct {
 
 // HoldsBack says whether the writer gets less than what was asked for.
 func (d Decision) HoldsBack() bool {
-	return d.Verdict == Deny || d.Reason == ReasonClamped || d.Reason == ReasonMinAboveCeiling
+	return d.Verdict == Deny || d.Reason == ReasonClamped
 }
 
 // draft is a decision in the making.

@@ -56,6 +56,7 @@ func TestAutoscaler(t *testing.T) {
 		{"the HPA is brought under a ceiling, says so, and gets back what it had", autoscalerCeiling},
 		{"an HPA that is created above the ceiling is brought under it", autoscalerCreate},
 		{"a workload that stands above is not scaled down", autoscalerGrandfathered},
+		{"a minimum above the ceiling does not make the HPA ask again and again", autoscalerMinimum},
 		{"an autoscaler's own write is clamped, a person's refused", autoscalerScale},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, e) })
@@ -119,8 +120,8 @@ func autoscalerCreate(t *testing.T, e *webhookEnv) {
 	}
 	high := autoscalerOf("late", 6)
 	high.Name = "high"
-	if err := webhookDenied(e.Client.Create(t.Context(), high), "9 replicas asked for by spec.maxReplicas, at most 5"); err != nil {
-		t.Errorf("with a minimum above the ceiling: %v", err)
+	if err := e.Client.Create(t.Context(), high); err != nil || high.Spec.MaxReplicas != 5 || *high.Spec.MinReplicas != 5 || high.Annotations[webhook.OriginalMinReplicas] != "6" {
+		t.Errorf("with a minimum above the ceiling: %v, %d to %d, annotations %v; want 5 to 5, and 6 kept", err, *high.Spec.MinReplicas, high.Spec.MaxReplicas, high.Annotations)
 	}
 }
 
@@ -151,6 +152,38 @@ func autoscalerGrandfathered(t *testing.T, e *webhookEnv) {
 	e.eventually(t, "tall", 5, "9", 2)
 	e.queue(t, "tall", 9)
 	e.eventually(t, "tall", 5, "9", 5)
+}
+
+// autoscalerMinimum: the ceiling comes below the minimum, and the workload below both.
+func autoscalerMinimum(t *testing.T, e *webhookEnv) {
+	ctx := t.Context()
+	e.autoscaled(t, "floor", 1)
+	if err := e.Client.Create(ctx, autoscalerOf("floor", 6)); err != nil {
+		t.Fatal(err)
+	}
+	e.eventually(t, "floor", 9, "", 6)
+	if err := e.annotate(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "floor"}}, "5"); err != nil {
+		t.Fatal(err)
+	}
+	e.eventually(t, "floor", 6, "9", 6)
+	if err := webhookScale(ctx, e.Client, webhookWorkload("Deployment", "floor", "web", 6, ""), 1); err != nil {
+		t.Fatal(err)
+	}
+	hpa := e.eventually(t, "floor", 5, "9", 5)
+	if *hpa.Spec.MinReplicas != 5 || hpa.Annotations[webhook.OriginalMinReplicas] != "6" {
+		t.Errorf("minReplicas %d, annotations %v; want 5, and 6 kept", *hpa.Spec.MinReplicas, hpa.Annotations)
+	}
+	before := e.events(t, "floor")
+	e.steady(t, "floor", 5, 5)
+	if after := e.events(t, "floor"); after != before {
+		t.Errorf("events within %s:\n%s\nbefore:\n%s", autoscalerWindow, after, before)
+	}
+	if err := e.annotate(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "floor"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if hpa := e.eventually(t, "floor", 9, "", 6); *hpa.Spec.MinReplicas != 6 {
+		t.Errorf("minReplicas %d after the ceiling has lifted, want 6", *hpa.Spec.MinReplicas)
+	}
 }
 
 func autoscalerScale(t *testing.T, e *webhookEnv) {

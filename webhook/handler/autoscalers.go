@@ -95,7 +95,8 @@ func matters(e event.UpdateEvent) bool {
 	old, isOld := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
 	now, isNow := e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
 	return !isOld || !isNow || old.Status.CurrentReplicas != now.Status.CurrentReplicas || !equality.Semantic.DeepEqual(old.Spec, now.Spec) ||
-		old.Annotations[webhook.OriginalMaxReplicas] != now.Annotations[webhook.OriginalMaxReplicas]
+		old.Annotations[webhook.OriginalMaxReplicas] != now.Annotations[webhook.OriginalMaxReplicas] ||
+		old.Annotations[webhook.OriginalMinReplicas] != now.Annotations[webhook.OriginalMinReplicas]
 }
 
 // within are the HPAs of a Namespace, or for kube-system of the cluster.

@@ -16,13 +16,23 @@ type horizontal struct {
 	Metadata struct {
 		Annotations map[string]string `json:"annotations"`
 	} `json:"metadata"`
-	Spec *struct {
-		MaxReplicas int64  `json:"maxReplicas"`
-		MinReplicas *int64 `json:"minReplicas"`
-	} `json:"spec"`
+	Spec   *bounds `json:"spec"`
 	Status struct {
 		CurrentReplicas int64 `json:"currentReplicas"`
 	} `json:"status"`
+}
+
+// bounds are of its spec.
+type bounds struct {
+	MaxReplicas int64  `json:"maxReplicas"`
+	MinReplicas *int64 `json:"minReplicas"`
+}
+
+func (b bounds) both() (most, least int64) {
+	if b.MinReplicas == nil {
+		return b.MaxReplicas, 1
+	}
+	return b.MaxReplicas, *b.MinReplicas
 }
 
 // clamps converts a write of a scale by an autoscaler, or of a HorizontalPodAutoscaler.
@@ -65,12 +75,10 @@ func (c converter) bounds(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		return nil
 	}
 	request.Standing = old.Status.CurrentReplicas
-	request.Bounds = &webhook.Bounds{Max: written.Spec.MaxReplicas, Min: 1, Annotations: written.Metadata.Annotations}
-	if written.Spec.MinReplicas != nil {
-		request.Bounds.Min = *written.Spec.MinReplicas
-	}
+	most, least := written.Spec.both()
+	request.Bounds = &webhook.Bounds{Max: webhook.Bound{Written: most}, Min: webhook.Bound{Written: least}, Annotations: written.Metadata.Annotations}
 	if old.Spec != nil {
-		request.Bounds.OldMax = old.Spec.MaxReplicas
+		request.Bounds.Max.Old, request.Bounds.Min.Old = old.Spec.both()
 	}
 	return c.target(ctx, r, kind, out)
 }
