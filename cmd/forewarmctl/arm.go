@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -45,8 +46,9 @@ func disarmCommand() *cobra.Command {
 		Use:   "disarm",
 		Short: "Take Forewarm out of admission, at once",
 		Long: `Delete Forewarm's webhook configurations and admission policies, and keep its processes from
-writing them again until "forewarmctl arm". Ceilings are then not held. It works while no
-process of Forewarm's runs: the API server asks no webhook about these deletions.`,
+writing them again until "forewarmctl arm". Ceilings are then not held, and autoscalers get
+back the bounds that were brought under one. It works while no process of Forewarm's runs:
+the API server asks no webhook about these deletions.`,
 		Example: `  forewarmctl disarm --reason "admission is slow, looking into it"`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -93,7 +95,7 @@ func (a admission) disarm(ctx context.Context, reason string) error {
 		return fmt.Errorf("leave the mark that keeps Forewarm disarmed: %w", err)
 	}
 	quiet := 0
-	return wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		gone, err := a.remove(ctx)
 		if err != nil {
 			return false, err
@@ -103,6 +105,7 @@ func (a admission) disarm(ctx context.Context, reason string) error {
 		}
 		return quiet >= 4, nil
 	})
+	return errors.Join(err, a.restoreAll(ctx))
 }
 
 // remove deletes what is there, and says how much that was.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -252,10 +253,32 @@ func webhookDisarm(t *testing.T, e *webhookEnv) {
 	grow := func() error {
 		return e.Client.Create(ctx, webhookWorkload("Deployment", namespace, "web", 5, ""), client.DryRunAll)
 	}
-	if said := run("disarm", "--reason", "a test"); !strings.Contains(said, "deleted ValidatingWebhookConfiguration forewarm") || !strings.Contains(said, "deleted ValidatingAdmissionPolicy forewarm-ceilings") {
+	lowered := func() error {
+		hpa := e.applied(t, namespace)
+		if hpa.Spec.MaxReplicas != 1 {
+			return fmt.Errorf("maxReplicas %d, want it brought under the ceiling", hpa.Spec.MaxReplicas)
+		}
+		return nil
+	}
+	if err := lowered(); err != nil {
+		t.Fatal(err)
+	}
+	if said := run("disarm", "--reason", "a test"); !strings.Contains(said, "restored HorizontalPodAutoscaler disarm/web: minReplicas 1, maxReplicas 9") || !strings.Contains(said, "deleted ValidatingWebhookConfiguration forewarm") || !strings.Contains(said, "deleted ValidatingAdmissionPolicy forewarm-ceilings") {
 		t.Errorf("disarm:\n%s", said)
 	}
 	cluster.Eventually(t, webhookWait, grow)
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+	if err := e.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "web"}, hpa); err != nil {
+		t.Fatal(err)
+	}
+	if again := e.applied(t, namespace); hpa.Spec.MaxReplicas != 9 || len(hpa.Annotations) > 0 || again.ResourceVersion != hpa.ResourceVersion {
+		t.Errorf("restored: maxReplicas %d, annotations %v, version %s, and %s when Git applies it again", hpa.Spec.MaxReplicas, hpa.Annotations, hpa.ResourceVersion, again.ResourceVersion)
+	}
+	for _, entry := range hpa.ManagedFields {
+		if entry.Manager != "git" && entry.Subresource == "" {
+			t.Errorf("%s owns fields of the HPA, want what Git applies to stay Git's: %s", entry.Manager, entry.FieldsV1)
+		}
+	}
 	loopNever(t, 7*time.Second, grow) // longer than the processes wait to look again
 	if status := e.process.ready(); status != http.StatusOK {
 		t.Errorf("the webhook is not ready while disarmed: %d", status)
@@ -264,6 +287,7 @@ func webhookDisarm(t *testing.T, e *webhookEnv) {
 		t.Errorf("arm:\n%s", said)
 	}
 	cluster.Eventually(t, webhookWait, func() error { return webhookDenied(grow(), "at most 1") })
+	cluster.Eventually(t, webhookWait, lowered)
 	if said := run("arm"); !strings.Contains(said, "was not disarmed") {
 		t.Errorf("arm again:\n%s", said)
 	}
