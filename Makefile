@@ -74,9 +74,13 @@ bench-forecast: ## Score the forecasts on a folder of series. DATA=FOLDER
 	go run ./test/bench/forecast --data '$(DATA)'
 
 .PHONY: bench-webhook
-bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a typed validator and the in-tree policy (8 minutes).
+bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a typed validator and the in-tree policy (8 minutes). PEERS=1 ARGS=
 	@go build -o bin/bench-webhook ./test/bench/webhook
-	@exec bin/bench-webhook $(ARGS)
+	@exec bin/bench-webhook $(if $(PEERS),--peers) $(ARGS)
+
+.PHONY: peers
+peers: ## Build what bench-webhook PEERS=1 measures beside Forewarm (10 minutes).
+	@go run ./test/cluster/install peers
 
 ##@ Checks
 

@@ -39,7 +39,7 @@ type subject struct {
 
 // subjects are the arms at the bare port. One more is one line more.
 func (b *bench) subjects() []subject {
-	return []subject{
+	return append([]subject{
 		{noop, update, b.hooks[noop], "/review", allowed},
 		{typed, update, b.hooks[typed], "/review", allowed},
 		{forewarm, update, b.hooks[forewarm], registration.CeilingsPath, allowed},
@@ -47,7 +47,7 @@ func (b *bench) subjects() []subject {
 		{forewarm, scale, b.hooks[forewarm], registration.CeilingsPath, allowed},
 		{noop, pod, b.hooks[noop], "/review", allowed},
 		{forewarm, pod, b.hooks[forewarm], registration.PodsPath, `"patchType":"JSONPatch"`},
-	}
+	}, b.peerSubjects()...)
 }
 
 const allowed = `"allowed":true`
@@ -69,18 +69,18 @@ type arm struct {
 func (b *bench) arms() []arm {
 	onUpdate, onPod := writes[0], writes[2]
 	noopURL, typedURL := b.hooks[noop].url+"/review", b.hooks[typed].url+"/review"
-	return []arm{
+	return append([]arm{
 		{name: baseline, write: onUpdate},
 		{name: again, write: onUpdate},
 		{name: noop, write: onUpdate, hook: b.hooks[noop], objects: []client.Object{b.validating("bench-noop", noopURL, onUpdate.rule)}},
 		{name: typed, write: onUpdate, hook: b.hooks[typed], objects: []client.Object{b.validating("bench-typed", typedURL, onUpdate.rule)}},
-		{name: policy, write: onUpdate, objects: ceilingPolicy(), effective: b.refusedBy("bench-ceiling")},
+		{name: policy, write: onUpdate, objects: ceilingPolicy(), effective: b.refusedSaying("ValidatingAdmissionPolicy 'bench-ceiling'")},
 		{name: forewarm, write: onUpdate, hook: b.hooks[forewarm], objects: b.registeredBy(true)},
-		{name: withTwin, write: onUpdate, hook: b.hooks[forewarm], objects: b.registeredBy(false), effective: b.refusedBy(twin.Sets)},
+		{name: withTwin, write: onUpdate, hook: b.hooks[forewarm], objects: b.registeredBy(false), effective: b.refusedSaying("ValidatingAdmissionPolicy '" + twin.Sets + "'")},
 		{name: baseline, write: onPod},
 		{name: noop, write: onPod, hook: b.hooks[noop], objects: []client.Object{b.mutating("bench-noop", noopURL, onPod.rule)}},
 		{name: forewarm, write: onPod, hook: b.hooks[forewarm], objects: b.registeredBy(true)},
-	}
+	}, b.peerArms()...)
 }
 
 // validating is a configuration of one entry, as most are written.
@@ -138,12 +138,12 @@ func ceilingPolicy() []client.Object {
 	}
 }
 
-// refusedBy asks whether a growth above the ceiling is refused by a policy.
-func (b *bench) refusedBy(name string) func(context.Context) (bool, error) {
+// refusedSaying asks whether a growth above the ceiling is refused with that text.
+func (b *bench) refusedSaying(text string) func(context.Context) (bool, error) {
 	above := writes[0]
 	above.body = grow(tooMany)
 	return func(ctx context.Context) (bool, error) {
 		_, answer, err := b.send(ctx, above)
-		return bytes.Contains(answer, []byte("ValidatingAdmissionPolicy '"+name+"'")), err
+		return bytes.Contains(answer, []byte(text)), err
 	}
 }

@@ -24,6 +24,7 @@ type settings struct {
 	rate      float64
 	portTime  time.Duration
 	writeTime time.Duration
+	peers     bool
 }
 
 const about = `bench-webhook asks webhooks the same admission reviews, first at their bare HTTPS ports as
@@ -69,6 +70,7 @@ func parse(args []string) (settings, error) {
 	flags.Float64Var(&s.rate, "rate", 75, "writes per second to the API server; what saturates the machine measures queues")
 	flags.DurationVar(&s.portTime, "port-time", 600*time.Millisecond, "time per round and arm at the bare port")
 	flags.DurationVar(&s.writeTime, "write-time", 1900*time.Millisecond, "time per round and arm at the API server")
+	flags.BoolVar(&s.peers, "peers", false, "measure Gatekeeper too, which make peers builds")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, about, flags.FlagUsages()) }
 	if err := flags.Parse(args); err != nil {
 		return s, err

@@ -67,13 +67,17 @@ func (b *bench) start(ctx context.Context) error {
 		return err
 	}
 	b.progress("building and starting the webhooks; the API server knows them as %s", b.host)
-	for _, step := range []func(context.Context) error{
+	steps := []func(context.Context) error{
 		b.build,
 		func(ctx context.Context) error { return b.startPeer(ctx, noop) },
 		func(ctx context.Context) error { return b.startPeer(ctx, typed) },
 		b.startForewarm,
 		b.record,
-	} {
+	}
+	if b.settings.peers {
+		steps = append(steps, b.startGatekeeper)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -13,9 +13,10 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
 )
 
-// Names of the assets. Each but KarpenterCRDs is a program; that one is a folder.
+// Names of the assets. Those of CRDs are folders, all others programs.
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"
@@ -26,12 +27,16 @@ const (
 	KarpenterCRDs     = "karpenter-crds"
 	ControllerGen     = "controller-gen"
 	GolangCILint      = "golangci-lint"
+	Gatekeeper        = "gatekeeper"
+	GatekeeperCRDs    = "gatekeeper-crds"
 )
 
-// ControlPlane lists what the launcher in test/cluster starts; Linters what `make verify` runs.
+// ControlPlane lists what the launcher in test/cluster starts; Linters what `make verify`
+// runs; Peers what `make bench-webhook PEERS=1` measures beside Forewarm.
 var (
 	ControlPlane = []string{Etcd, APIServer, Scheduler, ControllerManager, KWOK, Karpenter, KarpenterCRDs}
 	Linters      = []string{ControllerGen, GolangCILint}
+	Peers        = []string{Gatekeeper, GatekeeperCRDs}
 )
 
 // recipe says how an asset is made.
@@ -50,6 +55,7 @@ const (
 	kubernetesRecipe = "test/cluster/kubernetes"
 	karpenterRecipe  = "test/cluster/karpenter"
 	toolsRecipe      = "test/tools"
+	gatekeeperRecipe = "test/bench/peers/gatekeeper"
 )
 
 // recipes holds every asset. Module zips drop symbolic links, so Karpenter's CRDs are read
@@ -64,6 +70,8 @@ var recipes = map[string]recipe{
 	KarpenterCRDs:     {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", copies: []string{"kwok/charts/crds", "kwok/apis/crds"}},
 	ControllerGen:     {folder: toolsRecipe, module: "sigs.k8s.io/controller-tools", program: "sigs.k8s.io/controller-tools/cmd/controller-gen"},
 	GolangCILint:      {folder: toolsRecipe, module: "github.com/golangci/golangci-lint/v2", program: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
+	Gatekeeper:        {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", program: "github.com/open-policy-agent/gatekeeper/v3"},
+	GatekeeperCRDs:    {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", copies: []string{"charts/gatekeeper/crds"}},
 }
 
 // Store is where assets are looked for and built into.
@@ -174,7 +182,8 @@ func (s Store) places(name string) ([]string, error) {
 
 // key names the folder in the cache: what it is, its version, and what built it.
 func (r recipe) key(version string) string {
-	path := strings.TrimSuffix(strings.TrimSuffix(r.module, "/v2"), "/server/v3")
+	path, _, _ := module.SplitPathVersion(r.module)
+	path = strings.TrimSuffix(path, "/server")
 	return strings.Join([]string{filepath.Base(path), version, runtime.Version(), runtime.GOARCH}, "-")
 }
 

@@ -1,5 +1,6 @@
 // Command install builds what the tests, the demo and the linters run into the cache outside
-// the checkout: `install control-plane`, `install linters`, or both without an argument.
+// the checkout: `install control-plane`, `install linters`, or both without an argument, and
+// `install peers` what benchmarks compare with.
 // Linters are linked into ./bin too.
 package main
 
@@ -39,8 +40,10 @@ func run(ctx context.Context, sets []string) error {
 			if err = store.Install(ctx, os.Stdout, assets.Linters...); err == nil {
 				err = link(store)
 			}
+		case "peers":
+			err = store.Install(ctx, os.Stdout, assets.Peers...)
 		default:
-			err = fmt.Errorf("unknown set %q; write control-plane or linters", set)
+			err = fmt.Errorf("unknown set %q; write control-plane, linters or peers", set)
 		}
 		if err != nil {
 			return err
