@@ -5,6 +5,7 @@ package quantity
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,13 +16,21 @@ import (
 // The methods never change their receiver.
 type Vector map[corev1.ResourceName]int64
 
-// Of converts a ResourceList; fractions are rounded up.
+// Of converts a ResourceList; fractions are rounded up, and what is too much for an int64 is its
+// largest.
 func Of(list corev1.ResourceList) Vector {
 	v := make(Vector, len(list))
 	for name, q := range list {
+		most := int64(math.MaxInt64)
 		if name == corev1.ResourceCPU {
+			most /= 1000
+		}
+		switch {
+		case q.CmpInt64(most) >= 0:
+			v[name] = math.MaxInt64
+		case name == corev1.ResourceCPU:
 			v[name] = q.MilliValue()
-		} else {
+		default:
 			v[name] = q.Value()
 		}
 	}

@@ -1,6 +1,7 @@
 package quantity
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +21,20 @@ func TestOfConvertsToBaseUnits(t *testing.T) {
 	got := Of(list("cpu", "1500m", "memory", "1Ki", "nvidia.com/gpu", "8"))
 	want := Vector{"cpu": 1500, "memory": 1024, "nvidia.com/gpu": 8}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Of (-want +got):\n%s", diff)
+	}
+}
+
+// TestOfIsNeverNegative: the sum of two quantities may exceed what an int64 holds.
+func TestOfIsNeverNegative(t *testing.T) {
+	sum := list("cpu", "9E", "nvidia.com/gpu", "9E", "memory", "9223372036854775807")
+	for name, q := range list("cpu", "9E", "nvidia.com/gpu", "9E") {
+		total := sum[name]
+		total.Add(q)
+		sum[name] = total
+	}
+	want := Vector{"cpu": math.MaxInt64, "nvidia.com/gpu": math.MaxInt64, "memory": math.MaxInt64}
+	if diff := cmp.Diff(want, Of(sum)); diff != "" {
 		t.Errorf("Of (-want +got):\n%s", diff)
 	}
 }
