@@ -1,14 +1,15 @@
 package webhook
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// GPUs are bounded by [MaxGPUs]. A whole device, a MIG slice and a time-sliced share count as
-// one each: they are what a pod asks the device plugin for.
+// GPUs are bounded by [MaxGPUs]. A whole device, a slice, a time-sliced share and a device of a
+// claim count as one each: they are what a pod asks for.
 const GPUs Measure = "GPUs"
 
 // Amounts are what an object takes of each total.
@@ -56,14 +57,99 @@ func (k Kind) Counted() bool {
 	return k.Measure == Replicas && !k.Cluster && !k.Warn && !k.Indirect && k.Target == ""
 }
 
-// Amounts are what an object of the kind takes of the totals of its Namespace. Of several
-// counts, such as what is asked for now and what an autoscaler may ask for, the highest counts.
-func (k Kind) Amounts(object any) Amounts {
-	var a Amounts
+// Ask is what an object asks for. What its pods claim by DRA stands elsewhere.
+type Ask struct {
+	// own is what the object says itself.
+	own Amounts
+	// counts are its pods, for each of its counts; nil where none of them claims anything.
+	counts [][]batch
+}
+
+// batch is a number of pods that are alike; each counts for the greatest of its templates.
+type batch struct {
+	pods      int64
+	templates []podAsk
+}
+
+// podAsk is what a pod of a template asks for.
+type podAsk struct {
+	gpus   int64
+	claims []claimUse
+}
+
+// Ask is what an object of the kind takes of the totals of its Namespace. Of several counts,
+// such as what is asked for now and what an autoscaler may ask for, the highest counts.
+func (k Kind) Ask(object any) Ask {
+	a := Ask{counts: make([][]batch, 0, len(k.Counts))}
+	claims := false
 	for _, c := range k.Counts {
-		a = a.most(Amounts{Replicas: c.Of.Evaluate(object), GPUs: c.gpus(object)})
+		batches := c.batches(object)
+		a.counts = append(a.counts, batches)
+		a.own = a.own.most(Amounts{Replicas: c.Of.Evaluate(object), GPUs: gpus(batches, nil)})
+		claims = claims || len(claimsIn(batches)) > 0
+	}
+	if !claims {
+		a.counts = nil
 	}
 	return a
+}
+
+// Claims are the claim sources that the pods name, none for most objects.
+func (a Ask) Claims() []ClaimRef {
+	var out []ClaimRef
+	for _, batches := range a.counts {
+		out = append(out, claimsIn(batches)...)
+	}
+	slices.SortFunc(out, compareRefs)
+	return slices.Compact(out)
+}
+
+// With are the amounts, where the claim sources have these GPUs.
+func (a Ask) With(claims Claims) Amounts {
+	out := a.own
+	for _, batches := range a.counts {
+		out.GPUs = max(out.GPUs, gpus(batches, claims))
+	}
+	return out
+}
+
+func claimsIn(batches []batch) []ClaimRef {
+	var out []ClaimRef
+	for _, b := range batches {
+		for _, template := range b.templates {
+			for _, use := range template.claims {
+				out = append(out, use.ClaimRef)
+			}
+		}
+	}
+	return out
+}
+
+// gpus are those of all pods. A claim that they share counts once.
+func gpus(batches []batch, claims Claims) int64 {
+	sum, shared := int64(0), map[ClaimRef]bool(nil)
+	for _, b := range batches {
+		most := int64(0)
+		for _, template := range b.templates {
+			each := template.gpus
+			for _, use := range template.claims {
+				if use.Source != FromClaim {
+					each = add(each, multiply(use.times, claims.gpus(use.ClaimRef)))
+					continue
+				}
+				if shared == nil {
+					shared = map[ClaimRef]bool{}
+				}
+				shared[use.ClaimRef] = true
+			}
+			most = max(most, each)
+		}
+		sum = add(sum, multiply(b.pods, most))
+	}
+	for ref := range shared {
+		sum = add(sum, claims.gpus(ref))
+	}
+	return sum
 }
 
 // podTemplates are [Count.Templates] of a kind of the table, for each of its counts.
@@ -96,48 +182,67 @@ func podTemplates(k Kind) [][]string {
 // twice is for Ray: as asked for, and as its autoscaler may ask for.
 func twice(templates ...string) [][]string { return [][]string{templates, templates} }
 
-// gpus multiplies what each product of the count stands for by the GPUs of one of its pods.
-func (c Count) gpus(object any) int64 {
-	sum := int64(0)
+// batches are the pods that the products of a count stand for.
+func (c Count) batches(object any) []batch {
+	var out []batch
 	for i, t := range c.Of.terms {
-		template := "/spec.template"
+		paths := "/spec.template"
 		if i < len(c.Templates) {
-			template = c.Templates[i]
+			paths = c.Templates[i]
 		}
 		for at := range t.elements(object) {
 			if pods := t.product(object, at); pods > 0 {
-				sum = add(sum, multiply(pods, gpusPerPod(template, object, at)))
+				out = append(out, batch{pods, podAsks(paths, object, at)})
 			}
 		}
 	}
-	return sum
+	return out
 }
 
-// gpusPerPod reads a pod template. Of several paths, separated by "|", the greatest counts; one
-// that begins with "/" is read from the object itself.
-func gpusPerPod(paths string, root, at any) int64 {
-	most := int64(0)
+// podAsks reads pod templates at several paths, separated by "|". One that begins with "/" is
+// read from the object itself.
+func podAsks(paths string, root, at any) []podAsk {
+	var out []podAsk
 	for p := range strings.SplitSeq(paths, "|") {
 		from := at
 		if rest, isRoot := strings.CutPrefix(p, "/"); isRoot {
 			from, p = root, rest
 		}
-		pod := &corev1.Pod{}
-		template := path(strings.Split(p, ".")).of(from)
-		if spec, is := (path{"spec"}).of(template).(map[string]any); is {
-			pod.Spec.Containers, pod.Spec.InitContainers = containers(spec["containers"]), containers(spec["initContainers"])
-		} else {
-			pod.Spec.Containers = []corev1.Container{{Resources: asked(template)}}
-		}
-		sum := int64(0)
-		for name, n := range requests(pod) {
-			if vendor, _ := vendor(name); vendor != "" && n > 0 {
-				sum = add(sum, n)
-			}
-		}
-		most = max(most, sum)
+		out = append(out, podAskOf(path(strings.Split(p, ".")).of(from)))
 	}
-	return most
+	return out
+}
+
+func podAskOf(template any) podAsk {
+	pod := &corev1.Pod{}
+	if spec, is := (path{"spec"}).of(template).(map[string]any); is {
+		pod.Spec.Containers, pod.Spec.InitContainers = containers(spec["containers"]), containers(spec["initContainers"])
+		pod.Spec.ResourceClaims = resourceClaims(spec["resourceClaims"])
+	} else {
+		pod.Spec.Containers = []corev1.Container{{Resources: asked(template)}}
+	}
+	reserved := requests(pod)
+	out := podAsk{claims: claimUses(&pod.Spec, reserved)}
+	for _, set := range pluginGPUs(reserved) {
+		out.gpus = add(out.gpus, set.Count)
+	}
+	return out
+}
+
+func resourceClaims(list any) []corev1.PodResourceClaim {
+	members, _ := list.([]any)
+	out := make([]corev1.PodResourceClaim, 0, len(members))
+	for _, c := range members {
+		var claim corev1.PodResourceClaim
+		if name, is := Text(c, "resourceClaimTemplateName"); is {
+			claim.ResourceClaimTemplateName = &name
+		}
+		if name, is := Text(c, "resourceClaimName"); is {
+			claim.ResourceClaimName = &name
+		}
+		out = append(out, claim)
+	}
+	return out
 }
 
 func containers(list any) []corev1.Container {

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,7 +39,24 @@ func TestAmounts(t *testing.T) {
 		"PyTorchJob":              {"PyTorchJob", `{"spec":{"pytorchReplicaSpecs":{"Master":{"template":` + template + `},"Worker":{"replicas":2,"template":` + worker + `}}}}`, Amounts{Replicas: 3, GPUs: 18}},
 		"elastic PyTorchJob":      {"PyTorchJob", `{"spec":{"elasticPolicy":{"maxReplicas":4},"pytorchReplicaSpecs":{"Worker":{"replicas":2,"template":` + worker + `}}}}`, Amounts{Replicas: 4, GPUs: 32}},
 		"MPIJob":                  {"MPIJob", `{"spec":{"mpiReplicaSpecs":{"Launcher":{"template":{"spec":{"containers":[]}}},"Worker":{"replicas":2,"template":` + worker + `}}}}`, Amounts{Replicas: 3, GPUs: 16}},
+		"a claim for each":        {"Deployment", `{"spec":{"replicas":3,"template":{"spec":{"resourceClaims":[{"name":"a","resourceClaimTemplateName":"two"}]}}}}`, Amounts{Replicas: 3, GPUs: 6}},
+		"two claims for each":     {"Deployment", `{"spec":{"replicas":3,"template":{"spec":{"resourceClaims":[{"resourceClaimTemplateName":"two"},{"resourceClaimTemplateName":"two"}]}}}}`, Amounts{Replicas: 3, GPUs: 12}},
+		"a shared claim":          {"Deployment", `{"spec":{"replicas":3,"template":{"spec":{"resourceClaims":[{"resourceClaimName":"shared"},{"resourceClaimName":"shared"}]}}}}`, Amounts{Replicas: 3, GPUs: 4}},
+		"a shared claim of none":  {"Deployment", `{"spec":{"replicas":0,"template":{"spec":{"resourceClaims":[{"resourceClaimName":"shared"}]}}}}`, Amounts{}},
+		"claims and plugins":      {"Job", `{"spec":{"parallelism":2,"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":1}}}],"resourceClaims":[{"resourceClaimTemplateName":"two"},{"resourceClaimName":"shared"}]}}}}`, Amounts{Replicas: 2, GPUs: 10}},
+		"no such template":        {"Deployment", `{"spec":{"template":{"spec":{"resourceClaims":[{"resourceClaimTemplateName":"none"},{"resourceClaimName":7},8]}}}}`, Amounts{Replicas: 1}},
+		"a class as a resource":   {"Deployment", `{"spec":{"replicas":2,"template":{"spec":{"containers":[{"resources":{"limits":{"deviceclass.resource.kubernetes.io/gpu.nvidia.com":"3"}}}]}}}}`, Amounts{Replicas: 2, GPUs: 6}},
+		"a claim of the leader":   {"LeaderWorkerSet", `{"spec":{"leaderWorkerTemplate":{"size":2,"leaderTemplate":{"spec":{"resourceClaims":[{"resourceClaimTemplateName":"two"}]}},"workerTemplate":` + worker + `}}}`, Amounts{Replicas: 2, GPUs: 16}},
+		"huge claims":             {"ReplicaSet", `{"spec":{"replicas":9223372036854775807,"template":{"spec":{"resourceClaims":[{"resourceClaimTemplateName":"two"},{"resourceClaimName":"shared"}]}}}}`, Amounts{Replicas: 9223372036854775807, GPUs: 9223372036854775807}},
+		"huge requests":           {"ReplicaSet", `{"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"9E"}}},{"resources":{"limits":{"nvidia.com/gpu":"9E"}}}]}}}}`, Amounts{Replicas: 1, GPUs: 9223372036854775807}},
+		"fractions":               {"ReplicaSet", `{"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"500m"}}},{"resources":{"limits":{"nvidia.com/gpu":"-3"}}}]}}}}`, Amounts{Replicas: 1, GPUs: 1}},
 		"TrainJob":                {"TrainJob", `{"spec":{"trainer":{"numNodes":2,"resourcesPerNode":{"limits":{"nvidia.com/gpu":"8"}}}}}`, Amounts{Replicas: 2, GPUs: 16}},
+	}
+	claims := Claims{
+		{FromTemplate, "two"}:             {{Vendor: "nvidia", Count: 1}, {Vendor: "amd", Count: 1}},
+		{FromClaim, "shared"}:             {{Vendor: "nvidia", Count: 4}},
+		{FromClass, "gpu.nvidia.com"}:     {{Vendor: "nvidia", Count: 1}},
+		{FromTemplate, "of another kind"}: nil,
 	}
 	kinds := map[string]Kind{}
 	for _, k := range Kinds() {
@@ -50,10 +68,25 @@ func TestAmounts(t *testing.T) {
 			if !kind.Counted() {
 				t.Fatalf("%s does not count", c.kind)
 			}
-			if diff := cmp.Diff(c.want, kind.Amounts(decode(t, c.object))); diff != "" {
+			if diff := cmp.Diff(c.want, kind.Ask(decode(t, c.object)).With(claims)); diff != "" {
 				t.Errorf("amounts:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAskClaims: what is to be looked up, each once.
+func TestAskClaims(t *testing.T) {
+	object := `{"spec":{"replicas":0,"template":{"spec":{"containers":[{"resources":{"limits":{"deviceclass.resource.kubernetes.io/c":"3"}}}],
+		"resourceClaims":[{"resourceClaimTemplateName":"b"},{"resourceClaimTemplateName":"a"},{"resourceClaimTemplateName":"b"},{"resourceClaimName":"a"}]}}}}`
+	deployment := Kinds()[0]
+	if got := deployment.Ask(decode(t, object)).Claims(); got != nil {
+		t.Errorf("claims of no pods: %v", got)
+	}
+	got := deployment.Ask(decode(t, strings.Replace(object, `"replicas":0`, `"replicas":2`, 1))).Claims()
+	want := []ClaimRef{{FromClass, "c"}, {FromClaim, "a"}, {FromTemplate, "a"}, {FromTemplate, "b"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("claims:\n%s", diff)
 	}
 }
 

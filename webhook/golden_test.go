@@ -4,22 +4,32 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
+
+	"forewarm.dev/internal/quantity"
 )
 
 var update = flag.Bool("update", false, "rewrite the want sections of testdata/*.txtar")
 
-// scenario is the input of a golden file: a pod, its Namespace's labels, and the pools.
+// scenario is the input of a golden file: a pod, its Namespace's labels, what it may claim, and
+// the pools.
 type scenario struct {
+	Classes   []resourcev1.DeviceClass                `json:"classes"`
+	Templates map[string]resourcev1.ResourceClaimSpec `json:"templates"`
+	Claims    map[string]resourcev1.ResourceClaimSpec `json:"claims"`
+
 	Namespace map[string]string `json:"namespace"`
 	Pools     []struct {
 		Name       string              `json:"name"`
@@ -28,12 +38,17 @@ type scenario struct {
 		Namespaces string              `json:"namespaces"` // a label selector as kubectl takes it
 		Pods       string              `json:"pods"`
 		Tolerate   []corev1.Toleration `json:"tolerations"`
+		Nodes      map[string]string   `json:"nodes"`
+		Warm       []struct {
+			Requests corev1.ResourceList `json:"requests"`
+			Cost     float64             `json:"cost"`
+		} `json:"warm"`
 	} `json:"pools"`
 }
 
 func (s scenario) request(t *testing.T, pod *corev1.Pod) Request {
 	t.Helper()
-	r := Request{Object: Object{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Create: true, Pod: pod, NamespaceLabels: s.Namespace}
+	r := Request{Object: Object{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Create: true, Pod: pod, NamespaceLabels: s.Namespace, Claims: s.claims(pod)}
 	for _, p := range s.Pools {
 		pool := Pool{Name: p.Name, Priority: p.Priority, Resource: p.Resource, Tolerations: p.Tolerate}
 		var err error
@@ -43,9 +58,39 @@ func (s scenario) request(t *testing.T, pod *corev1.Pod) Request {
 		if pool.PodSelector, err = labels.Parse(p.Pods); err != nil {
 			t.Fatal(err)
 		}
+		for _, key := range slices.Sorted(maps.Keys(p.Nodes)) {
+			pool.Nodes = append(pool.Nodes, corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{p.Nodes[key]}})
+		}
+		for _, chunk := range p.Warm {
+			pool.Warm = append(pool.Warm, WarmChunk{Requests: quantity.Of(chunk.Requests), CostPerHour: chunk.Cost})
+		}
 		r.Pools = append(r.Pools, pool)
 	}
 	return r
+}
+
+// claims looks up what a pod names.
+func (s scenario) claims(pod *corev1.Pod) Claims {
+	classes, out := Classes{}, Claims{}
+	for _, class := range s.Classes {
+		if set, is := ClassGPUs(&class); is {
+			classes[class.Name] = set
+		}
+	}
+	for _, ref := range ClaimsOf(pod) {
+		spec := s.Claims[ref.Name]
+		switch ref.Source {
+		case FromTemplate:
+			spec = s.Templates[ref.Name]
+		case FromClass:
+			if set, is := classes[ref.Name]; is {
+				out[ref] = []GPUSet{set}
+			}
+			continue
+		}
+		out[ref] = classes.GPUs(&spec)
+	}
+	return out
 }
 
 // TestPods reviews the pods of testdata/*.txtar. Each file has a comment, then "cluster"

@@ -16,27 +16,46 @@ import (
 const (
 	GPUVendor = "forewarm.dev/gpu-vendor"
 	GPUCount  = "forewarm.dev/gpu-count"
+	GPUShape  = "forewarm.dev/gpu-shape"
 	PoolName  = "forewarm.dev/pool"
 )
 
-// vendor is whose GPU a resource is, and the taint that GPU nodes of that kind carry by
-// custom; empty for a resource that is no GPU.
+// GPUSet is a number of GPUs of one kind.
+type GPUSet struct {
+	// Vendor is nvidia, amd or intel.
+	Vendor string
+	// Taint is what nodes with such GPUs carry by custom; empty where there is no custom.
+	Taint string
+	// Shape is what one of them is: "whole", "shared" for a share of a time-sliced device, the
+	// profile of a slice, or the DeviceClass by which it is claimed.
+	Shape string
+	Count int64
+}
+
+// gpuOf is what one of an extended resource is; false for a resource that is no GPU.
 //
-// A MIG slice and a time-sliced share count as one each: they are what the pod asks the
-// device plugin for. Intel's plugin also offers memory, millicores, tiles and monitoring,
-// which are no devices.
-func vendor(name corev1.ResourceName) (vendor, taint string) {
-	s := string(name)
-	intel, isIntel := strings.CutPrefix(s, "gpu.intel.com/")
-	switch {
-	case s == "nvidia.com/gpu", s == "nvidia.com/gpu.shared", strings.HasPrefix(s, "nvidia.com/mig-"):
-		return "nvidia", "nvidia.com/gpu"
-	case s == "amd.com/gpu":
-		return "amd", s
-	case isIntel && intel != "memory.max" && intel != "millicores" && intel != "tiles" && !strings.HasSuffix(intel, "_monitoring"):
-		return "intel", s
+// A slice and a time-sliced share count as one each: they are what the pod asks the device
+// plugin for. Intel's plugin also offers memory, millicores, tiles and monitoring, which are no
+// devices; AMD's names partitions by compute and memory mode.
+func gpuOf(name corev1.ResourceName) (GPUSet, bool) {
+	domain, device, _ := strings.Cut(string(name), "/")
+	switch domain {
+	case "nvidia.com":
+		shape := map[string]string{"gpu": "whole", "gpu.shared": "shared"}[device]
+		if strings.HasPrefix(device, "mig-") {
+			shape = device
+		}
+		return GPUSet{Vendor: "nvidia", Taint: "nvidia.com/gpu", Shape: shape, Count: 1}, shape != ""
+	case "amd.com":
+		if device == "gpu" {
+			return GPUSet{Vendor: "amd", Taint: string(name), Shape: "whole", Count: 1}, true
+		}
+		return GPUSet{Vendor: "amd", Taint: "amd.com/gpu", Shape: device, Count: 1}, strings.Contains(device, "_nps")
+	case "gpu.intel.com":
+		other := device == "memory.max" || device == "millicores" || device == "tiles" || strings.HasSuffix(device, "_monitoring")
+		return GPUSet{Vendor: "intel", Taint: string(name), Shape: "whole", Count: 1}, !other
 	}
-	return "", ""
+	return GPUSet{}, false
 }
 
 // requests are what the scheduler reserves for a pod: the highest of its init containers
@@ -46,17 +65,36 @@ func requests(pod *corev1.Pod) quantity.Vector {
 	return quantity.Of(resource.PodRequests(pod, resource.PodResourcesOptions{}))
 }
 
-// gpu annotates vendor and number, and tolerates the GPU taint. A pod that mixes vendors
+// pluginGPUs are those that device plugins give to a pod that asks for these resources.
+func pluginGPUs(asked quantity.Vector) []GPUSet {
+	var out []GPUSet
+	for _, name := range asked.Names() {
+		if set, is := gpuOf(name); is && asked[name] > 0 {
+			set.Count = asked[name]
+			out = append(out, set)
+		}
+	}
+	return out
+}
+
+// gpu annotates vendor, number and shapes, and tolerates the GPU taint. A pod that mixes vendors
 // is said to be of the one it asks most of; equal ones by name.
 func gpu(r Request, d *draft) bool {
-	counts, asked := map[string]int64{}, requests(r.Pod)
-	for _, name := range slices.Sorted(maps.Keys(asked)) {
-		vendor, taint := vendor(name)
-		if vendor == "" || asked[name] <= 0 {
-			continue
+	d.asked = requests(r.Pod)
+	sets := pluginGPUs(d.asked)
+	for _, use := range claimUses(&r.Pod.Spec, d.asked) {
+		for _, set := range r.Claims[use.ClaimRef] {
+			set.Count = multiply(set.Count, use.times)
+			sets = append(sets, set)
 		}
-		counts[vendor] += asked[name]
-		d.tolerate(r.Pod, corev1.Toleration{Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
+	}
+	counts, shapes := map[string]int64{}, map[string][]string{}
+	for _, set := range sets {
+		counts[set.Vendor] = add(counts[set.Vendor], set.Count)
+		shapes[set.Vendor] = append(shapes[set.Vendor], set.Shape)
+		if set.Taint != "" {
+			d.tolerate(r.Pod, corev1.Toleration{Key: set.Taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
+		}
 	}
 	most := ""
 	for _, vendor := range slices.Sorted(maps.Keys(counts)) {
@@ -65,8 +103,10 @@ func gpu(r Request, d *draft) bool {
 		}
 	}
 	if most != "" {
+		slices.Sort(shapes[most])
 		d.annotate(r.Pod, GPUVendor, most)
 		d.annotate(r.Pod, GPUCount, strconv.FormatInt(counts[most], 10))
+		d.annotate(r.Pod, GPUShape, strings.Join(slices.Compact(shapes[most]), ","))
 	}
 	return false
 }

@@ -54,7 +54,7 @@ type Count struct {
 	// Of says where it stands.
 	Of Expression
 	// Templates are where the pod templates stand, one for each product of Of, from where its
-	// values are read; see gpusPerPod. None means spec.template of the object.
+	// values are read; see podAsks. None means spec.template of the object.
 	Templates []string
 }
 

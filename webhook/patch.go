@@ -20,6 +20,7 @@ type Operation struct {
 // refuse the pod even under failurePolicy Ignore, hence the care about missing parents.
 func patch(r Request, d *draft) bool {
 	ops := append(annotationOps(r.Pod.Annotations, d.annotations), tolerationOps(r.Pod, d.tolerations)...)
+	ops = append(ops, affinityOps(r.Pod, d.preference)...)
 	if len(ops) == 0 {
 		return d.finish(Allow, ReasonNothingToDo, "")
 	}
@@ -53,6 +54,18 @@ func tolerationOps(pod *corev1.Pod, wanted []corev1.Toleration) []Operation {
 		ops = append(ops, Operation{Op: "add", Path: "/spec/tolerations/-", Value: t})
 	}
 	return ops
+}
+
+// affinityOps add the preference to a pod without a node affinity.
+func affinityOps(pod *corev1.Pod, wanted *corev1.PreferredSchedulingTerm) []Operation {
+	if wanted == nil {
+		return nil
+	}
+	nodes := &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{*wanted}}
+	if pod.Spec.Affinity == nil {
+		return []Operation{{Op: "add", Path: "/spec/affinity", Value: &corev1.Affinity{NodeAffinity: nodes}}}
+	}
+	return []Operation{{Op: "add", Path: "/spec/affinity/nodeAffinity", Value: nodes}}
 }
 
 // pointer escapes a key for a JSON pointer (RFC 6901).

@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"forewarm.dev/internal/quantity"
 )
 
 // Pool is what a pod needs to know of a WarmPool.
@@ -18,11 +20,15 @@ type Pool struct {
 	PodSelector       labels.Selector
 	// Tolerations let a pod onto the pool's nodes.
 	Tolerations []corev1.Toleration
+	// Nodes select the pool's nodes by their labels.
+	Nodes []corev1.NodeSelectorRequirement
+	// Warm are the chunks that stand ready.
+	Warm []WarmChunk
 }
 
 // accepts says whether the request's pod is part of the pool's demand.
-func (p Pool) accepts(r Request) bool {
-	return requests(r.Pod)[p.Resource] > 0 &&
+func (p Pool) accepts(r Request, asked quantity.Vector) bool {
+	return asked[p.Resource] > 0 &&
 		p.NamespaceSelector != nil && p.NamespaceSelector.Matches(labels.Set(r.NamespaceLabels)) &&
 		p.PodSelector != nil && p.PodSelector.Matches(labels.Set(r.Pod.Labels))
 }
@@ -34,7 +40,7 @@ func pool(r Request, d *draft) bool {
 	var best *Pool
 	for i := range r.Pools {
 		p := &r.Pools[i]
-		if p.accepts(r) && (best == nil || before(p, best, named)) {
+		if p.accepts(r, d.asked) && (best == nil || before(p, best, named)) {
 			best = p
 		}
 	}
@@ -44,6 +50,7 @@ func pool(r Request, d *draft) bool {
 	if best == nil {
 		return false
 	}
+	d.pool = best
 	d.annotate(r.Pod, PoolName, best.Name)
 	for _, t := range best.Tolerations {
 		d.tolerate(r.Pod, t)

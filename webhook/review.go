@@ -4,6 +4,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"forewarm.dev/internal/quantity"
 )
 
 // Object names an object in messages.
@@ -97,6 +99,8 @@ type Request struct {
 	Pod *corev1.Pod
 	// NamespaceLabels are the labels of the pod's Namespace.
 	NamespaceLabels map[string]string
+	// Claims are those that the pod names, of [ClaimsOf].
+	Claims Claims
 	// Pools are the cluster's WarmPools, in any order.
 	Pools []Pool
 }
@@ -177,6 +181,10 @@ type draft struct {
 	decision    Decision
 	annotations map[string]string
 	tolerations []corev1.Toleration
+	preference  *corev1.PreferredSchedulingTerm
+	// asked is what the pod asks for, and pool the one that takes it, nil for none.
+	asked quantity.Vector
+	pool  *Pool
 }
 
 // finish settles the verdict. It returns true, so that a check can return it.
@@ -220,6 +228,7 @@ func Pods() Chain {
 		{"untouched", "mirror pods and placeholders are left alone", untouched},
 		{"gpu", "a pod says whose GPUs it asks for, and how many", gpu},
 		{"pool", "a pod says which WarmPool it belongs to", pool},
+		{"warm", "a pod prefers capacity that stands ready for it", warm},
 		{"patch", "only what is missing is written", patch},
 	}
 }

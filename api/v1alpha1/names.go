@@ -11,6 +11,9 @@ const (
 	AnnotationGPUVendor = "forewarm.dev/gpu-vendor"
 	// AnnotationGPUCount on a pod is the number of GPUs that it asks for.
 	AnnotationGPUCount = "forewarm.dev/gpu-count"
+	// AnnotationGPUShape on a pod says what one of them is: whole, shared, the profile of a slice, or
+	// the DeviceClass of a claim; several are separated by commas.
+	AnnotationGPUShape = "forewarm.dev/gpu-shape"
 
 	// LabelPool on a placeholder pod and on a DemandHistory names its WarmPool.
 	LabelPool = "forewarm.dev/pool"

@@ -17,6 +17,7 @@ import (
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/devices"
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/registration"
 )
@@ -31,6 +32,7 @@ type process struct {
 	certificate *cmtls.DynamicSource
 	writer      *registration.Writer
 	pools       *handler.Pools
+	claims      *devices.Claims
 	mux         *http.ServeMux
 	draining    atomic.Bool
 }
@@ -112,8 +114,10 @@ func (p *process) canServe(ctx context.Context) error {
 	if !p.manager.GetCache().WaitForCacheSync(ctx) {
 		return errors.New("informer caches have not synced yet")
 	}
-	if err := p.pools.Ready(); err != nil {
-		return err
+	for _, kinds := range []interface{ Ready() error }{p.pools, p.claims} {
+		if err := kinds.Ready(); err != nil {
+			return err
+		}
 	}
 	if !p.certificate.Healthy() {
 		return errors.New("no serving certificate yet")

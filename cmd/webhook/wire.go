@@ -10,6 +10,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,6 +30,7 @@ import (
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/devices"
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/registration"
@@ -38,7 +40,7 @@ import (
 // wire connects to the API server and makes the process, which then only has to run.
 func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Webhook) (*process, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, admissionregistrationv1.AddToScheme, autoscalingv2.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, admissionregistrationv1.AddToScheme, autoscalingv2.AddToScheme, resourcev1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -134,14 +136,14 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
 		}
 	}
-	p.pools = handler.NewPools(informers, p.log)
+	p.pools, p.claims = handler.NewPools(informers, p.log), devices.New(informers, clients.ResourceV1(), p.log)
 	options := handler.Options{
 		Namespaces: handler.NewNamespaces(informers, live, lastGood),
 		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),
 		Owners:     handler.NewOwners(objects, p.kinds, p.log),
 		Access:     handler.NewAccess(clients.AuthorizationV1()),
 		Book:       ledger.NewBook(writer, p.settings.Namespace),
-		LastGood:   lastGood, Pools: p.pools, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
+		LastGood:   lastGood, Pools: p.pools, Claims: p.claims, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	}
 	handlers := handler.New(options)
@@ -157,10 +159,10 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 	if err := p.keepAutoscalers(options, leader); err != nil {
 		return err
 	}
-	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Live: objects, Leading: leader.leading.Load}); err != nil {
+	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Leading: leader.leading.Load}); err != nil {
 		return err
 	}
-	return add(p.manager, p.pools, leader)
+	return add(p.manager, p.pools, p.claims, leader)
 }
 
 // keepLedgers has the ledgers of totals follow what there is.
@@ -177,6 +179,7 @@ func (p *process) keepLedgers(ctx context.Context, o ledger.KeeperOptions) error
 	if _, err := informer.AddEventHandler(keeper.NamespaceHandler()); err != nil {
 		return fmt.Errorf("watch Namespaces: %w", err)
 	}
+	p.claims.OnChange(keeper.ClaimsChanged)
 	return add(p.manager, keeper)
 }
 
@@ -224,7 +227,11 @@ func ensureNamespace(ctx context.Context, clients kubernetes.Interface, name str
 func slim(in any) (any, error) {
 	o, ok := in.(*metav1.PartialObjectMetadata)
 	if !ok {
-		return cache.TransformStripManagedFields()(in)
+		stripped, err := cache.TransformStripManagedFields()(in)
+		if err != nil {
+			return nil, err
+		}
+		return devices.Slim(stripped)
 	}
 	kept := metav1.ObjectMeta{
 		Name: o.Name, Namespace: o.Namespace, DeletionTimestamp: o.DeletionTimestamp, UID: o.UID, ResourceVersion: o.ResourceVersion,

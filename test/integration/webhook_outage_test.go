@@ -46,7 +46,7 @@ func webhookGPUPod(t *testing.T, e *webhookEnv) {
 		if err := e.Client.Create(ctx, pod); err != nil {
 			return err
 		}
-		want := map[string]string{v1alpha1.AnnotationGPUVendor: "nvidia", v1alpha1.AnnotationGPUCount: "2", v1alpha1.AnnotationPool: "a100"}
+		want := map[string]string{v1alpha1.AnnotationGPUVendor: "nvidia", v1alpha1.AnnotationGPUCount: "2", v1alpha1.AnnotationGPUShape: "whole", v1alpha1.AnnotationPool: "a100"}
 		for key, value := range want {
 			if pod.Annotations[key] != value {
 				return fmt.Errorf("annotations %v, want %v", pod.Annotations, want)

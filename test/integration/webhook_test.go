@@ -69,6 +69,8 @@ func TestWebhook(t *testing.T) {
 		{"forewarmctl explains what the API server does", webhookExplain},
 		{"out of admission and back", webhookDisarm},
 		{"a GPU pod is annotated", webhookGPUPod},
+		{"what a pod claims is annotated", webhookClaims},
+		{"a pod prefers warm capacity that takes it", webhookWarm},
 		{"a stored malformed ceiling keeps the last good one", webhookLastGood},
 		{"the CA is replaced without a gap", webhookRotation},
 		{"ceilings are compiled to the twin", webhookTwin},

@@ -38,6 +38,7 @@ func TestTotals(t *testing.T) {
 		{"a dry run leaves no trace", totalsDryRun},
 		{"a create that is refused later is given back", totalsGivenBack},
 		{"GPUs", totalsOfGPUs},
+		{"GPUs of claims", totalsOfClaims},
 		{"200 writers, and a replica that is killed", totalsRace},
 		{"a total that goes leaves nothing", totalsRemoved},
 		{"without a webhook growth is refused where a total is set", totalsDead},

@@ -22,6 +22,7 @@ type converter struct {
 	owners     *Owners
 	lastGood   *LastGood
 	pools      *Pools
+	claims     Claims
 	kinds      kinds
 	// autoscalers are users.
 	autoscalers []string
@@ -236,6 +237,9 @@ func (c converter) pods(ctx context.Context, r *admissionv1.AdmissionRequest) (c
 		return converted{request: request}, badObject(err)
 	}
 	request.Pod = pod
+	if request.Claims, err = c.claimed(ctx, r.Namespace, webhook.ClaimsOf(pod)); err != nil {
+		return converted{request: request}, err
+	}
 	if request.Pools, err = c.pools.list(ctx); err != nil || len(request.Pools) == 0 {
 		return converted{request: request}, err
 	}
@@ -245,6 +249,14 @@ func (c converter) pods(ctx context.Context, r *admissionv1.AdmissionRequest) (c
 	}
 	request.NamespaceLabels = namespace.Labels
 	return converted{request: request}, nil
+}
+
+// claimed is what claim sources ask for.
+func (c converter) claimed(ctx context.Context, namespace string, refs []webhook.ClaimRef) (webhook.Claims, error) {
+	if len(refs) == 0 || c.claims == nil {
+		return nil, nil
+	}
+	return c.claims.Of(ctx, namespace, refs)
 }
 
 // badObject is nil for no error.

@@ -46,6 +46,8 @@ type Options struct {
 	Access     *Access
 	LastGood   *LastGood
 	Pools      *Pools
+	// Claims finds what pods claim by DRA; nil where nothing is to be found.
+	Claims Claims
 	// Book has the ledgers of totals.
 	Book *ledger.Book
 	// Kinds are the kinds whose counts are reviewed.
@@ -57,11 +59,16 @@ type Options struct {
 	Clock       clock.PassiveClock
 }
 
+// Claims finds what claim sources ask for.
+type Claims interface {
+	Of(ctx context.Context, namespace string, refs []webhook.ClaimRef) (webhook.Claims, error)
+}
+
 // Handlers are what is served, each on a path of its own.
 type Handlers struct{ Ceilings, Totals, Clamps, Pods http.Handler }
 
 func (o Options) converter() converter {
-	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, index(o.Kinds), o.Autoscalers, o.Clock}
+	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, o.Claims, index(o.Kinds), o.Autoscalers, o.Clock}
 }
 
 // New makes the handlers.

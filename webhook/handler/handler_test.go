@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	metadatafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -44,6 +46,34 @@ type world struct {
 	clamps   http.Handler
 	pods     http.Handler
 	options  Options
+}
+
+// installed is a cache that has every kind.
+type installed struct {
+	cache.Cache
+	reader client.Reader
+}
+
+func (i installed) GetInformer(context.Context, client.Object, ...cache.InformerGetOption) (cache.Informer, error) {
+	return nil, nil
+}
+
+func (i installed) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+	return i.reader.Get(ctx, key, o, options...)
+}
+
+func (i installed) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	return i.reader.List(ctx, list, options...)
+}
+
+// claimsOf are claims that every Namespace has; the error is of a look at them.
+type claimsOf struct {
+	webhook.Claims
+	err error
+}
+
+func (c claimsOf) Of(context.Context, string, []webhook.ClaimRef) (webhook.Claims, error) {
+	return c.Claims, c.err
 }
 
 // metadataOf makes the metadata of an object; key is namespace/name or name.
@@ -72,8 +102,10 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 	}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(cached...).Build()
 	w := &world{live: metadatafake.NewSimpleMetadataClient(scheme, live...), lastGood: NewLastGood(), registry: prometheus.NewRegistry()}
-	pools := &Pools{reader: reader, log: logr.Discard()}
-	pools.installed.Store(true)
+	pools := NewPools(installed{reader: reader}, logr.Discard())
+	if err := pools.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	table := webhook.Kinds()
 	w.access = kubefake.NewClientset()
 	w.access.PrependReactor("create", "subjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {

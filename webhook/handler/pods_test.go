@@ -2,18 +2,23 @@ package handler
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
 )
 
 // podWorld has a pool for GPU pods of Namespace team.
@@ -23,6 +28,9 @@ func podWorld(t testing.TB) *world {
 	pool.Spec.Demand.Resource = "nvidia.com/gpu"
 	pool.Spec.Demand.NamespaceSelector = metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "team"}}
 	pool.Spec.Nodes.Tolerations = []corev1.Toleration{{Key: "pool", Value: "a100", Effect: corev1.TaintEffectNoSchedule}}
+	pool.Spec.Nodes.Selector.MatchLabels = map[string]string{"pool": "a100"}
+	pool.Spec.Chunks = []v1alpha1.Chunk{{Name: "pair", Requests: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("2")}, IdleCostPerHour: "1"}}
+	pool.Status.Chunks = []v1alpha1.ChunkStatus{{Name: "pair", Reserved: 1}}
 	broken := pool.DeepCopy()
 	broken.Name = "broken"
 	broken.Spec.Priority = 100
@@ -72,7 +80,7 @@ func TestPodIsPatched(t *testing.T) {
 	if err := json.Unmarshal(mutate(t, podWorld(t), []byte(pod)), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{v1alpha1.AnnotationGPUVendor: "nvidia", v1alpha1.AnnotationGPUCount: "2", v1alpha1.AnnotationPool: "a100"}
+	want := map[string]string{v1alpha1.AnnotationGPUVendor: "nvidia", v1alpha1.AnnotationGPUCount: "2", v1alpha1.AnnotationGPUShape: "whole", v1alpha1.AnnotationPool: "a100"}
 	if diff := cmp.Diff(want, got.Annotations); diff != "" {
 		t.Errorf("annotations:\n%s", diff)
 	}
@@ -83,6 +91,33 @@ func TestPodIsPatched(t *testing.T) {
 	if diff := cmp.Diff(wantTolerations, got.Spec.Tolerations); diff != "" {
 		t.Errorf("tolerations:\n%s", diff)
 	}
+	if a := got.Spec.Affinity; a == nil || a.NodeAffinity == nil || len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) != 1 || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil {
+		t.Errorf("affinity %v, want a preference for the pool that stands ready", a)
+	}
+}
+
+// TestPodClaims: what a pod claims by DRA is looked up, and where that fails, failurePolicy
+// decides.
+func TestPodClaims(t *testing.T) {
+	const pod = `{"metadata":{},"spec":{"containers":[{"name":"c"}],"resourceClaims":[{"name":"gpu","resourceClaimTemplateName":"two"}]}}`
+	w := podWorld(t)
+	review := func(claims Claims) *httptest.ResponseRecorder {
+		o := w.options
+		o.Claims, o.Registerer = claims, prometheus.NewRegistry()
+		return post(New(o).Pods, podReview([]byte(pod)))
+	}
+	two := webhook.Claims{{Source: webhook.FromTemplate, Name: "two"}: {{Vendor: "amd", Taint: "amd.com/gpu", Shape: "mi300", Count: 2}}}
+	var got corev1.Pod
+	if err := json.Unmarshal(patched(t, answer(t, review(claimsOf{Claims: two})), []byte(pod)), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{v1alpha1.AnnotationGPUVendor: "amd", v1alpha1.AnnotationGPUCount: "2", v1alpha1.AnnotationGPUShape: "mi300"}
+	if diff := cmp.Diff(want, got.Annotations); diff != "" {
+		t.Errorf("annotations:\n%s", diff)
+	}
+	if failed := review(claimsOf{err: errors.New("no answer")}); failed.Code != http.StatusInternalServerError {
+		t.Errorf("HTTP %d, want an error of ours", failed.Code)
+	}
 }
 
 // FuzzPod: whatever the pod, it is admitted, the patch applies, and a second review of the
@@ -92,6 +127,7 @@ func FuzzPod(f *testing.F) {
 		`{"metadata":{"generateName":"train-"},"spec":{"containers":[{"name":"c","resources":{"requests":{"nvidia.com/gpu":"2"}}}]}}`,
 		`{"metadata":{"annotations":{}},"spec":{"tolerations":[],"containers":[{"resources":{"requests":{"amd.com/gpu":"1","gpu.intel.com/xe":"3"}}}]}}`,
 		`{"metadata":{"annotations":null},"spec":{"tolerations":null,"initContainers":[{"restartPolicy":"Always","resources":{"requests":{"nvidia.com/mig-1g.5gb":"1"}}}]}}`,
+		`{"metadata":{},"spec":{"affinity":{"podAffinity":{}},"containers":[{"resources":{"requests":{"nvidia.com/gpu":"9E","deviceclass.resource.kubernetes.io/c":"9E"}}}],"resourceClaims":[{"name":"a","resourceClaimName":""},{}]}}`,
 		`{"metadata":{"annotations":{"forewarm.dev/pool":"none","forewarm.dev/gpu-count":"9"}},"spec":{"tolerations":[{"operator":"Exists"}],"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}}`,
 		`{"metadata":{},"spec":{"tolerations":[{"key":"pool","value":"a100"}],"containers":[{"resources":{"requests":{"nvidia.com/gpu":"-1"}}}]}}`,
 		`{"spec":{"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}}`, `{"metadata":null,"spec":null}`, `{}`, `null`, `[]`,

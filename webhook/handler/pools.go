@@ -1,83 +1,42 @@
 package handler
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
+	"maps"
+	"slices"
+	"strconv"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/api/meta"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/demand"
+	"forewarm.dev/internal/observe"
+	"forewarm.dev/internal/quantity"
 	"forewarm.dev/webhook"
 )
 
-// lookAgain is how often the WarmPool CRD is looked for while it is not installed.
-const lookAgain = 30 * time.Second
-
 // Pools reads the cluster's WarmPools from a cache. A cluster without their CRD has none.
 type Pools struct {
-	informers cache.Informers
-	reader    client.Reader
-	log       logr.Logger
-	installed atomic.Bool
-	once      sync.Once
-	looked    chan struct{}
+	*observe.Optional
+	reader client.Reader
 }
 
 // NewPools makes a reader; Start must run.
 func NewPools(cached cache.Cache, log logr.Logger) *Pools {
-	return &Pools{informers: cached, reader: cached, log: log, looked: make(chan struct{})}
-}
-
-// Start looks for the CRD until it is there. It is a runnable of the manager.
-func (p *Pools) Start(ctx context.Context) error {
-	for {
-		wait := lookAgain
-		_, err := p.informers.GetInformer(ctx, &v1alpha1.WarmPool{})
-		switch {
-		case err == nil:
-			p.installed.Store(true)
-			p.once.Do(func() { close(p.looked) })
-			return nil
-		case meta.IsNoMatchError(err):
-			p.once.Do(func() {
-				p.log.Info("The WarmPool CRD is not installed; pods get no pool until it is")
-				close(p.looked)
-			})
-		case ctx.Err() == nil:
-			p.log.Error(err, "Watching WarmPools failed; trying again")
-			wait = time.Second
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-	}
-}
-
-// NeedLeaderElection is false: every replica serves.
-func (p *Pools) NeedLeaderElection() bool { return false }
-
-// Ready fails until the WarmPools are known, or known not to be there.
-func (p *Pools) Ready() error {
-	select {
-	case <-p.looked:
-		return nil
-	default:
-		return errors.New("WarmPools have not been read yet")
-	}
+	return &Pools{reader: cached, Optional: observe.NewOptional(observe.OptionalOptions{
+		Informers: cached, Kinds: []client.Object{&v1alpha1.WarmPool{}}, Log: log,
+		Without: "The WarmPool CRD is not installed; pods get no pool until it is",
+	})}
 }
 
 func (p *Pools) list(ctx context.Context) ([]webhook.Pool, error) {
-	if !p.installed.Load() {
+	if !p.Installed() {
 		return nil, nil
 	}
 	var found v1alpha1.WarmPoolList
@@ -103,5 +62,35 @@ func convertPool(p *v1alpha1.WarmPool) (webhook.Pool, bool) {
 	return webhook.Pool{
 		Name: class.Pool, Priority: class.Priority, Resource: class.Resource,
 		NamespaceSelector: class.Namespaces, PodSelector: class.Pods, Tolerations: p.Spec.Nodes.Tolerations,
+		Nodes: requirements(&p.Spec.Nodes.Selector), Warm: warmChunks(p),
 	}, true
+}
+
+// requirements are those of a label selector in terms of a node affinity, in a stable order.
+func requirements(selector *metav1.LabelSelector) []corev1.NodeSelectorRequirement {
+	out := make([]corev1.NodeSelectorRequirement, 0, len(selector.MatchLabels)+len(selector.MatchExpressions))
+	for _, key := range slices.Sorted(maps.Keys(selector.MatchLabels)) {
+		out = append(out, corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{selector.MatchLabels[key]}})
+	}
+	for _, e := range selector.MatchExpressions { // the operators have the same names
+		out = append(out, corev1.NodeSelectorRequirement{Key: e.Key, Operator: corev1.NodeSelectorOperator(e.Operator), Values: e.Values})
+	}
+	return out
+}
+
+// warmChunks are the chunks of which the reserver says that one holds capacity on a node.
+func warmChunks(p *v1alpha1.WarmPool) []webhook.WarmChunk {
+	var out []webhook.WarmChunk
+	for _, state := range p.Status.Chunks {
+		i := slices.IndexFunc(p.Spec.Chunks, func(c v1alpha1.Chunk) bool { return c.Name == state.Name })
+		if i < 0 || state.Reserved == 0 {
+			continue
+		}
+		cost, err := strconv.ParseFloat(cmp.Or(p.Spec.Chunks[i].IdleCostPerHour, "0"), 64)
+		if err != nil {
+			continue
+		}
+		out = append(out, webhook.WarmChunk{Requests: quantity.Of(p.Spec.Chunks[i].Requests), CostPerHour: cost})
+	}
+	return out
 }

@@ -1,57 +1,57 @@
 package handler
 
 import (
-	"context"
-	"errors"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/internal/quantity"
+	"forewarm.dev/webhook"
 )
 
-// lateInformers answer with each error once, and then with success.
-type lateInformers struct {
-	cache.Cache
-	errs chan error
+// TestNoPools: a cluster without the CRD has none.
+func TestNoPools(t *testing.T) {
+	if pools, err := NewPools(nil, logr.Discard()).list(t.Context()); err != nil || pools != nil {
+		t.Errorf("without the CRD: %v, %v; want none", pools, err)
+	}
 }
 
-func (l lateInformers) GetInformer(context.Context, client.Object, ...cache.InformerGetOption) (cache.Informer, error) {
-	return nil, <-l.errs
-}
-
-// TestLateCRD: a cluster may get the WarmPool CRD after the webhook, or never.
-func TestLateCRD(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		errs := make(chan error, 2)
-		p := NewPools(lateInformers{errs: errs}, logr.Discard())
-		if p.Ready() == nil {
-			t.Error("ready before anything was read")
-		}
-		done := make(chan error)
-		go func() { done <- p.Start(t.Context()) }()
-		errs <- errors.New("the API server is busy")
-		synctest.Wait()
-		if p.Ready() == nil {
-			t.Error("ready although it is not known whether there are WarmPools")
-		}
-		errs <- &meta.NoKindMatchError{}
-		synctest.Wait()
-		if p.Ready() == nil {
-			t.Error("ready before the second look")
-		}
-		for p.Ready() != nil {
-			time.Sleep(time.Second) // of the bubble
-		}
-		if pools, err := p.list(t.Context()); err != nil || pools != nil {
-			t.Errorf("without the CRD: %v, %v; want none", pools, err)
-		}
-		close(errs)
-		if err := <-done; err != nil || !p.installed.Load() {
-			t.Errorf("with the CRD: %v, installed %t", err, p.installed.Load())
-		}
-	})
+// TestConvertPool: what a pool says of its nodes, and what stands ready on them.
+func TestConvertPool(t *testing.T) {
+	chunk := func(name, cost string, gpus int64) v1alpha1.Chunk {
+		return v1alpha1.Chunk{Name: name, IdleCostPerHour: cost, Requests: corev1.ResourceList{"nvidia.com/gpu": *resource.NewQuantity(gpus, resource.DecimalSI)}}
+	}
+	p := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
+	p.Spec.Demand.Resource = "nvidia.com/gpu"
+	p.Spec.Nodes.Selector = metav1.LabelSelector{
+		MatchLabels:      map[string]string{"b": "2", "a": "1"},
+		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "c", Operator: metav1.LabelSelectorOpDoesNotExist}},
+	}
+	p.Spec.Chunks = []v1alpha1.Chunk{chunk("node", "24.5", 8), chunk("single", "3", 1), chunk("free", "", 2)}
+	p.Status.Chunks = []v1alpha1.ChunkStatus{{Name: "node", Reserved: 2}, {Name: "single", Pending: 4}, {Name: "free", Reserved: 1}, {Name: "gone", Reserved: 9}}
+	got, ok := convertPool(p)
+	if !ok {
+		t.Fatal("not converted")
+	}
+	wantNodes := []corev1.NodeSelectorRequirement{
+		{Key: "a", Operator: corev1.NodeSelectorOpIn, Values: []string{"1"}},
+		{Key: "b", Operator: corev1.NodeSelectorOpIn, Values: []string{"2"}},
+		{Key: "c", Operator: corev1.NodeSelectorOpDoesNotExist},
+	}
+	if diff := cmp.Diff(wantNodes, got.Nodes); diff != "" {
+		t.Errorf("nodes:\n%s", diff)
+	}
+	wantWarm := []webhook.WarmChunk{{Requests: quantity.Vector{"nvidia.com/gpu": 8}, CostPerHour: 24.5}, {Requests: quantity.Vector{"nvidia.com/gpu": 2}}}
+	if diff := cmp.Diff(wantWarm, got.Warm); diff != "" {
+		t.Errorf("warm chunks:\n%s", diff)
+	}
+	p.DeletionTimestamp = &metav1.Time{}
+	if _, ok := convertPool(p); ok {
+		t.Error("a pool that is being deleted takes pods")
+	}
 }

@@ -75,17 +75,23 @@ func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil {
 		return badObject(err)
 	}
-	claim.New = kind.Amounts(written)
-	if r.Operation == admissionv1.Create {
-		return nil
+	if claim.New, err = c.asked(ctx, r.Namespace, kind, written); err != nil || r.Operation == admissionv1.Create {
+		return err
 	}
 	old, err := decodeAny(r.OldObject.Raw, "oldObject")
 	if err != nil {
 		return badObject(err)
 	}
-	claim.Old = kind.Amounts(old)
 	claim.Version, _ = webhook.Text(old, "metadata.resourceVersion")
-	return nil
+	claim.Old, err = c.asked(ctx, r.Namespace, kind, old)
+	return err
+}
+
+// asked is what an object asks for, with what its pods claim.
+func (c converter) asked(ctx context.Context, namespace string, kind tableKind, object any) (webhook.Amounts, error) {
+	ask := kind.Ask(object)
+	claims, err := c.claimed(ctx, namespace, ask.Claims())
+	return ask.With(claims), err
 }
 
 // scaled are the amounts of the parent of a scale. Where its replicas are all that counts, the
@@ -116,7 +122,9 @@ func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		if err := unstructured.SetNestedField(parent.Object, replicas, field...); err != nil {
 			return fmt.Errorf("scale %s: %w", claim.Object, err)
 		}
-		*amounts = kind.Amounts(parent.Object)
+		if *amounts, err = c.asked(ctx, r.Namespace, kind, parent.Object); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -105,6 +106,34 @@ func TestTotals(t *testing.T) {
 				t.Errorf("ledger:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestTotalOfClaims: what pods of the template claim counts for each of them, and what they share
+// once.
+func TestTotalOfClaims(t *testing.T) {
+	claims := claimsOf{Claims: webhook.Claims{
+		{Source: webhook.FromTemplate, Name: "two"}: {{Vendor: "nvidia", Count: 2}}, {Source: webhook.FromClaim, Name: "shared"}: {{Vendor: "nvidia", Count: 3}},
+	}}
+	object := func(replicas int) string {
+		return fmt.Sprintf(`{"metadata":{"name":"web","resourceVersion":"7"},"spec":{"replicas":%d,"template":{"spec":{"resourceClaims":[{"resourceClaimTemplateName":"two"},{"resourceClaimName":"shared"}]}}}}`, replicas)
+	}
+	w := newWorld(t, team(map[string]string{webhook.MaxGPUs: "11"}))
+	w.options.Claims = claims
+	h, reader := w.totals(t, ledgerOf("namespace.team"))
+	if got := answer(t, post(h, deploymentReview("CREATE", object(5), ""))); got.Allowed || !strings.Contains(got.Result.Message, "13 GPUs asked for") {
+		t.Errorf("5 replicas: %+v, want 13 GPUs denied", got)
+	}
+	if got := answer(t, post(h, deploymentReview("UPDATE", object(4), object(1)))); !got.Allowed {
+		t.Errorf("4 replicas: %+v", got)
+	}
+	if diff := cmp.Diff(map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 4, GPUs: 11}}, counted(t, reader, "namespace.team")); diff != "" {
+		t.Errorf("ledger:\n%s", diff)
+	}
+	w.options.Claims = claimsOf{err: errors.New("no answer")}
+	h, _ = w.totals(t, ledgerOf("namespace.team"))
+	if failed := post(h, deploymentReview("CREATE", object(1), "")); failed.Code != http.StatusInternalServerError {
+		t.Errorf("HTTP %d, want an error of ours", failed.Code)
 	}
 }
 

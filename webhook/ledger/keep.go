@@ -153,7 +153,10 @@ func (t *term) label(ctx context.Context, namespace *metav1.PartialObjectMetadat
 
 // settle has the ledger follow.
 func (t *term) settle(ctx context.Context, h Holder, l webhook.Ledger, carrier *metav1.PartialObjectMetadata) (time.Duration, error) {
-	seen := t.seen(h)
+	seen, err := t.seen(ctx, h)
+	if err != nil {
+		return 0, err
+	}
 	over, err := t.over(ctx, h, l, seen)
 	if err != nil {
 		return 0, err
@@ -191,7 +194,7 @@ func (t *term) complete(h Holder, carrier *metav1.PartialObjectMetadata) bool {
 }
 
 // seen is what the watches show of what counts for a holder.
-func (t *term) seen(h Holder) map[webhook.Key]webhook.Seen {
+func (t *term) seen(ctx context.Context, h Holder) (map[webhook.Key]webhook.Seen, error) {
 	out := map[webhook.Key]webhook.Seen{}
 	for _, w := range t.watches.each() {
 		var found []*object
@@ -204,12 +207,17 @@ func (t *term) seen(h Holder) map[webhook.Key]webhook.Seen {
 			found = w.list(byNamespace, "")
 		}
 		for _, o := range found {
-			if !t.watches.vouched(o) {
-				out[webhook.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = w.seen(o)
+			if t.watches.vouched(o) {
+				continue
 			}
+			amounts, err := t.amounts(ctx, o)
+			if err != nil {
+				return nil, err
+			}
+			out[webhook.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = webhook.Seen{Amounts: amounts, Version: o.ResourceVersion, Born: w.bornAt(o)}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // over are the entries that only a look at the object can settle: what was let in so long ago
@@ -267,15 +275,16 @@ func (t *term) read(ctx context.Context, h Holder, key webhook.Key) (webhook.See
 	if err != nil {
 		return webhook.Seen{}, fmt.Errorf("get %s of %s: %w", key, h, err)
 	}
-	return t.glance(w, h, found), nil
+	return t.glance(ctx, w, h, found)
 }
 
 // glance counts an object as its watch would.
-func (t *term) glance(w *watch, h Holder, found *unstructured.Unstructured) webhook.Seen {
+func (t *term) glance(ctx context.Context, w *watch, h Holder, found *unstructured.Unstructured) (webhook.Seen, error) {
 	slim, err := w.slim(found)
 	o, ok := slim.(*object)
 	if err != nil || !ok || t.watches.vouched(o) || h.Kind == NodePool && o.pool != h.Name {
-		return webhook.Seen{}
+		return webhook.Seen{}, err
 	}
-	return webhook.Seen{Amounts: o.amounts, Version: o.ResourceVersion}
+	amounts, err := t.amounts(ctx, o)
+	return webhook.Seen{Amounts: amounts, Version: o.ResourceVersion}, err
 }

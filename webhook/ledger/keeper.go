@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,8 @@ type KeeperOptions struct {
 	// Client writes, and must not read from a cache.
 	Client client.Client
 	Quotas corev1client.ResourceQuotasGetter
+	// Claims finds what pods claim by DRA; nil where nothing is to be found.
+	Claims Claims
 	Live   dynamic.Interface
 	Mapper meta.RESTMapper
 	// Kinds are the kinds that are reviewed.
@@ -56,6 +59,13 @@ type KeeperOptions struct {
 	// Leading says whether this replica is the one that keeps.
 	Leading func() bool
 	Log     logr.Logger
+}
+
+// Claims knows what claims ask for, and which classes of devices are GPUs. [Keeper.ClaimsChanged]
+// is to be told of changes.
+type Claims interface {
+	Cached(ctx context.Context, namespace string, refs []webhook.ClaimRef) (webhook.Claims, error)
+	Classes(ctx context.Context) (webhook.Classes, error)
 }
 
 // Keeper makes ledgers where totals are set, has them follow what there is while this replica
@@ -92,6 +102,23 @@ func (k *Keeper) NamespaceHandler() toolscache.ResourceEventHandler {
 		t.queue.Add(Holder{Kind: Namespace, Name: o.GetName()})
 	}
 	return toolscache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, o any) { see(o) }, DeleteFunc: see}
+}
+
+// ClaimsChanged has the ledger of a Namespace follow, or with none given those of all.
+func (k *Keeper) ClaimsChanged(namespace string) {
+	k.mu.Lock()
+	t := k.term
+	k.mu.Unlock()
+	if t == nil {
+		return
+	}
+	if namespace != "" {
+		t.follow(Holder{Namespace, namespace})
+		return
+	}
+	for _, h := range t.all() {
+		t.follow(h)
+	}
 }
 
 // Start keeps, each time that this replica leads.
@@ -142,7 +169,7 @@ type holding struct {
 	open time.Time
 	// claims are since when each claim was seen, by the leader's own clock.
 	claims map[webhook.Key]sighting
-	// quota is the GPU total that bare pods were bound to last.
+	// quota is the GPU total that bare pods were bound to last, and in what.
 	quota string
 }
 
@@ -263,6 +290,13 @@ func (t *term) holds(h Holder) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.holders[h] != nil
+}
+
+// all are the holders that have ledgers.
+func (t *term) all() []Holder {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.holders))
 }
 
 func (t *term) work(ctx context.Context) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -29,12 +32,20 @@ func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object)
 	}
 	holding := t.holding(h)
 	total, err := webhook.ParseCeiling(value)
-	if err != nil || value == holding.quota {
+	if err != nil {
+		return nil
+	}
+	names, err := t.quotaNames(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := value + " " + strings.Join(names, " ")
+	if wanted == holding.quota {
 		return nil
 	}
 	hard := corev1.ResourceList{}
-	for _, name := range quotaResources {
-		hard[corev1.ResourceName(corev1.DefaultResourceRequestsPrefix+name)] = *resource.NewQuantity(total, resource.DecimalSI)
+	for _, name := range names {
+		hard[corev1.ResourceName(name)] = *resource.NewQuantity(total, resource.DecimalSI)
 	}
 	quota := &corev1.ResourceQuota{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
@@ -49,8 +60,24 @@ func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object)
 	if _, err := t.Quotas.ResourceQuotas(h.Name).Patch(ctx, quotaName, types.ApplyPatchType, body, options); err != nil {
 		return fmt.Errorf("apply ResourceQuota %s/%s: %w", h.Name, quotaName, err)
 	}
-	holding.quota = value
+	holding.quota = wanted
 	return nil
+}
+
+// quotaNames are what a quota calls the resources, and the devices that claims get of each class.
+func (t *term) quotaNames(ctx context.Context) ([]string, error) {
+	var out []string
+	for _, name := range quotaResources {
+		out = append(out, corev1.DefaultResourceRequestsPrefix+name)
+	}
+	if t.Claims == nil {
+		return out, nil
+	}
+	classes, err := t.Claims.Classes(ctx)
+	for _, class := range slices.Sorted(maps.Keys(classes)) {
+		out = append(out, class+corev1.ResourceClaimsPerClass)
+	}
+	return out, err
 }
 
 // freePods removes the quota.

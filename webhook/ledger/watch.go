@@ -21,7 +21,9 @@ import (
 // object is what is kept of a watched object.
 type object struct {
 	metav1.ObjectMeta
-	amounts webhook.Amounts
+	ask webhook.Ask
+	// nodes is what a NodeClaim counts for.
+	nodes int64
 	// pool is the NodePool of a NodeClaim.
 	pool string
 }
@@ -90,25 +92,34 @@ func (w *watch) slim(in any) (any, error) {
 	if !ok {
 		return in, nil
 	}
-	o := &object{amounts: amounts(w.kind, u)}
+	o := &object{}
 	o.Namespace, o.Name, o.UID, o.ResourceVersion = u.GetNamespace(), u.GetName(), u.GetUID(), u.GetResourceVersion()
 	if controller := metav1.GetControllerOf(u); controller != nil {
 		o.OwnerReferences = []metav1.OwnerReference{*controller}
 	}
-	if w.kind.Resource == webhook.NodeClaims.Resource {
-		o.pool = u.GetLabels()[poolLabel]
+	if w.kind.Group != webhook.NodeClaims.Group || w.kind.Resource != webhook.NodeClaims.Resource {
+		o.ask = w.kind.Ask(u.Object)
+		return o, nil
+	}
+	o.pool = u.GetLabels()[poolLabel]
+	if webhook.ClaimsNode(u.Object) {
+		o.nodes = 1
 	}
 	return o, nil
 }
 
-func amounts(kind webhook.Kind, u *unstructured.Unstructured) webhook.Amounts {
-	if kind.Group != webhook.NodeClaims.Group || kind.Resource != webhook.NodeClaims.Resource {
-		return kind.Amounts(u.Object)
+// amounts are what an object counts for.
+func (t *term) amounts(ctx context.Context, o *object) (webhook.Amounts, error) {
+	var claims webhook.Claims
+	if refs := o.ask.Claims(); len(refs) > 0 && t.Claims != nil {
+		var err error
+		if claims, err = t.Claims.Cached(ctx, o.Namespace, refs); err != nil {
+			return webhook.Amounts{}, err
+		}
 	}
-	if webhook.ClaimsNode(u.Object) {
-		return webhook.Amounts{Nodes: 1}
-	}
-	return webhook.Amounts{}
+	out := o.ask.With(claims)
+	out.Nodes = o.nodes
+	return out, nil
 }
 
 // see is called with what the informer shows by then, in the order of the versions.
@@ -164,11 +175,11 @@ func (w *watch) get(namespace, name string) *object {
 	return found.(*object)
 }
 
-// seen is what the core needs to know of an object.
-func (w *watch) seen(o *object) webhook.Seen {
+// bornAt is the version with which an object began, empty where that was not seen.
+func (w *watch) bornAt(o *object) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return webhook.Seen{Amounts: o.amounts, Version: o.ResourceVersion, Born: w.born[o.UID]}
+	return w.born[o.UID]
 }
 
 // upTo is the version up to which everything was shown.

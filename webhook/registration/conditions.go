@@ -51,8 +51,9 @@ var (
 	}
 	podConditions = []admissionregistrationv1.MatchCondition{
 		{Name: "not-a-mirror-pod", Expression: `!(has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)`},
-		{Name: "gpu-or-pool", Expression: `has(object.metadata.annotations) && object.metadata.annotations.exists(k, k in ['forewarm.dev/pool', 'forewarm.dev/gpu-vendor', 'forewarm.dev/gpu-count'])` +
-			` || ` + asksGPU("containers") + ` || ` + asksGPU("initContainers")},
+		{Name: "gpu-or-pool", Expression: `has(object.metadata.annotations) && object.metadata.annotations.exists(k, k in ['forewarm.dev/pool', 'forewarm.dev/gpu-vendor', 'forewarm.dev/gpu-count', 'forewarm.dev/gpu-shape'])` +
+			` || ` + asksGPU("containers") + ` || ` + asksGPU("initContainers") +
+			` || has(object.spec.resourceClaims) && object.spec.resourceClaims.size() > 0`},
 	}
 )
 
@@ -88,14 +89,15 @@ func field(object, name, absent string) string {
 }
 
 // devices are the limits of those containers of a pod template that ask for an extended
-// resource, as a GPU is.
+// resource, as a GPU is, and what its pods claim.
 func devices(object string) string {
 	template := object + `.spec.template`
-	of := func(containers string) string {
-		return `(has(` + object + `.spec) && has(` + template + `) && has(` + template + `.spec) && has(` + template + `.spec.` + containers + `)` +
-			` ? ` + template + `.spec.` + containers + `.filter(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, r.contains('/'))).map(c, c.resources.limits) : [])`
+	of := func(field, as string) string {
+		return `(has(` + object + `.spec) && has(` + template + `) && has(` + template + `.spec) && has(` + template + `.spec.` + field + `)` +
+			` ? ` + template + `.spec.` + field + as + ` : [])`
 	}
-	return `[` + of("containers") + `, ` + of("initContainers") + `]`
+	const limits = `.filter(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, r.contains('/'))).map(c, c.resources.limits)`
+	return `[` + of("containers", limits) + `, ` + of("initContainers", limits) + `, ` + of("resourceClaims", `.map(c, c)`) + `]`
 }
 
 // member is a list of one or none.
@@ -107,5 +109,5 @@ func member(object, name string) string {
 // resources by then.
 func asksGPU(containers string) string {
 	return `(has(object.spec.` + containers + `) && object.spec.` + containers + `.exists(c, has(c.resources) && has(c.resources.requests)` +
-		` && c.resources.requests.exists(r, r.startsWith('nvidia.com/') || r == 'amd.com/gpu' || r.startsWith('gpu.intel.com/'))))`
+		` && c.resources.requests.exists(r, r.startsWith('nvidia.com/') || r.startsWith('amd.com/') || r.startsWith('gpu.intel.com/') || r.startsWith('deviceclass.resource.kubernetes.io/'))))`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -109,6 +110,9 @@ func TestTotalConditions(t *testing.T) {
 	gpus := func(n, image string) string {
 		return `"replicas":3,"template":{"spec":{"containers":[{"name":"a","image":"` + image + `","resources":{"limits":{"nvidia.com/gpu":"` + n + `"}}},{"name":"b"}]}}`
 	}
+	claims := func(templates ...string) string {
+		return `"replicas":3,"template":{"spec":{"resourceClaims":[{"name":"a","resourceClaimTemplateName":"` + strings.Join(templates, `"},{"name":"b","resourceClaimTemplateName":"`) + `"}]}}`
+	}
 	owned := `{"apiVersion":"v1","kind":"X","metadata":{"name":"web-1","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","controller":true}]},"spec":{"replicas":3}}`
 	spec := func(s string) string { return workload(s, "") }
 	apps, batch := schema.GroupResource{Group: "apps", Resource: "deployments"}, schema.GroupResource{Group: "batch", Resource: "jobs"}
@@ -125,6 +129,10 @@ func TestTotalConditions(t *testing.T) {
 		"shrinks":                      {apps, "", "jane", spec(`"replicas":2`), spec(`"replicas":3`), false},
 		"another image":                {apps, "", "jane", spec(gpus("1", "new")), spec(gpus("1", "old")), false},
 		"more GPUs":                    {apps, "", "jane", spec(gpus("2", "old")), spec(gpus("1", "old")), true},
+		"more claims":                  {apps, "", "jane", spec(claims("a", "b")), spec(claims("a")), true},
+		"other claims":                 {apps, "", "jane", spec(claims("b")), spec(claims("a")), true},
+		"the same claims":              {apps, "", "jane", spec(claims("a")), spec(claims("a")), false},
+		"job claims more":              {batch, "", "jane", spec(claims("a", "b")), spec(claims("a")), true},
 		"annotated":                    {apps, "", "jane", workload(`"replicas":3`, `,"annotations":{"forewarm.dev/max-replicas":"5"}`), spec(`"replicas":3`), false},
 		"scale up":                     {apps, "scale", "jane", spec(`"replicas":4`), spec(`"replicas":3`), true},
 		"scale from zero":              {apps, "scale", "jane", spec(`"replicas":1`), spec(""), true},
@@ -198,6 +206,11 @@ func TestConditions(t *testing.T) {
 		"MIG pod":                       {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/mig-1g.5gb")), "", true},
 		"AMD init container":            {podConditions, "pods", pod("", `"initContainers":`+asks("amd.com/gpu")+`,"containers":`+asks("memory")), "", true},
 		"Intel pod":                     {podConditions, "pods", pod("", `"containers":`+asks("gpu.intel.com/xe")), "", true},
+		"AMD partition":                 {podConditions, "pods", pod("", `"containers":`+asks("amd.com/cpx_nps4")), "", true},
+		"class as a resource":           {podConditions, "pods", pod("", `"containers":`+asks("deviceclass.resource.kubernetes.io/gpu")), "", true},
+		"pod with a claim":              {podConditions, "pods", pod("", `"resourceClaims":[{"name":"gpu","resourceClaimTemplateName":"two"}]`), "", true},
+		"pod with no claims":            {podConditions, "pods", pod("", `"resourceClaims":[],"containers":`+asks("memory")), "", false},
+		"pod that says its shape":       {podConditions, "pods", pod(`,"annotations":{"forewarm.dev/gpu-shape":"a"}`, `"containers":`+asks("memory")), "", true},
 		"pod that names a pool":         {podConditions, "pods", pod(`,"annotations":{"forewarm.dev/pool":"a"}`, `"containers":`+asks("memory")), "", true},
 		"mirror pod":                    {podConditions, "pods", pod(`,"annotations":{"kubernetes.io/config.mirror":"a"}`, `"containers":`+asks("nvidia.com/gpu")), "", false},
 		"pod without anything":          {podConditions, "pods", pod("", ""), "", false},
