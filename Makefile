@@ -50,7 +50,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s).
 	go list -f '{{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... | tr ' ' '\n' | \
 	  { xargs -r grep -Eo '^func Fuzz[A-Za-z0-9_]+' /dev/null || true; } | while IFS=: read -r file target; do \
 	    echo "$${target#func } in $$(dirname "$$file")"; \
-	    (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) . </dev/null); \
+	    (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x . </dev/null); \
 	  done
 
 ##@ On a real control plane

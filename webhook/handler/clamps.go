@@ -13,7 +13,7 @@ import (
 
 // horizontal is what a clamp needs to know of a HorizontalPodAutoscaler.
 type horizontal struct {
-	Metadata struct {
+	Metadata *struct {
 		Annotations map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	Spec   *bounds `json:"spec"`
@@ -56,7 +56,8 @@ func (c converter) clamps(ctx context.Context, r *admissionv1.AdmissionRequest) 
 }
 
 // bounds converts a write of an HPA. The status is that of the old object: what is written
-// as one is not stored. An HPA without a spec is for the API server to refuse.
+// as one is not stored. An HPA without metadata or spec, to which no patch applies, is for the
+// API server to refuse.
 func (c converter) bounds(ctx context.Context, r *admissionv1.AdmissionRequest, out *converted) error {
 	var written, old horizontal
 	for what, raw := range map[*horizontal][]byte{&written: r.Object.Raw, &old: r.OldObject.Raw} {
@@ -71,7 +72,7 @@ func (c converter) bounds(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	request := &out.request
 	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: r.Name}
 	request.Measure = webhook.Replicas
-	if written.Spec == nil || kind.Target == "" {
+	if written.Metadata == nil || written.Spec == nil || kind.Target == "" {
 		return nil
 	}
 	request.Standing = old.Status.CurrentReplicas

@@ -148,30 +148,3 @@ func FuzzPod(f *testing.F) {
 		}
 	})
 }
-
-// FuzzReview: bytes in, an answer out, and never a panic.
-func FuzzReview(f *testing.F) {
-	for _, seed := range []string{
-		scaleReview("apps", "deployments", "7", 1, 5), scaleReview("", "replicationcontrollers", "7", 0, 0),
-		deploymentReview("CREATE", `{"spec":{"replicas":5}}`, ""), deploymentReview("UPDATE", `{"metadata":{"annotations":{"forewarm.dev/max-replicas":"lots"}}}`, `{}`),
-		podReview([]byte(`{"metadata":{},"spec":{}}`)), review(`{}`), review(`null`), `{}`, ``, `null`,
-	} {
-		f.Add([]byte(seed))
-	}
-	w := newWorld(f, append(team(ceilingOf("4")), metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("5"))))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, h := range []http.Handler{w.ceilings, w.clamps, w.pods} {
-			switch response := post(h, string(body)); response.Code {
-			case http.StatusOK:
-				answer(t, response)
-			case http.StatusBadRequest:
-			case http.StatusInternalServerError:
-				if response.Body.String() == "internal error\n" {
-					t.Error("a panic")
-				}
-			default:
-				t.Errorf("HTTP %d: %s", response.Code, response.Body)
-			}
-		}
-	})
-}

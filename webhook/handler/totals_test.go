@@ -28,7 +28,7 @@ func ledgerOf(name string, entries ...v1alpha1.LedgerEntry) *v1alpha1.Ledger {
 }
 
 // totals is the handler of a world with ledgers, and a client that reads them.
-func (w *world) totals(t *testing.T, ledgers ...client.Object) (http.Handler, client.Client) {
+func (w *world) totals(t testing.TB, ledgers ...client.Object) (http.Handler, client.Client) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
