@@ -28,9 +28,14 @@ import (
 )
 
 const (
-	// maxBody holds an object and its old version, each of which the API server limits to
-	// 3 MiB.
-	maxBody = 7 << 20
+	// maxBody holds an object and its old version. etcd takes no more than 2 MiB of one, of
+	// which JSON may make six bytes from each. What can be stored can be reviewed: else its mere
+	// size would lead past a ceiling, since failurePolicy lets pass what is turned away.
+	maxBody = 25 << 20
+	// usualBody is what nearly all reviews are within; of larger ones maxLarge are held at once,
+	// and others wait. So reviews never hold more than maxInFlight MiB and maxLarge times maxBody.
+	usualBody = 1 << 20
+	maxLarge  = 4
 	// maxInFlight reviews run at once; more are turned away at once, since a queue would
 	// only be answered after the API server has given up.
 	maxInFlight = 256
@@ -74,7 +79,7 @@ func (o Options) converter() converter {
 // New makes the handlers.
 func New(o Options) Handlers {
 	m, c := newMetrics(o.Registerer), o.converter()
-	shared := server{owners: o.Owners, access: o.Access, book: o.Book, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight)}
+	shared := server{owners: o.Owners, access: o.Access, book: o.Book, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight), large: make(chan struct{}, maxLarge)}
 	forCeilings, forTotals, forClamps, forPods := shared, shared, shared, shared
 	forCeilings.convert, forCeilings.chain = c.ceilings, webhook.Ceilings()
 	forTotals.convert, forTotals.chain = c.totals, webhook.Ceilings()
@@ -94,6 +99,7 @@ type server struct {
 	log     logr.Logger
 	clock   clock.PassiveClock
 	slots   chan struct{}
+	large   chan struct{}
 }
 
 // refusal is an HTTP status other than 200, with its reason in the metrics.
@@ -117,14 +123,13 @@ func (s server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.metrics.observe(verdict, reason, s.clock.Since(started))
 	}()
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
+	leave, ok := s.enter(r)
+	if !ok {
 		reason = "Overloaded"
 		http.Error(w, "too many reviews at once", http.StatusServiceUnavailable)
 		return
 	}
+	defer leave()
 	answer, decision, err := s.review(w, r)
 	if err != nil {
 		refused, ok := errors.AsType[refusal](err)
@@ -139,6 +144,28 @@ func (s server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	verdict, reason = string(decision.Verdict), string(decision.Reason)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(answer) // the API server has gone away if this fails
+}
+
+// enter takes a slot, and for a large body one of the few for those too.
+func (s server) enter(r *http.Request) (leave func(), ok bool) {
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		return nil, false
+	}
+	free := func() { <-s.slots }
+	if r.ContentLength >= 0 && r.ContentLength <= usualBody {
+		return free, true
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), deadline)
+	defer cancel()
+	select {
+	case s.large <- struct{}{}:
+		return func() { <-s.large; free() }, true
+	case <-ctx.Done():
+		free()
+		return nil, false
+	}
 }
 
 // review makes the whole answer before a byte of it is sent.

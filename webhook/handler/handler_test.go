@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -364,6 +365,32 @@ func TestOverload(t *testing.T) {
 	if got := post(s, deploymentReview("CREATE", `{}`, "")); got.Code != http.StatusOK {
 		t.Errorf("HTTP %d after a slot was freed, want 200", got.Code)
 	}
+}
+
+// TestLargeBodiesWait: a fifth large review is turned away after a while, a small one is not.
+func TestLargeBodiesWait(t *testing.T) {
+	s := newWorld(t, team(nil)).ceilings.(server)
+	large := deploymentReview("CREATE", `{}`, "") + strings.Repeat(" ", usualBody)
+	synctest.Test(t, func(t *testing.T) {
+		s.large, s.slots = make(chan struct{}, maxLarge), make(chan struct{}, maxInFlight)
+		for range maxLarge {
+			s.large <- struct{}{}
+		}
+		began := time.Now()
+		if got := post(s, large); got.Code != http.StatusServiceUnavailable || time.Since(began) != deadline {
+			t.Errorf("HTTP %d after %s, want 503 after %s", got.Code, time.Since(began), deadline)
+		}
+		if got := post(s, deploymentReview("CREATE", `{}`, "")); got.Code != http.StatusOK {
+			t.Errorf("a small one: HTTP %d", got.Code)
+		}
+		<-s.large
+		if got := post(s, large); got.Code != http.StatusOK {
+			t.Errorf("when one has left: HTTP %d", got.Code)
+		}
+		if len(s.large) != maxLarge-1 || len(s.slots) != 0 {
+			t.Errorf("%d large and %d slots are taken", len(s.large), len(s.slots))
+		}
+	})
 }
 
 // TestNames holds the core's constants to the API's, which the core may not import.
