@@ -59,16 +59,17 @@ func (k tableKind) resource() schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
 }
 
+// replicas is the count of a plain kind before and after a write.
+func (k tableKind) replicas(written, old object, create bool) []webhook.Change {
+	change := webhook.Change{Field: k.Counts[0].Field, New: written.replicas(1)}
+	if !create {
+		change.Old = old.replicas(1)
+	}
+	return []webhook.Change{change}
+}
+
 // changes are the counts before and after a write.
 func (k tableKind) changes(r *admissionv1.AdmissionRequest) ([]webhook.Change, error) {
-	if k.plain {
-		written, old, err := decodeBoth(r)
-		change := webhook.Change{Field: k.Counts[0].Field, New: written.replicas(1)}
-		if r.Operation != admissionv1.Create {
-			change.Old = old.replicas(1)
-		}
-		return []webhook.Change{change}, err
-	}
 	written, err := decodeAny(r.Object.Raw, "object")
 	if err != nil {
 		return nil, err

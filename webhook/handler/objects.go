@@ -40,7 +40,10 @@ func decodeObject(raw []byte, what string) (object, error) {
 	if raw = bytes.TrimSpace(raw); len(raw) == 0 {
 		return o, nil
 	}
-	parts, err := pick(make([]byte, 0, 1024), raw, objectParts)
+	parts, end, err := pick(make([]byte, 0, 1024), raw, 0, objectParts)
+	if err == nil && end != len(raw) {
+		err = errEnd
+	}
 	if err == nil {
 		err = json.UnmarshalCaseSensitivePreserveInts(parts, &o)
 	}

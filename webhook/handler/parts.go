@@ -19,27 +19,27 @@ var errEnd = errors.New("not a whole JSON object")
 // wanted names the members of an object that matter; nil stands for all of a value.
 type wanted map[string]wanted
 
-// pick appends the members of an object that are wanted. What is no object is appended as
-// it is, and so is a member whose name has an escape: the decoder says what they mean.
-func pick(out, object []byte, want wanted) ([]byte, error) {
-	if want == nil || object[0] != '{' {
-		return append(out, object...), nil
+// pick appends the members that are wanted of the value that begins at at, and returns where
+// that ends. What is no object is appended as it is, and so is a member whose name has an
+// escape: the decoder says what they mean.
+func pick(out, data []byte, at int, want wanted) (picked []byte, end int, err error) {
+	if want == nil || token(data, at) != '{' {
+		end, err := valueEnd(data, at)
+		return append(out, data[at:end]...), end, err
 	}
 	out = append(out, '{')
 	start := len(out)
-	end, err := members(object, func(name, value []byte) error {
+	end, err = members(data, at, func(name []byte, value int) (int, error) {
 		inner, known := want[string(name[1:len(name)-1])]
 		if !known && bytes.IndexByte(name, '\\') < 0 {
-			return nil
+			return valueEnd(data, value)
 		}
+		var end int
 		var err error
-		out, err = pick(appendName(out, start, name), value, inner)
-		return err
+		out, end, err = pick(appendName(out, start, name), data, value, inner)
+		return end, err
 	})
-	if err == nil && end != len(object) {
-		err = errEnd
-	}
-	return append(out, '}'), err
+	return append(out, '}'), end, err
 }
 
 // appendName begins a member of an object whose first member is at start.
@@ -56,15 +56,15 @@ func decodeReview(body []byte) (*admissionv1.AdmissionReview, error) {
 	var object, old []byte
 	rest := append(make([]byte, 0, 2048), '{')
 	body = bytes.TrimSpace(body)
-	end, err := members(body, func(name, value []byte) error {
+	end, err := members(body, 0, func(name []byte, value int) (end int, err error) {
 		rest = appendName(rest, 1, name)
-		if string(name) != `"request"` || value[0] != '{' {
-			rest = append(rest, value...)
-			return nil
+		if string(name) == `"request"` && body[value] == '{' {
+			rest, object, old, end, err = splitRequest(rest, body, value)
+			return end, err
 		}
-		var err error
-		rest, object, old, err = splitRequest(rest, value)
-		return err
+		end, err = valueEnd(body, value)
+		rest = append(rest, body[value:end]...)
+		return end, err
 	})
 	if err == nil && end != len(body) {
 		err = errEnd
@@ -85,75 +85,75 @@ func decodeReview(body []byte) (*admissionv1.AdmissionReview, error) {
 	return review, nil
 }
 
-// splitRequest appends a request without its objects, and returns those.
-func splitRequest(rest, request []byte) (out, object, old []byte, err error) {
+// splitRequest appends the request that begins at at without its objects, and returns those and
+// where it ends.
+func splitRequest(rest, body []byte, at int) (out, object, old []byte, end int, err error) {
 	rest = append(rest, '{')
 	start := len(rest)
-	_, err = members(request, func(name, value []byte) error {
+	end, err = members(body, at, func(name []byte, value int) (int, error) {
+		end, err := valueEnd(body, value)
 		switch string(name) {
 		case `"object"`:
-			object = value
+			object = body[value:end]
 		case `"oldObject"`:
-			old = value
+			old = body[value:end]
 		case `"options"`:
 		default:
-			rest = append(appendName(rest, start, name), value...)
+			rest = append(appendName(rest, start, name), body[value:end]...)
 		}
-		return nil
+		return end, err
 	})
-	return append(rest, '}'), object, old, err
+	return append(rest, '}'), object, old, end, err
 }
 
 func present(value []byte) bool { return value != nil && string(value) != "null" }
 
-// members calls visit with each name of an object, in its quotes, and its value, and returns
-// where the object ends.
-func members(object []byte, visit func(name, value []byte) error) (end int, err error) {
-	if token(object, 0) != '{' {
-		return 0, errEnd
+// members calls visit with each name of the object that begins at at, in its quotes, and with
+// where its value begins; visit returns where that ends, so that each byte is looked at once.
+// members returns where the object ends.
+func members(data []byte, at int, visit func(name []byte, value int) (end int, err error)) (end int, err error) {
+	if token(data, at) != '{' {
+		return at, errEnd
 	}
-	at := space(object, 1)
-	if token(object, at) == '}' {
+	at = space(data, at+1)
+	if token(data, at) == '}' {
 		return at + 1, nil
 	}
 	for {
-		name, value, after, err := member(object, at)
+		name, value, err := member(data, at)
 		if err != nil {
-			return 0, err
+			return at, err
 		}
-		if err := visit(name, value); err != nil {
-			return 0, err
+		if at, err = visit(name, value); err != nil {
+			return at, err
 		}
-		switch token(object, after) {
+		at = space(data, at)
+		switch token(data, at) {
 		case '}':
-			return after + 1, nil
+			return at + 1, nil
 		case ',':
-			at = space(object, after+1)
+			at = space(data, at+1)
 		default:
-			return 0, errEnd
+			return at, errEnd
 		}
 	}
 }
 
-// member reads a name and a value, and where the next token stands.
-func member(object []byte, at int) (name, value []byte, after int, err error) {
-	if token(object, at) != '"' {
-		return nil, nil, 0, errEnd
+// member reads a name, and where its value begins.
+func member(data []byte, at int) (name []byte, value int, err error) {
+	if token(data, at) != '"' {
+		return nil, at, errEnd
 	}
-	named, err := stringEnd(object, at)
+	named, err := stringEnd(data, at)
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, at, err
 	}
-	colon := space(object, named)
-	begin := space(object, colon+1)
-	if begin >= len(object) || token(object, colon) != ':' {
-		return nil, nil, 0, errEnd
+	colon := space(data, named)
+	value = space(data, colon+1)
+	if value >= len(data) || data[colon] != ':' {
+		return nil, at, errEnd
 	}
-	end, err := valueEnd(object, begin)
-	if err != nil {
-		return nil, nil, 0, err
-	}
-	return object[at:named], object[begin:end], space(object, end), nil
+	return data[at:named], value, nil
 }
 
 // token is the byte at a place, 0 behind the end.
@@ -172,7 +172,7 @@ func space(data []byte, at int) int {
 	return at
 }
 
-// valueEnd is where the value that begins at at ends.
+// valueEnd is where the value that begins at at ends; at itself where it does not.
 func valueEnd(data []byte, at int) (int, error) {
 	switch data[at] {
 	case '"':
@@ -181,31 +181,34 @@ func valueEnd(data []byte, at int) (int, error) {
 		return nestedEnd(data, at)
 	}
 	end := bytes.IndexAny(data[at:], ",]} \n\t\r")
-	if end <= 0 {
-		return 0, errEnd
+	if end < 0 { // to the end of all
+		end = len(data) - at
+	}
+	if end == 0 {
+		return at, errEnd
 	}
 	return at + end, nil
 }
 
 // nestedEnd is where the object or list that begins at at ends.
 func nestedEnd(data []byte, at int) (int, error) {
-	for depth := 0; at < len(data); at++ {
-		switch data[at] {
+	for i, depth := at, 0; i < len(data); i++ {
+		switch data[i] {
 		case '"':
-			end, err := stringEnd(data, at)
+			end, err := stringEnd(data, i)
 			if err != nil {
-				return 0, err
+				return at, err
 			}
-			at = end - 1
+			i = end - 1
 		case '{', '[':
 			depth++
 		case '}', ']':
 			if depth--; depth == 0 {
-				return at + 1, nil
+				return i + 1, nil
 			}
 		}
 	}
-	return 0, errEnd
+	return at, errEnd
 }
 
 // stringEnd is where the string that begins at at ends: behind the next quote with an even
@@ -214,7 +217,7 @@ func stringEnd(data []byte, at int) (int, error) {
 	for from := at + 1; ; {
 		quote := bytes.IndexByte(data[from:], '"')
 		if quote < 0 {
-			return 0, errEnd
+			return at, errEnd
 		}
 		end := from + quote
 		first := end
