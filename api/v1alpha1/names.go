@@ -77,4 +77,8 @@ const (
 	ReasonPlanApplied = "PlanApplied"
 	// ReasonPlanFailed is the event of a plan that could not be applied whole.
 	ReasonPlanFailed = "PlanFailed"
+	// ReasonConfigurationRestored is the event of a webhook configuration that somebody had changed.
+	ReasonConfigurationRestored = "ConfigurationRestored"
+	// ReasonStandsAboveCeiling is the event of an object that asks for more than its ceiling.
+	ReasonStandsAboveCeiling = "StandsAboveCeiling"
 )

@@ -6,6 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"forewarm.dev/webhook/handler"
 )
 
 func auditCommand() *cobra.Command {
@@ -32,7 +35,9 @@ not list are named on stderr, and the exit status is 1.`,
 				if kind.Cluster && namespace != "" {
 					continue
 				}
-				above, err := explainer.Above(c.Context(), kind, namespace)
+				err := explainer.Above(c.Context(), kind, namespace, func(_ *unstructured.Unstructured, e handler.Explanation) {
+					_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%s on %s\t%s\n", e.Request.Object, e.Highest(), e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
+				}, func() {})
 				if apierrors.IsForbidden(err) {
 					unread++
 					_, _ = fmt.Fprintf(c.ErrOrStderr(), "not listed: %v\n", err)
@@ -40,9 +45,6 @@ not list are named on stderr, and the exit status is 1.`,
 				}
 				if err != nil {
 					return err
-				}
-				for _, e := range above {
-					_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%s on %s\t%s\n", e.Request.Object, e.Highest(), e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
 				}
 			}
 			if err := out.Flush(); err != nil {

@@ -15,7 +15,7 @@ import (
 
 func explainCommand() *cobra.Command {
 	var namespace, config string
-	var replicas int64
+	ask := handler.Ask{}
 	c := &cobra.Command{
 		Use:   "explain RESOURCE/NAME",
 		Short: "Print the ceiling of an object, where it comes from, and what growing it would meet",
@@ -37,15 +37,16 @@ annotations that cannot be read are in the webhook's memory only.`,
 			if err != nil {
 				return err
 			}
-			var to *int64
+			var asked *handler.Ask
 			if c.Flags().Changed("replicas") {
-				to = &replicas
+				asked = &ask
 			}
-			return explain(c.Context(), c.OutOrStdout(), explainer, [3]string{resource, namespace, name}, to)
+			return explain(c.Context(), c.OutOrStdout(), explainer, [3]string{resource, namespace, name}, asked)
 		},
 	}
 	c.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of the object")
-	c.Flags().Int64Var(&replicas, "replicas", 0, "number to ask about")
+	c.Flags().Int64Var(&ask.To, "replicas", 0, "number to ask about")
+	c.Flags().StringVar(&ask.By, "by", "", "the count that the number is for, as the output names it; empty means the first")
 	c.Flags().StringVar(&config, "config", "", "the webhook's configuration file, for the kinds that it adds")
 	return c
 }
@@ -69,12 +70,12 @@ func explainerFor(c *cobra.Command, config string) (*handler.Explainer, []webhoo
 }
 
 // explain prints one object; which is resource, namespace and name.
-func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer, which [3]string, to *int64) error {
+func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer, which [3]string, ask *handler.Ask) error {
 	gvr, o, err := explainer.Find(ctx, which[0], which[1], which[2])
 	if err != nil {
 		return err
 	}
-	e, err := explainer.Explain(ctx, gvr, o, to)
+	e, err := explainer.Explain(ctx, gvr, o, ask)
 	if err != nil {
 		return err
 	}
@@ -92,8 +93,8 @@ func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer
 		ceiling = fmt.Sprintf("  ceiling   %d, by %s on %s; mode %s", e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
 	}
 	lines = append(lines, ceiling)
-	if to != nil {
-		lines = append(lines, fmt.Sprintf("  %d %s: %s, %s", *to, e.Request.Measure, e.Decision.Verdict, e.Decision.Reason))
+	if ask != nil {
+		lines = append(lines, fmt.Sprintf("  %d %s: %s, %s", ask.To, e.Request.Measure, e.Decision.Verdict, e.Decision.Reason))
 	}
 	for _, said := range append(e.Decision.Warnings, e.Decision.Message) {
 		if said != "" {

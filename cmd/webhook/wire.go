@@ -162,7 +162,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Leading: leader.leading.Load}); err != nil {
 		return err
 	}
-	return add(p.manager, p.pools, p.claims, leader)
+	return add(p.manager, append(p.watchers(options, clients, leader), p.pools, p.claims, leader)...)
 }
 
 // keepLedgers has the ledgers of totals follow what there is.

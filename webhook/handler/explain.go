@@ -3,6 +3,8 @@ package handler
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -90,8 +92,16 @@ func (e *Explainer) Find(ctx context.Context, resource, namespace, name string) 
 	return gvr, o, nil
 }
 
-// Explain says what holds of an object, and what of growing its first count to a number.
-func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured, to *int64) (Explanation, error) {
+// Ask is a number that somebody thinks of writing.
+type Ask struct {
+	// By is the field of the count, as in the table of kinds; empty means the first.
+	By string
+	To int64
+}
+
+// Explain says what holds of an object, and what the webhook would say to a number; nil asks
+// about none.
+func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured, ask *Ask) (Explanation, error) {
 	raw, err := o.MarshalJSON()
 	if err != nil {
 		return Explanation{}, err
@@ -105,16 +115,94 @@ func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource
 	if err != nil {
 		return Explanation{}, err
 	}
+	if _, known := e.kinds[metav1.GroupResource{Group: gvr.Group, Resource: gvr.Resource}]; !known {
+		if c.request.Counts[0].New, err = e.scaleOf(ctx, gvr, o); err != nil {
+			return Explanation{}, err
+		}
+	}
 	for i := range c.request.Counts {
 		c.request.Counts[i].Old = c.request.Counts[i].New
 	}
-	if to != nil && len(c.request.Counts) > 0 {
-		c.request.Counts[0].New = *to
-	}
 	out := Explanation{Request: c.request}
 	out.Limit, out.By, out.Bound = webhook.Effective(c.request)
-	out.Decision, err = e.decide(ctx, c)
+	if ask == nil {
+		out.Decision, err = e.decide(ctx, c)
+		return out, err
+	}
+	out.Decision, err = e.ask(ctx, review, o, c, *ask)
 	return out, err
+}
+
+// scaleOf is the count of an object of a kind that is in no table: that of its /scale, 0 where
+// it has none.
+func (e *Explainer) scaleOf(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured) (int64, error) {
+	scale, err := e.objects.Resource(gvr).Namespace(o.GetNamespace()).Get(ctx, o.GetName(), metav1.GetOptions{}, "scale")
+	if err != nil {
+		return 0, client.IgnoreNotFound(err)
+	}
+	replicas, _, _ := unstructured.NestedInt64(scale.Object, "spec", "replicas")
+	return replicas, nil
+}
+
+// ask decides about a number as the webhook would: what it clamps first is held to what is left.
+func (e *Explainer) ask(ctx context.Context, review *admissionv1.AdmissionRequest, o *unstructured.Unstructured, c converted, ask Ask) (webhook.Decision, error) {
+	i := slices.IndexFunc(c.request.Counts, func(one webhook.Change) bool { return ask.By == "" || one.Field == ask.By })
+	if i < 0 {
+		return webhook.Decision{}, fmt.Errorf("%s has no count %q: it has %s", c.request.Object, ask.By, fieldsOf(c.request.Counts))
+	}
+	clamped := webhook.Decision{}
+	if review.Resource.Resource == "horizontalpodautoscalers" {
+		ask.By = c.request.Counts[i].Field
+		var err error
+		if clamped, ask.To, err = e.clamp(ctx, review, o, ask); err != nil {
+			return clamped, err
+		}
+	}
+	c.request.Counts = slices.Clone(c.request.Counts)
+	c.request.Counts[i].New = ask.To
+	decision, err := e.decide(ctx, c)
+	if err != nil || decision.Verdict == webhook.Deny || clamped.Reason != webhook.ReasonClamped {
+		return decision, err
+	}
+	return clamped, nil
+}
+
+// clamp is what becomes of one bound of an HPA; a greater minimum raises the maximum with it.
+func (e *Explainer) clamp(ctx context.Context, review *admissionv1.AdmissionRequest, o *unstructured.Unstructured, ask Ask) (webhook.Decision, int64, error) {
+	asked := o.DeepCopy()
+	most, _, _ := unstructured.NestedInt64(o.Object, "spec", "maxReplicas")
+	for field, n := range map[string]int64{"spec.maxReplicas": max(most, ask.To), ask.By: ask.To} {
+		if err := unstructured.SetNestedField(asked.Object, n, strings.Split(field, ".")...); err != nil {
+			return webhook.Decision{}, 0, err
+		}
+	}
+	raw, err := asked.MarshalJSON()
+	if err != nil {
+		return webhook.Decision{}, 0, err
+	}
+	write := *review
+	write.Operation, write.OldObject, write.Object.Raw = admissionv1.Update, review.Object, raw
+	c, err := e.converter.clamps(ctx, &write)
+	if err != nil {
+		return webhook.Decision{}, 0, err
+	}
+	clamps := e.server
+	clamps.chain = webhook.Clamps()
+	decision, err := clamps.decide(ctx, c)
+	for _, op := range decision.Patch {
+		if n, is := op.Value.(int64); is && op.Path == "/"+strings.ReplaceAll(ask.By, ".", "/") {
+			ask.To = n
+		}
+	}
+	return decision, ask.To, err
+}
+
+func fieldsOf(counts []webhook.Change) string {
+	names := make([]string, len(counts))
+	for i, c := range counts {
+		names[i] = c.Field
+	}
+	return strings.Join(names, ", ")
 }
 
 // explained reads all that bears on an object that stands, whether it grows or not.
@@ -138,25 +226,35 @@ func (c converter) explained(ctx context.Context, r *admissionv1.AdmissionReques
 	return out, c.above(ctx, r.Namespace, &out.request)
 }
 
-// Above are the objects of a kind that stand above their ceiling. A kind that the server does
-// not have has none.
-func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace string) ([]Explanation, error) {
+// pageOf is how many objects are listed at once.
+const pageOf = 250
+
+// Above calls found with each object of a kind that stands above its ceiling, and pace after
+// each page of objects that was looked at. A kind that the server does not have has none.
+func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
 	gvr := tableKind{Kind: kind}.resource()
-	list, err := e.objects.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, client.IgnoreNotFound(err)
-	}
-	var out []Explanation
-	for i := range list.Items {
-		explained, err := e.Explain(ctx, gvr, &list.Items[i], nil)
+	for next := ""; ; {
+		list, err := e.objects.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
 		if err != nil {
-			return out, err
+			return client.IgnoreNotFound(err)
 		}
-		if explained.Bound && explained.Highest() > explained.Limit && metav1.GetControllerOf(&list.Items[i]) == nil {
-			out = append(out, explained)
+		for i := range list.Items {
+			if metav1.GetControllerOf(&list.Items[i]) != nil {
+				continue
+			}
+			explained, err := e.Explain(ctx, gvr, &list.Items[i], nil)
+			if err != nil {
+				return err
+			}
+			if explained.Bound && explained.Highest() > explained.Limit {
+				found(&list.Items[i], explained)
+			}
+		}
+		pace()
+		if next = list.GetContinue(); next == "" {
+			return nil
 		}
 	}
-	return out, nil
 }
 
 // Highest is the greatest number that the object asks for now.

@@ -74,14 +74,17 @@ func (t Target) namespaces() *metav1.LabelSelector {
 }
 
 // Validating is the configuration of the ceilings. Every entry is Ignore: ceilings are not
-// worth an outage; save that of the totals, which nothing else holds. A missing namespaceSelector lets the Namespace entry see kube-system;
-// an objectSelector is never used, since it does not match /scale.
+// worth an outage; save that of the totals, which nothing else holds. An empty namespaceSelector lets the Namespace entry see kube-system;
+// an objectSelector is never used, since it does not match /scale, and is written as empty so that nobody else uses one.
 func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	entry := func(name string, namespaces *metav1.LabelSelector, conditions []admissionregistrationv1.MatchCondition, rules ...admissionregistrationv1.RuleWithOperations) admissionregistrationv1.ValidatingWebhook {
+		if namespaces == nil {
+			namespaces = &metav1.LabelSelector{} // else somebody's own would stay when this is applied
+		}
 		return admissionregistrationv1.ValidatingWebhook{
 			Name: name, ClientConfig: t.clientConfig(CeilingsPath, caBundle), Rules: rules,
 			FailurePolicy: ptr.To(admissionregistrationv1.Ignore), MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
-			NamespaceSelector: namespaces, SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
+			NamespaceSelector: namespaces, ObjectSelector: &metav1.LabelSelector{}, SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds: ptr.To[int32](timeoutSeconds), AdmissionReviewVersions: []string{"v1"},
 			MatchConditions: conditions,
 		}
@@ -136,7 +139,7 @@ func Mutating(t Target, caBundle []byte) *admissionregistrationv1.MutatingWebhoo
 		return admissionregistrationv1.MutatingWebhook{
 			Name: name, ClientConfig: t.clientConfig(path, caBundle), Rules: []admissionregistrationv1.RuleWithOperations{rule},
 			FailurePolicy: ptr.To(admissionregistrationv1.Ignore), MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
-			NamespaceSelector: t.namespaces(), SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
+			NamespaceSelector: t.namespaces(), ObjectSelector: &metav1.LabelSelector{}, SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds: ptr.To[int32](timeoutSeconds), AdmissionReviewVersions: []string{"v1"},
 			ReinvocationPolicy: ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy),
 			MatchConditions:    conditions,

@@ -74,7 +74,7 @@ func TestNoOutage(t *testing.T) {
 	for name, h := range hooks {
 		total, node := name == "totals.ceilings.forewarm.dev", name == "nodeclaims.ceilings.forewarm.dev"
 		if total != (*h.FailurePolicy == admissionregistrationv1.Fail) || (total || node) != (*h.SideEffects == admissionregistrationv1.SideEffectClassNoneOnDryRun) ||
-			*h.TimeoutSeconds != 2 || *h.MatchPolicy != admissionregistrationv1.Equivalent || h.ObjectSelector != nil || (len(h.MatchConditions) == 0) != node || h.ClientConfig.URL == nil {
+			*h.TimeoutSeconds != 2 || *h.MatchPolicy != admissionregistrationv1.Equivalent || h.ObjectSelector == nil || len(h.ObjectSelector.MatchLabels)+len(h.ObjectSelector.MatchExpressions) > 0 || (len(h.MatchConditions) == 0) != node || h.ClientConfig.URL == nil {
 			t.Errorf("%s: %+v", name, h)
 		}
 		for _, rule := range h.Rules {
@@ -83,7 +83,7 @@ func TestNoOutage(t *testing.T) {
 			}
 		}
 		if name == "namespaces.ceilings.forewarm.dev" || node {
-			if h.NamespaceSelector != nil {
+			if h.NamespaceSelector == nil || len(h.NamespaceSelector.MatchExpressions) > 0 {
 				t.Errorf("%s does not see every Namespace: %+v", name, h.NamespaceSelector)
 			}
 			continue

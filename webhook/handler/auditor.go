@@ -1,0 +1,147 @@
+package handler
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+)
+
+const (
+	// auditEvery is the pause between two rounds of the auditor.
+	auditEvery = 15 * time.Second
+	// auditShare is how many times as long as it worked the auditor rests after each page, so
+	// that it takes a twentieth of a core, however many objects there are.
+	auditShare = 19
+)
+
+// Auditor tells of objects that stand above their ceiling: from before it came, or written while
+// no webhook answered. It changes nothing.
+type Auditor struct {
+	explainer *Explainer
+	table     []webhook.Kind
+	options   AuditorOptions
+	above     *prometheus.GaugeVec
+	// told are the numbers for which an object's event was sent.
+	told map[types.UID][2]int64
+	// unread are the kinds of which it was said that they may not be listed.
+	unread map[string]bool
+}
+
+// AuditorOptions are what an Auditor needs beside what the handlers do.
+type AuditorOptions struct {
+	Events events.EventRecorder
+	// Excluded are the namespaces that are left alone.
+	Excluded []string
+	// Leading says whether this replica is the one that tells.
+	Leading func() bool
+	Log     logr.Logger
+}
+
+// NewAuditor makes an auditor, which reads annotations as the handlers do.
+func NewAuditor(o Options, a AuditorOptions) *Auditor {
+	c := o.converter()
+	c.parents = c.parents.behind()
+	above := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "forewarm_webhook_above_ceiling_objects",
+		Help: "Objects that stand above their ceiling, as the leading replica saw last.",
+	}, []string{"measure"})
+	o.Registerer.MustRegister(above)
+	return &Auditor{
+		explainer: &Explainer{server: server{chain: webhook.Ceilings(), owners: o.Owners}, converter: c, kinds: c.kinds, objects: o.Owners.live},
+		table:     o.Kinds, options: a, above: above, told: map[types.UID][2]int64{}, unread: map[string]bool{},
+	}
+}
+
+// NeedLeaderElection is false: Leading tells.
+func (a *Auditor) NeedLeaderElection() bool { return false }
+
+// Start looks again and again until ctx ends.
+func (a *Auditor) Start(ctx context.Context) error {
+	for {
+		if a.options.Leading() {
+			a.round(ctx)
+		} else {
+			clear(a.told)
+			a.report(nil)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(auditEvery):
+		}
+	}
+}
+
+// round looks at every kind once.
+func (a *Auditor) round(ctx context.Context) {
+	seen, counts := map[types.UID][2]int64{}, map[webhook.Measure]int{}
+	whole := true
+	for _, kind := range a.table {
+		worked := time.Now()
+		pace := func() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(min(auditShare*time.Since(worked), auditEvery)):
+			}
+			worked = time.Now()
+		}
+		err := a.explainer.Above(ctx, kind, "", func(o *unstructured.Unstructured, e Explanation) {
+			if slices.Contains(a.options.Excluded, o.GetNamespace()) {
+				return
+			}
+			counts[kind.Measure]++
+			seen[o.GetUID()] = [2]int64{e.Highest(), e.Limit}
+			a.tell(o, e)
+		}, pace)
+		if err != nil && ctx.Err() == nil {
+			whole = false
+			a.unlisted(kind, err)
+		}
+	}
+	a.report(counts)
+	for uid := range a.told {
+		if _, is := seen[uid]; !is && whole {
+			delete(a.told, uid)
+		}
+	}
+}
+
+// report sets the metric; a replica that does not lead knows of nothing.
+func (a *Auditor) report(counts map[webhook.Measure]int) {
+	for _, measure := range []webhook.Measure{webhook.Replicas, webhook.Nodes} {
+		a.above.WithLabelValues(string(measure)).Set(float64(counts[measure]))
+	}
+}
+
+// tell sends an event where the numbers are new.
+func (a *Auditor) tell(o *unstructured.Unstructured, e Explanation) {
+	numbers := [2]int64{e.Highest(), e.Limit}
+	if a.told[o.GetUID()] == numbers {
+		return
+	}
+	a.told[o.GetUID()] = numbers
+	a.options.Log.Info("An object stands above its ceiling", "object", e.Request.Object.String(), "asks", e.Highest(), "ceiling", e.Limit, "annotation", e.By.Annotation, "on", e.By.On.String())
+	a.options.Events.Eventf(o, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Audit",
+		"asks for %d %s, at most %d allowed by annotation %s=%q on %s; it may stay and shrink, and not grow", e.Highest(), e.Request.Measure, e.Limit, e.By.Annotation, e.By.Value, e.By.On)
+}
+
+// unlisted says once of each kind that it cannot be looked at.
+func (a *Auditor) unlisted(kind webhook.Kind, err error) {
+	if name := kind.Resource + "." + kind.Group; apierrors.IsForbidden(err) && !a.unread[name] {
+		a.unread[name] = true
+		a.options.Log.Info("Objects of a kind are not looked at; let the ClusterRole forewarm-webhook-parents list it", "resource", name)
+	} else if !apierrors.IsForbidden(err) {
+		a.options.Log.V(1).Info("Objects of a kind are not looked at this time", "resource", name, "reason", err.Error())
+	}
+}

@@ -1,0 +1,235 @@
+package registration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+const (
+	// gather is how long changes of the configurations are gathered.
+	gather = 250 * time.Millisecond
+	// truce is how long nothing is put right again after it was, so that two who disagree do not
+	// race each other.
+	truce = 5 * time.Second
+)
+
+// Guard has the configurations written again as soon as somebody changes or deletes one, and
+// tells of it. Without it that takes until the Writer looks again.
+type Guard struct {
+	Client kubernetes.Interface
+	Target Target
+	Events events.EventRecorder
+	// Leading says whether this replica is the one that acts.
+	Leading func() bool
+	// Again has the configurations written.
+	Again func()
+	Log   logr.Logger
+}
+
+// Again has the configurations looked at now.
+func (w *Writer) Again() {
+	select {
+	case w.rotated <- struct{}{}:
+	default:
+	}
+}
+
+// NeedLeaderElection is false: Leading tells.
+func (g *Guard) NeedLeaderElection() bool { return false }
+
+// Start guards until ctx ends.
+func (g *Guard) Start(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	if err := g.watch(ctx, changed); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+		wait := truce
+		if !pause(ctx, gather) {
+			return nil
+		}
+		if restored, err := g.look(ctx); err != nil {
+			g.Log.V(1).Info("Webhook configurations are put right later", "reason", err.Error())
+		} else if !restored {
+			wait = 0
+		}
+		if !pause(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// pause returns false when ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+	return ctx.Err() == nil
+}
+
+// look has put right what is not as it should be, and says whether anything was.
+func (g *Guard) look(ctx context.Context) (restored bool, err error) {
+	if !g.Leading() {
+		return false, nil
+	}
+	if disarmed, err := Disarmed(ctx, g.Client, g.Target.Namespace); disarmed || err != nil {
+		return false, err
+	}
+	validating, err := g.validating(ctx)
+	if err != nil {
+		return false, err
+	}
+	mutating, err := g.mutating(ctx)
+	if validating || mutating {
+		g.Again()
+	}
+	return validating || mutating, err
+}
+
+func (g *Guard) validating(ctx context.Context) (drifted bool, err error) {
+	api, want := g.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations(), Validating(g.Target, nil)
+	is, err := api.Get(ctx, Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		g.tell(want, "was deleted")
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get ValidatingWebhookConfiguration %s: %w", Name, err)
+	}
+	found, foreign := is.DeepCopy(), false
+	for i := range found.Webhooks {
+		h := &found.Webhooks[i]
+		h.ClientConfig.CABundle = nil
+		for _, w := range want.Webhooks {
+			if w.Name == h.Name && len(h.MatchConditions) > len(w.MatchConditions) {
+				is.Webhooks[i].MatchConditions, foreign = w.MatchConditions, true
+			}
+		}
+	}
+	if equality.Semantic.DeepEqual(found.Webhooks, want.Webhooks) {
+		return false, nil
+	}
+	g.tell(is, "was changed")
+	if foreign {
+		_, err = api.Patch(ctx, Name, types.MergePatchType, replacing(is.ResourceVersion, is.Webhooks), metav1.PatchOptions{FieldManager: fieldManager})
+	}
+	return true, err
+}
+
+func (g *Guard) mutating(ctx context.Context) (drifted bool, err error) {
+	api, want := g.Client.AdmissionregistrationV1().MutatingWebhookConfigurations(), Mutating(g.Target, nil)
+	is, err := api.Get(ctx, Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		g.tell(want, "was deleted")
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get MutatingWebhookConfiguration %s: %w", Name, err)
+	}
+	found, foreign := is.DeepCopy(), false
+	for i := range found.Webhooks {
+		h := &found.Webhooks[i]
+		h.ClientConfig.CABundle = nil
+		for _, w := range want.Webhooks {
+			if w.Name == h.Name && len(h.MatchConditions) > len(w.MatchConditions) {
+				is.Webhooks[i].MatchConditions, foreign = w.MatchConditions, true
+			}
+		}
+	}
+	if equality.Semantic.DeepEqual(found.Webhooks, want.Webhooks) {
+		return false, nil
+	}
+	g.tell(is, "was changed")
+	if foreign {
+		_, err = api.Patch(ctx, Name, types.MergePatchType, replacing(is.ResourceVersion, is.Webhooks), metav1.PatchOptions{FieldManager: fieldManager})
+	}
+	return true, err
+}
+
+// replacing is a merge patch that replaces all webhooks of one version of a configuration: match
+// conditions that others added stay where ours are applied.
+func replacing(version string, webhooks any) []byte {
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": version}, "webhooks": webhooks})
+	if err != nil {
+		return nil // the API server has just sent them as JSON
+	}
+	return body
+}
+
+func (g *Guard) tell(configuration runtime.Object, what string) {
+	kind := "ValidatingWebhookConfiguration"
+	if _, is := configuration.(*admissionregistrationv1.MutatingWebhookConfiguration); is {
+		kind = "MutatingWebhookConfiguration"
+	}
+	g.Log.Info("Webhook configuration is put right", "kind", kind, "what", what)
+	reference := &corev1.ObjectReference{APIVersion: "admissionregistration.k8s.io/v1", Kind: kind, Name: Name}
+	g.Events.Eventf(reference, nil, corev1.EventTypeWarning, v1alpha1.ReasonConfigurationRestored, "Apply",
+		"%s %s %s by somebody else, and is put right; to take Forewarm out of admission, run forewarmctl disarm", kind, Name, what)
+}
+
+// watch tells changed of every change to one of the two configurations.
+func (g *Guard) watch(ctx context.Context, changed chan<- struct{}) error {
+	api := g.Client.AdmissionregistrationV1()
+	named := fields.OneTermEqualSelector(metav1.ObjectNameField, Name).String()
+	tell := func(any) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	validating := &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = named
+			return api.ValidatingWebhookConfigurations().List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = named
+			return api.ValidatingWebhookConfigurations().Watch(ctx, o)
+		},
+	}
+	mutating := &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = named
+			return api.MutatingWebhookConfigurations().List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = named
+			return api.MutatingWebhookConfigurations().Watch(ctx, o)
+		},
+	}
+	for of, list := range map[runtime.Object]*toolscache.ListWatch{
+		&admissionregistrationv1.ValidatingWebhookConfiguration{}: validating, &admissionregistrationv1.MutatingWebhookConfiguration{}: mutating,
+	} {
+		informer := toolscache.NewSharedInformer(list, of, 0)
+		handler := toolscache.ResourceEventHandlerFuncs{UpdateFunc: func(_, now any) { tell(now) }, DeleteFunc: tell}
+		if _, err := informer.AddEventHandler(handler); err != nil {
+			return fmt.Errorf("watch webhook configurations: %w", err)
+		}
+		go informer.RunWithContext(ctx)
+	}
+	return nil
+}
