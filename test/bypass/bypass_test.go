@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/handler"
 )
 
 var updatePage = flag.Bool("update", false, "write docs/bypasses.md")
@@ -43,6 +45,10 @@ const (
 type suite struct {
 	*cluster.Cluster
 	client *dynamic.DynamicClient
+	// explainer is what forewarmctl explain asks.
+	explainer *handler.Explainer
+	// explained is how often it was.
+	explained atomic.Int64
 	// kinds are by group and resource; order is that of the page.
 	kinds map[string]webhook.Kind
 	order []webhook.Kind
@@ -134,6 +140,10 @@ func TestBypass(t *testing.T) {
 			})
 		}
 	})
+	if s.explained.Load() == 0 {
+		t.Error("nothing was explained")
+	}
+	t.Logf("%d writes were explained before", s.explained.Load())
 	s.page.check(t, s.order)
 }
 
@@ -176,6 +186,13 @@ func newSuite(t *testing.T) *suite {
 	config := c.RESTConfig()
 	config.WarningHandlerWithContext = warner{}
 	if s.client, err = dynamic.NewForConfig(config); err != nil {
+		t.Fatal(err)
+	}
+	table, err := s.table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.explainer, err = handler.NewExplainer(c.RESTConfig(), table); err != nil {
 		t.Fatal(err)
 	}
 	return s

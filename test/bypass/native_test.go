@@ -28,9 +28,9 @@ func nativeSubjects() []subject {
 		},
 		{
 			group: "autoscaling", resource: "horizontalpodautoscalers", native: true, others: []string{"v1"}, target: "apps/deployments", rows: []row{
-				{count: "spec.maxReplicas", with: text(`spec: {minReplicas: 1, maxReplicas: $N}`), least: 1, above: hpaMaxReplicasAbove},
+				{count: "spec.maxReplicas", with: text(`spec: {minReplicas: 1, maxReplicas: $N}`), least: 1, above: hpaReplicasAbove},
 				// The API wants no less of maxReplicas, which so grows along.
-				{count: "spec.minReplicas", with: text(`spec: {minReplicas: $N, maxReplicas: $N}`), least: 1},
+				{count: "spec.minReplicas", with: text(`spec: {minReplicas: $N, maxReplicas: $N}`), least: 1, above: hpaReplicasAbove},
 			},
 		},
 	}

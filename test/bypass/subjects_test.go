@@ -59,9 +59,9 @@ const (
 	lowered outcome = "lowered"
 )
 
-// hpaMaxReplicasAbove is what becomes of an HPA whose maxReplicas is above its target's
-// ceiling while its minReplicas fits; also of one that was there before.
-const hpaMaxReplicasAbove = lowered
+// hpaReplicasAbove is what becomes of an HPA whose bounds are above its target's ceiling; also of
+// one that was there before.
+const hpaReplicasAbove = lowered
 
 func (r row) label() string {
 	if r.by != "" {

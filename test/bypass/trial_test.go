@@ -188,9 +188,16 @@ func (x trial) expect(ctx context.Context, w way, o *subjectOf, c change) error 
 	if w.makes {
 		was = 0
 	}
+	explained, err := x.explain(ctx, w, o.name, asked)
+	if err != nil {
+		return fmt.Errorf("explain %d: %w", asked, err)
+	}
 	v := x.write(ctx, w, c)
 	if v.err == nil {
 		o.stored, o.last, o.n = v.stored, c.after, c.n
+	}
+	if explained != nil && (explained.Verdict == webhook.Allow) != (v.err == nil) {
+		return fmt.Errorf("from %d to %d: forewarmctl explain says %s (%s %s), the API server %v", was, asked, explained.Verdict, explained.Reason, explained.Message, v.err)
 	}
 	if wrong := x.judge(x.expected(was, asked), asked, v); wrong != nil {
 		return fmt.Errorf("from %d to %d: %w", was, asked, wrong)
