@@ -32,7 +32,8 @@ const (
 )
 
 // Guard has the configurations written again as soon as somebody changes or deletes one, and
-// tells of it. Without it that takes until the Writer looks again.
+// tells of it. Without it that takes until the Writer looks again. Only the leader acts, so that
+// in an upgrade the versions do not fight: they are the old leader's until it leaves.
 type Guard struct {
 	Client kubernetes.Interface
 	Target Target
@@ -61,34 +62,42 @@ func (g *Guard) Start(ctx context.Context) error {
 	if err := g.watch(ctx, changed); err != nil {
 		return err
 	}
-	for {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for led := false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-tick.C:
+			leads := g.Leading()
+			if leads && !led {
+				g.Again() // the former leader may have been of another version
+			}
+			led = leads
 		case <-changed:
-		}
-		wait := truce
-		if !pause(ctx, gather) {
-			return nil
-		}
-		if restored, err := g.look(ctx); err != nil {
-			g.Log.V(1).Info("Webhook configurations are put right later", "reason", err.Error())
-		} else if !restored {
-			wait = 0
-		}
-		if !pause(ctx, wait) {
-			return nil
+			g.restore(ctx)
 		}
 	}
 }
 
-// pause returns false when ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
+// restore looks once changes have ended, and then rests where it had to act.
+func (g *Guard) restore(ctx context.Context) {
+	pause(ctx, gather)
+	restored, err := g.look(ctx)
+	if err != nil && ctx.Err() == nil {
+		g.Log.V(1).Info("Webhook configurations are put right later", "reason", err.Error())
+	}
+	if restored || err != nil {
+		pause(ctx, truce)
+	}
+}
+
+// pause ends early with ctx.
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
-	return ctx.Err() == nil
 }
 
 // look has put right what is not as it should be, and says whether anything was.
