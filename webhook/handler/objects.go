@@ -70,13 +70,33 @@ func decodeBoth(r *admissionv1.AdmissionRequest) (written, old object, err error
 	return written, old, badObject(err)
 }
 
-// decodePod returns nil for a pod without metadata or spec, to which no patch applies.
+// podParts are the members that a review of a pod looks at.
+var podParts = wanted{
+	"metadata": {"name": nil, "labels": nil, "annotations": nil},
+	"spec": {
+		"containers": containerParts, "initContainers": containerParts, "resourceClaims": nil, "resources": nil, "overhead": nil,
+		"tolerations": nil, "nodeName": nil, "nodeSelector": nil, "priorityClassName": nil, "affinity": {"nodeAffinity": nil},
+	},
+}
+
+var containerParts = wanted{"name": nil, "restartPolicy": nil, "resources": nil}
+
+// decodePod returns what is looked at of a pod, and nil for one without metadata or spec, to
+// which no patch applies.
 func decodePod(raw []byte) (*corev1.Pod, error) {
 	var parts struct {
 		Metadata *metav1.ObjectMeta `json:"metadata"`
 		Spec     *corev1.PodSpec    `json:"spec"`
 	}
-	if err := json.UnmarshalCaseSensitivePreserveInts(raw, &parts); err != nil {
+	raw = bytes.TrimSpace(raw)
+	picked, end, err := pick(make([]byte, 0, 2048), raw, 0, podParts)
+	if err == nil && end != len(raw) {
+		err = errEnd
+	}
+	if err == nil {
+		err = json.UnmarshalCaseSensitivePreserveInts(picked, &parts)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("decode pod: %w", err)
 	}
 	if parts.Metadata == nil || parts.Spec == nil {

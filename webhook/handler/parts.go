@@ -19,14 +19,21 @@ var errEnd = errors.New("not a whole JSON object")
 // wanted names the members of an object that matter; nil stands for all of a value.
 type wanted map[string]wanted
 
-// pick appends the members that are wanted of the value that begins at at, and returns where
-// that ends. What is no object is appended as it is, and so is a member whose name has an
-// escape: the decoder says what they mean.
+// pick appends the members that are wanted of the value that begins at at, of a list those of
+// its elements, and returns where that ends. What is neither is appended as it is, and so is a
+// member whose name has an escape: the decoder says what they mean.
 func pick(out, data []byte, at int, want wanted) (picked []byte, end int, err error) {
-	if want == nil || token(data, at) != '{' {
-		end, err := valueEnd(data, at)
-		return append(out, data[at:end]...), end, err
+	switch first := token(data, at); {
+	case want != nil && first == '{':
+		return pickMembers(out, data, at, want)
+	case want != nil && first == '[':
+		return pickElements(out, data, at, want)
 	}
+	end, err = valueEnd(data, at)
+	return append(out, data[at:end]...), end, err
+}
+
+func pickMembers(out, data []byte, at int, want wanted) (picked []byte, end int, err error) {
 	out = append(out, '{')
 	start := len(out)
 	end, err = members(data, at, func(name []byte, value int) (int, error) {
@@ -40,6 +47,31 @@ func pick(out, data []byte, at int, want wanted) (picked []byte, end int, err er
 		return end, err
 	})
 	return append(out, '}'), end, err
+}
+
+func pickElements(out, data []byte, at int, want wanted) (picked []byte, end int, err error) {
+	out = append(out, '[')
+	at = space(data, at+1)
+	if token(data, at) == ']' {
+		return append(out, ']'), at + 1, nil
+	}
+	for {
+		if at >= len(data) {
+			return out, at, errEnd
+		}
+		if out, at, err = pick(out, data, at, want); err != nil {
+			return out, at, err
+		}
+		at = space(data, at)
+		switch token(data, at) {
+		case ']':
+			return append(out, ']'), at + 1, nil
+		case ',':
+			out, at = append(out, ','), space(data, at+1)
+		default:
+			return out, at, errEnd
+		}
+	}
 }
 
 // appendName begins a member of an object whose first member is at start.
@@ -174,7 +206,7 @@ func space(data []byte, at int) int {
 
 // valueEnd is where the value that begins at at ends; at itself where it does not.
 func valueEnd(data []byte, at int) (int, error) {
-	switch data[at] {
+	switch token(data, at) {
 	case '"':
 		return stringEnd(data, at)
 	case '{', '[':

@@ -7,7 +7,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/json"
+
+	"forewarm.dev/webhook"
 )
 
 func TestDecodeReview(t *testing.T) {
@@ -69,6 +74,65 @@ func FuzzDecodeObject(f *testing.F) {
 		_, _ = decodeReview([]byte(raw))
 		_, _ = decodeReview([]byte(`{"request":` + raw))
 	})
+}
+
+// FuzzDecodePod: what is left out of a pod changes no decision about it.
+func FuzzDecodePod(f *testing.F) {
+	for _, seed := range []string{
+		`{"metadata":{"name":"p","namespace":"team","labels":{"a":"b"},"annotations":{"forewarm.dev/pool":"a100"}},"spec":{"containers":[{"name":"c","image":"i","env":[{"name":"]","value":"}"}],"resources":{"requests":{"nvidia.com/gpu":"2"}}}]}}`,
+		`{"metadata":{},"spec":{"initContainers":[{"restartPolicy":"Always","resources":{"requests":{"amd.com/gpu":1}}}],"containers":[ {} , {"resources":{"claims":[{"name":"g"}]}} ],"affinity":{"podAffinity":{},"nodeAffinity":{}},"resourceClaims":[{"name":"g","resourceClaimName":"x"}]}}`,
+		`{"metadata":{},"spec":{"nodeSelector":{"a":"b"},"tolerations":[{"operator":"Exists"}],"containers":[],"overhead":{"nvidia.com/gpu":"1"},"priorityClassName":"forewarm-placeholder"}}`,
+		`{"metadata":{},"spec":{"contain\u0065rs":[{"resources":{"requests":{"nvidia.com/gpu":"2"}}}],"Containers":[{"resources":{"requests":{"nvidia.com/gpu":"4"}}}]}}`,
+		`{"metadata":[],"spec":[[{"containers":[]}]]}`, `{"metadata":{},"spec":{"containers":{"a":[]}}}`, `[{"spec":{}}]`, `null`, `[`, `{"spec":[`, `{"spec":[{},`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		got, err := decodePod([]byte(raw))
+		var whole struct {
+			Metadata *metav1.ObjectMeta `json:"metadata"`
+			Spec     *corev1.PodSpec    `json:"spec"`
+		}
+		if json.UnmarshalCaseSensitivePreserveInts([]byte(raw), &whole) != nil {
+			return
+		}
+		if whole.Metadata == nil || whole.Spec == nil {
+			if err != nil || got != nil {
+				t.Errorf("%q: %v, %v; want no pod", raw, got, err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("%q: %v", raw, err)
+		}
+		decide := func(pod *corev1.Pod) webhook.Decision {
+			return webhook.Pods().Review(webhook.Request{Create: true, Pod: pod, Pools: []webhook.Pool{{
+				Name: "a100", Resource: "nvidia.com/gpu", NamespaceSelector: labels.Everything(), PodSelector: labels.SelectorFromSet(labels.Set{"a": "b"}),
+				Nodes: []corev1.NodeSelectorRequirement{{Key: "pool"}}, Warm: []webhook.WarmChunk{{}},
+			}}})
+		}
+		want := &corev1.Pod{ObjectMeta: *whole.Metadata, Spec: *whole.Spec}
+		if diff := cmp.Diff(decide(want), decide(got)); diff != "" {
+			t.Errorf("%q: decision:\n%s", raw, diff)
+		}
+		if diff := cmp.Diff(webhook.ClaimsOf(want), webhook.ClaimsOf(got)); diff != "" {
+			t.Errorf("%q: claims:\n%s", raw, diff)
+		}
+	})
+}
+
+// BenchmarkPod reviews a pod of a usual size.
+func BenchmarkPod(b *testing.B) {
+	w := podWorld(b)
+	body := podReview([]byte(`{"metadata":{"generateName":"train-","labels":{"a":"b"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:spec":{"f:containers":{}}}},`, 20) + `{}]},"spec":{"containers":[{"name":"c","image":"registry.example.com/shop/main:1","env":[` +
+		strings.Repeat(`{"name":"SHOP_SETTING","value":"https://backend.shop.svc"},`, 40) + `{"name":"LAST","value":"1"}],"resources":{"limits":{"nvidia.com/gpu":"2"},"requests":{"nvidia.com/gpu":"2","cpu":"1"}}}]}}`))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if response := post(w.pods, body); response.Code != http.StatusOK || !strings.Contains(response.Body.String(), `"JSONPatch"`) {
+			b.Fatal(response.Body.String())
+		}
+	}
 }
 
 // BenchmarkDeployment reviews the growth of a Deployment of a usual size.
