@@ -1,6 +1,9 @@
 package webhook
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Verb is what somebody must be allowed to do with the resource ceilings of forewarm.dev.
 type Verb string
@@ -47,6 +50,8 @@ func needs(annotation string, w Rewrite) (Verb, bool) {
 		return Overrule, w.New != nil
 	case CeilingMode:
 		return Set, laxness(w.New) > laxness(w.Old)
+	case AllowedInstanceTypes:
+		return Set, w.Old != nil && approvesMore(*w.Old, w.New)
 	case WorkloadMaxReplicas:
 		return Set, w.Old != nil && loosensAny(*w.Old, w.New)
 	default:
@@ -96,4 +101,16 @@ func loosensAny(old string, now *string) bool {
 		}
 	}
 	return false
+}
+
+// approvesMore says whether an instance type is approved that was not before.
+func approvesMore(old string, now *string) bool {
+	if now == nil {
+		return true
+	}
+	before, err := ParseInstances(old)
+	if err != nil || Malformed(AllowedInstanceTypes, *now) != nil {
+		return false
+	}
+	return slices.ContainsFunc(instanceEntries(*now), func(entry string) bool { return !before.MatchString(entry) })
 }

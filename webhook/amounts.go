@@ -32,7 +32,10 @@ func (a Amounts) most(b Amounts) Amounts {
 }
 
 // NodeClaims are what Karpenter asks for nodes by. They have no count; each is one node.
-var NodeClaims = Kind{Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims", Name: "NodeClaim", Cluster: true, Measure: Nodes}
+var NodeClaims = Kind{
+	Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims", Name: "NodeClaim", Cluster: true, Measure: Nodes,
+	Instances: &Selection{Requirements: "spec.requirements", Asks: true},
+}
 
 // ClaimsNode says whether a NodeClaim counts as a node: one that is being deleted, or that
 // Karpenter is replacing, does not.

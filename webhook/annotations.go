@@ -25,6 +25,9 @@ const (
 	MaxTotalReplicas = "forewarm.dev/max-total-replicas"
 	// MaxGPUs on a Namespace is the highest sum of the GPUs of its workloads.
 	MaxGPUs = "forewarm.dev/max-gpus"
+	// AllowedInstanceTypes are the approved instance types, as in "p4d.*, g5.xlarge": of the NodePool
+	// or WarmPool that carries it; on kube-system, of every NodePool and NodeClaim.
+	AllowedInstanceTypes = "forewarm.dev/allowed-instance-types"
 	// CeilingMode is a [Mode], for the workloads of a Namespace or for a node pool's object.
 	CeilingMode = "forewarm.dev/ceiling-mode"
 	// CeilingOverride lets one workload or node pool past every ceiling, to a number and for a
@@ -35,11 +38,14 @@ const (
 	OriginalMaxReplicas = "forewarm.dev/original-max-replicas"
 	// OriginalMinReplicas keeps minReplicas likewise.
 	OriginalMinReplicas = "forewarm.dev/original-min-replicas"
+	// ClampedFrom is on a Scale that the API server has clamped by itself, and says what was asked
+	// for. It is not stored.
+	ClampedFrom = "forewarm.dev/clamped-from"
 )
 
 // Written are the annotations whose values are checked where they are written.
 func Written() []string {
-	return []string{MaxReplicas, WorkloadMaxReplicas, MaxNodes, MaxTotalReplicas, MaxGPUs, CeilingMode, CeilingOverride}
+	return []string{MaxReplicas, WorkloadMaxReplicas, MaxNodes, MaxTotalReplicas, MaxGPUs, AllowedInstanceTypes, CeilingMode, CeilingOverride}
 }
 
 // Mode is what a ceiling does to a write above it.
@@ -137,7 +143,7 @@ func (o Object) Workload() string {
 // example is a value that would be read.
 var example = map[string]string{
 	MaxReplicas: "10", MaxNodes: "10", MaxTotalReplicas: "100", MaxGPUs: "64", WorkloadMaxReplicas: "deployment/web=10, statefulset/db=3", CeilingMode: string(Warn),
-	CeilingOverride: "20 until 2026-12-01T00:00:00Z: load test",
+	CeilingOverride: "20 until 2026-12-01T00:00:00Z: load test", AllowedInstanceTypes: "p4d.*, g5.xlarge",
 }
 
 // Malformed says what is wrong with the value of an annotation.
@@ -148,6 +154,8 @@ func Malformed(annotation, value string) error {
 		_, err = ParseCeiling(value)
 	case WorkloadMaxReplicas:
 		_, err = ParseWorkloads(value)
+	case AllowedInstanceTypes:
+		_, err = ParseInstances(value)
 	case CeilingMode:
 		_, err = ParseMode(value)
 	case CeilingOverride:

@@ -43,6 +43,9 @@ type Kind struct {
 	Surge string
 	// Warn is true where a growth is told, not refused: what comes of it is held later.
 	Warn bool
+	// Instances says where the objects name the instance types of their nodes, nil for kinds that
+	// have none.
+	Instances *Selection
 	// Indirect is true where the objects run no pods themselves, so that totals leave them out.
 	Indirect bool
 }
@@ -191,8 +194,16 @@ func nodeKinds() []Kind {
 		{Group: "autoscaling.openshift.io", Version: "v1beta1", Resource: "machineautoscalers", Name: "MachineAutoscaler", Counts: counts("spec.maxReplicas", "spec.maxReplicas=0"), Target: "spec.scaleTargetRef"},
 		{Group: "autoscaling.openshift.io", Version: "v1", Resource: "clusterautoscalers", Name: "ClusterAutoscaler", Cluster: true, Counts: counts(
 			"spec.resourceLimits.maxNodesTotal", "spec.resourceLimits.maxNodesTotal=0")},
-		{Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true, Counts: counts(
-			"spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0")},
+		{
+			Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true, Counts: counts(
+				"spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0"),
+			Instances: &Selection{Requirements: "spec.template.spec.requirements", Labels: "spec.template.metadata.labels", Asks: true},
+		},
+		// It has no number of nodes: the reserver holds itself to max-nodes.
+		{
+			Group: "forewarm.dev", Version: "v1alpha1", Resource: "warmpools", Name: "WarmPool", Cluster: true,
+			Instances: &Selection{Requirements: "spec.nodes.selector.matchExpressions", Labels: "spec.nodes.selector.matchLabels"},
+		},
 		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Resource: "capacitybuffers", Name: "CapacityBuffer", Indirect: true, Counts: counts("spec.replicas", "spec.replicas=0")},
 		{Group: "autoscaling.x-k8s.io", Version: "v1", Resource: "provisioningrequests", Name: "ProvisioningRequest", Indirect: true, Counts: counts("spec.podSets", "spec.podSets[]: count=1")},
 	}

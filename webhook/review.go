@@ -92,6 +92,11 @@ type Request struct {
 	Standing int64
 	// Autoscaler is true where the writer is an autoscaler.
 	Autoscaler bool
+	// Instances are the instance types of the node pool or NodeClaim that is written, nil for
+	// everything else.
+	Instances *Instances
+	// ClampedFrom is what an autoscaler asked for before the twin clamped it, 0 where it did not.
+	ClampedFrom int64
 	// Bounds are those of the HPA that is written, for [Clamps]; nil for everything else.
 	Bounds *Bounds
 
@@ -137,6 +142,8 @@ const (
 	ReasonWithinCeiling Reason = "WithinCeiling"
 	// ReasonAboveCeiling refuses a growth, or tells of it in the modes warn and audit.
 	ReasonAboveCeiling Reason = "AboveCeiling"
+	// ReasonUnapprovedInstanceType refuses nodes of an instance type that is not approved.
+	ReasonUnapprovedInstanceType Reason = "UnapprovedInstanceType"
 	// ReasonClamped gives an autoscaler the ceiling instead of what it asks for.
 	ReasonClamped Reason = "Clamped"
 	// ReasonRestored gives an HPA the maxReplicas back that a ceiling had lowered.
@@ -216,6 +223,7 @@ func Ceilings() Chain {
 		{"owned", "what a controller asks for within its own count never blocks a rollout", owned},
 		{"malformed", "a ceiling that cannot be read is refused where it is written", malformed},
 		{"access", "only those who may loosen a ceiling", access},
+		{"instances", "nodes are of approved instance types", instances},
 		{"not growing", "decreases and unrelated edits always pass", notGrowing},
 		{"override", "an override replaces every ceiling until it ends", override},
 		{"ceiling", "growth stays under the smallest ceiling", ceiling},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,7 @@ not list are named on stderr, and the exit status is 1.`,
 					continue
 				}
 				err := explainer.Above(c.Context(), kind, namespace, func(_ *unstructured.Unstructured, e handler.Explanation) {
-					_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%s on %s\t%s\n", e.Request.Object, e.Highest(), e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
+					_, _ = fmt.Fprintln(out, auditRows(e))
 				}, func() {})
 				if apierrors.IsForbidden(err) {
 					unread++
@@ -59,4 +60,16 @@ not list are named on stderr, and the exit status is 1.`,
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace to look at; empty means all")
 	c.Flags().StringVar(&config, "config", "", "the webhook's configuration file, for the kinds that it adds")
 	return c
+}
+
+// auditRows are a row for a number and one for instance types, where each is above what holds.
+func auditRows(e handler.Explanation) string {
+	var rows []string
+	if e.Bound && e.Highest() > e.Limit {
+		rows = append(rows, fmt.Sprintf("%s\t%d\t%d\t%s on %s\t%s", e.Request.Object, e.Highest(), e.Limit, e.By.Annotation, e.By.On, mode(e.Request)))
+	}
+	if len(e.Unapproved) > 0 {
+		rows = append(rows, fmt.Sprintf("%s\t%s\t\t%s on %s\t%s", e.Request.Object, strings.Join(e.Unapproved, ","), e.ApprovedBy.Annotation, e.ApprovedBy.On, mode(e.Request)))
+	}
+	return strings.Join(rows, "\n")
 }

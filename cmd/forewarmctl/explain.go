@@ -83,7 +83,12 @@ func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer
 	for _, count := range e.Request.Counts {
 		lines = append(lines, fmt.Sprintf("  asks for  %d %s by %s", count.Old, e.Request.Measure, count.Field))
 	}
-	for _, s := range append([]webhook.Setting{e.Request.Own, e.Request.Override}, e.Request.Above...) {
+	settings := append([]webhook.Setting{e.Request.Own, e.Request.Override}, e.Request.Above...)
+	if i := e.Request.Instances; i != nil {
+		lines = append(lines, "  asks for  instance types "+strings.Join(i.New, ", "))
+		settings = append(settings, i.Lists...)
+	}
+	for _, s := range settings {
 		if s.Set {
 			lines = append(lines, fmt.Sprintf("  annotated %s=%q on %s", s.Annotation, s.Value, s.On))
 		}
@@ -93,6 +98,9 @@ func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer
 		ceiling = fmt.Sprintf("  ceiling   %d, by %s on %s; mode %s", e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
 	}
 	lines = append(lines, ceiling)
+	if len(e.Unapproved) > 0 {
+		lines = append(lines, fmt.Sprintf("  not approved by %s on %s: %s", e.ApprovedBy.Annotation, e.ApprovedBy.On, strings.Join(e.Unapproved, ", ")))
+	}
 	if ask != nil {
 		lines = append(lines, fmt.Sprintf("  %d %s: %s, %s", ask.To, e.Request.Measure, e.Decision.Verdict, e.Decision.Reason))
 	}

@@ -37,6 +37,7 @@ func nodeSubjects() []subject {
 		{group: "karpenter.sh", resource: "nodepools", rows: []row{
 			replicas, {count: "spec.limits.nodes", with: text(`spec: {limits: {nodes: "$N"}}`)},
 		}},
+		{group: "forewarm.dev", resource: "warmpools"},
 		{group: "autoscaling.x-k8s.io", resource: "capacitybuffers", others: []string{"v1alpha1"}, rows: []row{unscaled}},
 		{group: "autoscaling.x-k8s.io", resource: "provisioningrequests", others: []string{"v1beta1"}, rows: []row{
 			{count: "spec.podSets", by: "spec.podSets[].count", with: text(`spec: {podSets: [{count: $N}, {count: 1}]}`), asks: times(1, 1)},

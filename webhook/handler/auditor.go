@@ -2,7 +2,9 @@ package handler
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -32,8 +34,8 @@ type Auditor struct {
 	table     []webhook.Kind
 	options   AuditorOptions
 	above     *prometheus.GaugeVec
-	// told are the numbers for which an object's event was sent.
-	told map[types.UID][2]int64
+	// told are what the events of objects said.
+	told map[types.UID]string
 	// unread are the kinds of which it was said that they may not be listed.
 	unread map[string]bool
 }
@@ -59,7 +61,7 @@ func NewAuditor(o Options, a AuditorOptions) *Auditor {
 	o.Registerer.MustRegister(above)
 	return &Auditor{
 		explainer: &Explainer{server: server{chain: webhook.Ceilings(), owners: o.Owners}, converter: c, kinds: c.kinds, objects: o.Owners.live},
-		table:     o.Kinds, options: a, above: above, told: map[types.UID][2]int64{}, unread: map[string]bool{},
+		table:     o.Kinds, options: a, above: above, told: map[types.UID]string{}, unread: map[string]bool{},
 	}
 }
 
@@ -85,7 +87,7 @@ func (a *Auditor) Start(ctx context.Context) error {
 
 // round looks at every kind once.
 func (a *Auditor) round(ctx context.Context) {
-	seen, counts := map[types.UID][2]int64{}, map[webhook.Measure]int{}
+	seen, counts := map[types.UID]bool{}, map[webhook.Measure]int{}
 	whole := true
 	for _, kind := range a.table {
 		worked := time.Now()
@@ -101,7 +103,7 @@ func (a *Auditor) round(ctx context.Context) {
 				return
 			}
 			counts[kind.Measure]++
-			seen[o.GetUID()] = [2]int64{e.Highest(), e.Limit}
+			seen[o.GetUID()] = true
 			a.tell(o, e)
 		}, pace)
 		if err != nil && ctx.Err() == nil {
@@ -111,7 +113,7 @@ func (a *Auditor) round(ctx context.Context) {
 	}
 	a.report(counts)
 	for uid := range a.told {
-		if _, is := seen[uid]; !is && whole {
+		if !seen[uid] && whole {
 			delete(a.told, uid)
 		}
 	}
@@ -124,16 +126,27 @@ func (a *Auditor) report(counts map[webhook.Measure]int) {
 	}
 }
 
-// tell sends an event where the numbers are new.
+// tell sends an event where there is something new to say.
 func (a *Auditor) tell(o *unstructured.Unstructured, e Explanation) {
-	numbers := [2]int64{e.Highest(), e.Limit}
-	if a.told[o.GetUID()] == numbers {
+	says := e.stands()
+	if a.told[o.GetUID()] == says {
 		return
 	}
-	a.told[o.GetUID()] = numbers
-	a.options.Log.Info("An object stands above its ceiling", "object", e.Request.Object.String(), "asks", e.Highest(), "ceiling", e.Limit, "annotation", e.By.Annotation, "on", e.By.On.String())
-	a.options.Events.Eventf(o, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Audit",
-		"asks for %d %s, at most %d allowed by annotation %s=%q on %s; it may stay and shrink, and not grow", e.Highest(), e.Request.Measure, e.Limit, e.By.Annotation, e.By.Value, e.By.On)
+	a.told[o.GetUID()] = says
+	a.options.Log.Info("An object stands above its ceiling", "object", e.Request.Object.String(), "says", says)
+	a.options.Events.Eventf(o, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Audit", "%s; it may stay and shrink, and not grow", says)
+}
+
+// stands says in what way an object is above what holds for it.
+func (e Explanation) stands() string {
+	var ways []string
+	if e.exceeds() {
+		ways = append(ways, fmt.Sprintf("asks for %d %s, at most %d allowed by annotation %s=%q on %s", e.Highest(), e.Request.Measure, e.Limit, e.By.Annotation, e.By.Value, e.By.On))
+	}
+	if len(e.Unapproved) > 0 {
+		ways = append(ways, fmt.Sprintf("allows instance types %s, not approved by annotation %s=%q on %s", strings.Join(e.Unapproved, ", "), e.ApprovedBy.Annotation, e.ApprovedBy.Value, e.ApprovedBy.On))
+	}
+	return strings.Join(ways, "; ")
 }
 
 // unlisted says once of each kind that it cannot be looked at.

@@ -63,7 +63,7 @@ func (c converter) ceilings(ctx context.Context, r *admissionv1.AdmissionRequest
 	default:
 		err = c.object(ctx, r, &out)
 	}
-	if err != nil || !grows(out.request) {
+	if err != nil || !grows(out.request) && !widens(out.request) {
 		return out, err
 	}
 	return out, c.above(ctx, r.Namespace, &out.request)
@@ -124,6 +124,9 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		request.Mode = webhook.Warn
 	} else if mode, set := written.Metadata.Annotations[webhook.CeilingMode]; set && kind.Measure == webhook.Nodes {
 		request.Mode = stricter(mode, old, request.Create)
+	}
+	if request.Instances, err = c.instances(r, kind, written, old); err != nil {
+		return badObject(err)
 	}
 	out.controller = metav1.GetControllerOfNoCopy(&metav1.ObjectMeta{OwnerReferences: written.Metadata.OwnerReferences})
 	annotation := kind.Annotation()
@@ -225,7 +228,10 @@ func (c converter) above(ctx context.Context, namespace string, request *webhook
 	if request.Mode == "" {
 		request.Mode = mode
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return c.approved(ctx, request)
 }
 
 // pods converts the creation of a pod.

@@ -38,6 +38,9 @@ type Explanation struct {
 	Limit int64
 	By    webhook.Setting
 	Bound bool
+	// Unapproved are the instance types that the object allows against ApprovedBy.
+	Unapproved []string
+	ApprovedBy webhook.Setting
 	// Decision is the verdict about the number that was asked about.
 	Decision webhook.Decision
 }
@@ -125,6 +128,7 @@ func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource
 	}
 	out := Explanation{Request: c.request}
 	out.Limit, out.By, out.Bound = webhook.Effective(c.request)
+	out.Unapproved, out.ApprovedBy = webhook.Unapproved(c.request.Instances)
 	if ask == nil {
 		out.Decision, err = e.decide(ctx, c)
 		return out, err
@@ -223,7 +227,11 @@ func (c converter) explained(ctx context.Context, r *admissionv1.AdmissionReques
 		}
 	}
 	out.request.Create, out.request.Rewritten, out.request.OldOwn = false, nil, out.request.Own
-	return out, c.above(ctx, r.Namespace, &out.request)
+	err := c.above(ctx, r.Namespace, &out.request)
+	if i := out.request.Instances; i != nil {
+		i.Old = i.New
+	}
+	return out, err
 }
 
 // pageOf is how many objects are listed at once.
@@ -246,7 +254,7 @@ func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace stri
 			if err != nil {
 				return err
 			}
-			if explained.Bound && explained.Highest() > explained.Limit {
+			if explained.exceeds() || len(explained.Unapproved) > 0 {
 				found(&list.Items[i], explained)
 			}
 		}
@@ -256,6 +264,9 @@ func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace stri
 		}
 	}
 }
+
+// exceeds says whether a number stands above its ceiling.
+func (e Explanation) exceeds() bool { return e.Bound && e.Highest() > e.Limit }
 
 // Highest is the greatest number that the object asks for now.
 func (e Explanation) Highest() int64 {

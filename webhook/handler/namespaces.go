@@ -64,6 +64,15 @@ func (n *Namespaces) above(ctx context.Context, namespace string, measure webhoo
 	return out, mode, nil
 }
 
+// instances is the cluster's list of approved instance types.
+func (n *Namespaces) instances(ctx context.Context) (webhook.Setting, error) {
+	o, err := n.get(ctx, metav1.NamespaceSystem)
+	if err != nil {
+		return webhook.Setting{}, err
+	}
+	return n.lastGood.setting(webhook.Object{Kind: "Namespace", Name: o.Name}, webhook.AllowedInstanceTypes, o.UID, o.Annotations), nil
+}
+
 // fromAbove are the annotations by which a Namespace bounds what it holds, or kube-system
 // the whole cluster.
 func fromAbove(measure webhook.Measure, own bool) []string {

@@ -140,6 +140,7 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 	if out.request.Object.Name == "" {
 		out.request.Object.Name, _ = webhook.Text(written, "metadata.name")
 	}
+	out.request.Instances = &webhook.Instances{New: webhook.NodeClaims.Instances.Of(written)}
 	if pool := poolOf(written); pool != "" {
 		resource := schema.GroupVersionResource{Group: webhook.NodeClaims.Group, Version: webhook.NodeClaims.Version, Resource: "nodepools"}
 		o, err := c.namespaces.live.Resource(resource).Get(ctx, pool, metav1.GetOptions{})
@@ -147,7 +148,10 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 			return out, fmt.Errorf("get NodePool %s: %w", pool, err)
 		}
 		if err == nil {
-			c.node(&out, ledger.Holder{Kind: ledger.NodePool, Name: pool}, webhook.Object{Kind: "NodePool", Name: pool}, o)
+			on := webhook.Object{Kind: "NodePool", Name: pool}
+			c.node(&out, ledger.Holder{Kind: ledger.NodePool, Name: pool}, on, o)
+			out.request.Mode, _ = webhook.ParseMode(o.Annotations[webhook.CeilingMode])
+			out.request.Instances.Lists = append(out.request.Instances.Lists, c.lastGood.setting(on, webhook.AllowedInstanceTypes, o.UID, o.Annotations))
 		}
 	}
 	system, err := c.namespaces.get(ctx, metav1.NamespaceSystem)
@@ -155,7 +159,9 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 		return out, err
 	}
 	c.node(&out, ledger.Holder{Kind: ledger.Cluster}, webhook.Object{Kind: "Namespace", Name: metav1.NamespaceSystem}, system)
-	return out, nil
+	cluster, err := c.namespaces.instances(ctx)
+	out.request.Instances.Lists = append(out.request.Instances.Lists, cluster)
+	return out, err
 }
 
 // node claims one node of a holder that bounds them.
