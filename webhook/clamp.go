@@ -39,11 +39,15 @@ func clampScale(r Request, d *draft) bool {
 		return d.finish(Allow, ReasonNoCeiling, "")
 	}
 	c := r.Counts[0]
+	if r.Autoscaler && r.enforced() && c.New <= limit && r.ClampedFrom > c.New {
+		d.clamped(r, r.ClampedFrom, c.New, by) // the twin has done it
+		return d.finish(Allow, ReasonClamped, "")
+	}
 	if !r.Autoscaler || !r.enforced() || c.New <= limit {
 		return d.finish(Allow, ReasonWithinCeiling, "") // a person is refused by Ceilings
 	}
 	allowed := max(limit, c.Old)
-	d.clamped(r, c.New, allowed, by)
+	d.clamped(r, max(c.New, r.ClampedFrom), allowed, by)
 	d.decision.Patch = []Operation{{Op: "add", Path: "/spec/replicas", Value: allowed}}
 	return d.finish(Allow, ReasonClamped, "")
 }

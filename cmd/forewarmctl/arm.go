@@ -112,19 +112,22 @@ func (a admission) disarm(ctx context.Context, reason string) error {
 func (a admission) remove(ctx context.Context) (int, error) {
 	api, all := a.client.AdmissionregistrationV1(), metav1.DeleteOptions{}
 	gone := 0
-	for _, one := range []struct {
+	type removal struct {
 		kind, name string
 		remove     func(context.Context, string, metav1.DeleteOptions) error
-	}{
+	}
+	removals := []removal{
 		{"ValidatingWebhookConfiguration", registration.Name, api.ValidatingWebhookConfigurations().Delete},
 		{"MutatingWebhookConfiguration", registration.Name, api.MutatingWebhookConfigurations().Delete},
-		{"ValidatingAdmissionPolicyBinding", twin.Sets, api.ValidatingAdmissionPolicyBindings().Delete},
-		{"ValidatingAdmissionPolicyBinding", twin.Plain, api.ValidatingAdmissionPolicyBindings().Delete},
-		{"ValidatingAdmissionPolicyBinding", twin.Access, api.ValidatingAdmissionPolicyBindings().Delete},
-		{"ValidatingAdmissionPolicy", twin.Sets, api.ValidatingAdmissionPolicies().Delete},
-		{"ValidatingAdmissionPolicy", twin.Plain, api.ValidatingAdmissionPolicies().Delete},
-		{"ValidatingAdmissionPolicy", twin.Access, api.ValidatingAdmissionPolicies().Delete},
-	} {
+	}
+	for _, name := range twin.Names() { // an API server that has no mutating policies finds none
+		removals = append(removals,
+			removal{"ValidatingAdmissionPolicyBinding", name, api.ValidatingAdmissionPolicyBindings().Delete},
+			removal{"ValidatingAdmissionPolicy", name, api.ValidatingAdmissionPolicies().Delete},
+			removal{"MutatingAdmissionPolicyBinding", name, api.MutatingAdmissionPolicyBindings().Delete},
+			removal{"MutatingAdmissionPolicy", name, api.MutatingAdmissionPolicies().Delete})
+	}
+	for _, one := range removals {
 		err := one.remove(ctx, one.name, all)
 		if apierrors.IsNotFound(err) {
 			continue

@@ -33,6 +33,7 @@ type process struct {
 	writer      *registration.Writer
 	pools       *handler.Pools
 	claims      *devices.Claims
+	lastGood    *handler.LastGood
 	mux         *http.ServeMux
 	draining    atomic.Bool
 }

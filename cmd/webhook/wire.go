@@ -66,7 +66,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err != nil {
 		return nil, err
 	}
-	p := &process{manager: mgr, settings: settings, kinds: kinds, log: log}
+	p := &process{manager: mgr, settings: settings, kinds: kinds, lastGood: handler.NewLastGood(), log: log}
 	return p, p.assemble(ctx, scheme, clients)
 }
 
@@ -94,8 +94,9 @@ func (p *process) keepTwin(writer client.Client, clients kubernetes.Interface) e
 	for _, gvk := range handler.ParentKinds {
 		kinds[gvk] = strings.ToLower(gvk.Kind) + "s"
 	}
+	kinds[corev1.SchemeGroupVersion.WithKind("ReplicationController")] = "replicationcontrollers"
 	keeper := &twin.Keeper{
-		Cached: p.manager.GetCache(), Client: writer, Kinds: kinds, Excluded: p.target.Excluded(), Log: p.log.WithName("twin"), Clock: clock.RealClock{},
+		Cached: p.manager.GetCache(), Client: writer, Kinds: kinds, Table: p.kinds, Autoscalers: p.settings.Autoscalers, Excluded: p.target.Excluded(), Pooled: p.lastGood.Handler(), Log: p.log.WithName("twin"), Clock: clock.RealClock{},
 		Disarmed: func(ctx context.Context) (bool, error) {
 			return registration.Disarmed(ctx, clients, p.settings.Namespace)
 		},
@@ -124,7 +125,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 	if err != nil {
 		return fmt.Errorf("make a client of any kind: %w", err)
 	}
-	informers, lastGood := p.manager.GetCache(), handler.NewLastGood()
+	informers, lastGood := p.manager.GetCache(), p.lastGood
 	for _, gvk := range append([]schema.GroupVersionKind{handler.NamespaceKind}, handler.ParentKinds...) {
 		o := &metav1.PartialObjectMetadata{}
 		o.SetGroupVersionKind(gvk)

@@ -193,3 +193,13 @@ func TestMatters(t *testing.T) {
 		}
 	}
 }
+
+// TestClampedByTwin: what the API server has clamped by itself is told of.
+func TestClampedByTwin(t *testing.T) {
+	clamped := strings.Replace(scaleReview("apps", "deployments", "7", 3, 5), `"metadata":{`, `"metadata":{"annotations":{"forewarm.dev/clamped-from":"9"},`, 1)
+	w := newWorld(t, append(team(ceilingOf("5")), metadataOf("apps/v1", "Deployment", "team/web", "7", nil)))
+	got := answer(t, post(w.clamps, by("hpa", clamped)))
+	if len(got.Patch) > 0 || got.AuditAnnotations["clamped-from"] != "9" || got.AuditAnnotations["clamped-to"] != "5" || len(got.Warnings) != 1 {
+		t.Errorf("patch %s, audit %v, warnings %q; want none, 9 to 5, and the writer warned", got.Patch, got.AuditAnnotations, got.Warnings)
+	}
+}

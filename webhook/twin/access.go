@@ -12,47 +12,64 @@ import (
 // verb set, also where values cannot be compared here; an override needs the verb override.
 // What a controller owns carries copies of its owner's annotations and is left alone, and so
 // are the system's namespaces, but not their own annotations.
-func loosening(excluded, owners []string) part {
+func (o Options) loosening() part {
 	may := func(verb webhook.Verb) string {
 		return `authorizer.group('forewarm.dev').resource('ceilings').namespace(variables.within).name(variables.of).check('` + string(verb) + `').allowed()`
 	}
+	anyOf := func(name, test string, annotations ...string) admissionregistrationv1.Variable {
+		return admissionregistrationv1.Variable{Name: name, Expression: texts(annotations) + `.exists(k, ` + test + `)`}
+	}
+	const now, was = `variables.now[k]`, `variables.was[k]`
 	return part{
 		conditions: []admissionregistrationv1.MatchCondition{
-			{Name: "annotated", Expression: `['` + strings.Join(webhook.Written(), `', '`) + `'].exists(k, ` + value("object") + ` != (request.operation == 'CREATE' ? [] : ` + value("oldObject") + `))`},
-			{Name: "not-owned", Expression: notOwned(owners)},
-			{Name: "not-excluded", Expression: `request.resource.resource == 'namespaces' || !(request.namespace in ['` + strings.Join(excluded, `', '`) + `'])`},
+			{Name: "annotated", Expression: texts(webhook.Written()) + `.exists(k, ` + annotation("object", "k") + ` != ` + before("k") + `)`},
+			{Name: "not-owned", Expression: o.notOwned()},
+			{Name: "not-excluded", Expression: `request.resource.resource == 'namespaces' || !(` + namespaceOf + ` in ` + texts(o.Excluded) + `)`},
 		},
 		variables: []admissionregistrationv1.Variable{
-			{Name: "of", Expression: name},
-			{Name: "within", Expression: `request.resource.resource == 'namespaces' ? variables.of : request.namespace`},
-			{Name: "numbers", Expression: `['` + strings.Join([]string{webhook.MaxReplicas, webhook.MaxNodes, webhook.MaxTotalReplicas, webhook.MaxGPUs}, `', '`) + `'].exists(k, ` + numberLoosened() + `)`},
-			{Name: "names", Expression: `['` + webhook.WorkloadMaxReplicas + `'].exists(k, ` + old() + ` != [] && ` + value("object") + ` != ` + old() + `)`},
-			{Name: "mode", Expression: `['` + webhook.CeilingMode + `'].exists(k, ` + laxness(value("object")) + ` > ` + laxness(old()) + `)`},
-			{Name: "override", Expression: `['` + webhook.CeilingOverride + `'].exists(k, ` + value("object") + ` != [] && ` + value("object") + ` != ` + old() + `)`},
+			{Name: "of", Expression: nameOf},
+			{Name: "within", Expression: `request.resource.resource == 'namespaces' ? variables.of : ` + namespaceOf},
+			{Name: "now", Expression: byKey(func(key string) string { return annotation("object", key) })},
+			{Name: "was", Expression: byKey(before)},
+			anyOf("numbers", was+` != [] && (`+now+` == [] || `+was+`.all(o, `+readable("o")+` && `+now+`.all(n, `+readable("n")+` && int(n) > int(o))))`,
+				webhook.MaxReplicas, webhook.MaxNodes, webhook.MaxTotalReplicas, webhook.MaxGPUs),
+			anyOf("names", was+` != [] && `+now+` != `+was, webhook.WorkloadMaxReplicas),
+			anyOf("types", was+` != [] && (`+now+` == [] || `+was+`.all(o, `+listed("o")+` && `+now+`.all(n, `+listed("n")+` && `+entries("n")+`.exists(e, !e.matches(`+expressionOf(entries("o"))+`)))))`,
+				webhook.AllowedInstanceTypes),
+			anyOf("mode", laxness(now)+` > `+laxness(was), webhook.CeilingMode),
+			anyOf("override", now+` != [] && `+now+` != `+was, webhook.CeilingOverride),
 		},
 		validation: admissionregistrationv1.Validation{
-			Expression: `(!(variables.numbers || variables.names || variables.mode) || ` + may(webhook.Set) + `) && (!variables.override || ` + may(webhook.Overrule) + `)`,
-			MessageExpression: `request.resource.resource + ' ' + variables.within + '/' + variables.of + ': this loosens a ceiling, for which one needs the verb ' +` +
+			Expression: `(!(variables.numbers || variables.names || variables.types || variables.mode) || ` + may(webhook.Set) + `) && (!variables.override || ` + may(webhook.Overrule) + `)`,
+			MessageExpression: `request.resource.resource + ' ' + (variables.within == '' ? '' : variables.within + '/') + variables.of + ': this loosens a ceiling, for which one needs the verb ' +` +
 				` (variables.override ? '"override"' : '"set"') + ' on ceilings.forewarm.dev; have somebody do it who may'`,
 		},
 	}
 }
 
-// value is the list of the value of annotation k, or of none.
-func value(object string) string {
-	return `(has(` + object + `.metadata.annotations) && k in ` + object + `.metadata.annotations ? [` + object + `.metadata.annotations[k]] : [])`
-}
-
-func old() string {
-	return `(request.operation == 'CREATE' ? [] : ` + value("oldObject") + `)`
-}
-
-// numberLoosened is true where a number is removed, or both can be read and it is raised.
-func numberLoosened() string {
-	return old() + ` != [] && (` + value("object") + ` == [] || (` + old() + `.all(v, ` + readable("v") + `) && ` + value("object") + `.all(v, ` + readable("v") + `)` +
-		` && ` + value("object") + `.all(n, ` + old() + `.all(o, int(n) > int(o)))))`
+// byKey is a map with something for each of our annotations.
+func byKey(of func(key string) string) string {
+	var members []string
+	for _, key := range webhook.Written() {
+		key = `'` + key + `'`
+		members = append(members, key+`: `+of(key))
+	}
+	return `{` + strings.Join(members, ", ") + `}`
 }
 
 func laxness(list string) string {
 	return `(` + list + ` == ['audit'] ? 2 : ` + list + ` == ['warn'] ? 1 : 0)`
+}
+
+// notOwned leaves out what is said to be controlled by one of the kinds that are held
+// themselves, where the system says so: a person can write any owner.
+func (o Options) notOwned() string {
+	var owners []string
+	for _, k := range o.Kinds {
+		if k.Vouches {
+			owners = append(owners, k.Name)
+		}
+	}
+	return `!(!has(request.subResource) && request.userInfo.username.startsWith('system:') && has(object.metadata.ownerReferences)` +
+		` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind in ` + texts(owners) + `))`
 }

@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math"
@@ -72,6 +73,8 @@ type input struct {
 	resource    schema.GroupVersionResource
 	subresource string
 	name        string
+	// user writes; empty means somebody.
+	user        string
 	object, old map[string]any
 	namespace   *corev1.Namespace
 	params      runtime.Object
@@ -95,7 +98,7 @@ func (e evaluator) allows(t testing.TB, in input) (bool, string) {
 	if in.namespace != nil {
 		namespace = in.namespace.Name
 	}
-	attributes := admission.NewAttributesRecord(wrap(in.object), wrap(in.old), kind, namespace, in.name, in.resource, in.subresource, in.operation, nil, false, &user.DefaultInfo{Name: "somebody"})
+	attributes := admission.NewAttributesRecord(wrap(in.object), wrap(in.old), kind, namespace, in.name, in.resource, in.subresource, in.operation, nil, false, &user.DefaultInfo{Name: cmp.Or(in.user, "somebody")})
 	versioned, err := admission.NewVersionedAttributes(attributes, kind, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -36,14 +37,23 @@ type Keeper struct {
 	Client client.Client
 	// Kinds are the kinds of workloads whose own annotations are compiled, with their resources.
 	Kinds map[schema.GroupVersionKind]string
+	// Table is the table of kinds; Autoscalers are the users that are clamped.
+	Table       []webhook.Kind
+	Autoscalers []string
 	// Excluded are the namespaces that are left alone.
 	Excluded []string
 	// Disarmed says whether Forewarm was taken out of admission.
 	Disarmed func(context.Context) (bool, error)
 	Log      logr.Logger
 	Clock    clock.PassiveClock
+	// Pooled is told of NodePools, by metadata.
+	Pooled toolscache.ResourceEventHandler
 
 	manager ctrl.Manager
+	// last is what the policies were made of the last time, nil before.
+	last *Options
+	// pooled is true once NodePools are watched.
+	pooled atomic.Bool
 }
 
 const (
@@ -53,7 +63,11 @@ const (
 	whileDisarmed = 5 * time.Second
 )
 
-// lookAgain is how often the CRD is looked for while it is not installed.
+// reconciles is how many Namespaces are made right at once: growth within a ceiling that was just
+// raised is refused until its Namespace has had its turn.
+const reconciles = 4
+
+// lookAgain is how often a CRD is looked for while it is not installed.
 const lookAgain = 30 * time.Second
 
 // Register adds the keeper to a manager.
@@ -65,36 +79,52 @@ func (k *Keeper) Register(mgr ctrl.Manager) error {
 // NeedLeaderElection is false: every replica keeps the twin.
 func (k *Keeper) NeedLeaderElection() bool { return false }
 
-// Start waits for the CRD of CeilingSets, without which there is no twin, and then keeps it.
+// Start waits for the CRD of CeilingSets, without which there is no twin, and keeps it; then it
+// waits for that of NodePools.
 func (k *Keeper) Start(ctx context.Context) error {
+	if !k.await(ctx, v1alpha1.GroupVersion.WithKind("CeilingSet"), "ceilings hold only while a webhook answers") {
+		return nil
+	}
+	watcher, err := k.watch()
+	if err != nil {
+		return err
+	}
+	if !k.await(ctx, nodePool, "there is none") {
+		return nil
+	}
+	return k.watchPools(ctx, watcher)
+}
+
+// await looks for a kind until it is installed; it returns false where ctx ends before.
+func (k *Keeper) await(ctx context.Context, gvk schema.GroupVersionKind, meanwhile string) bool {
 	for told := false; ; told = true {
-		_, err := k.Client.RESTMapper().RESTMapping(v1alpha1.GroupVersion.WithKind("CeilingSet").GroupKind(), v1alpha1.GroupVersion.Version)
+		_, err := k.Client.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
 		if err == nil {
-			return k.watch()
+			return true
 		}
 		if !told {
-			k.Log.Info("The CeilingSet CRD is not installed; ceilings hold only while a webhook answers until it is", "reason", err.Error())
+			k.Log.Info("The CRD of a kind is not installed; it is looked for", "kind", gvk.Kind, "meanwhile", meanwhile, "reason", err.Error())
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false
 		case <-time.After(lookAgain):
 		}
 	}
 }
 
-func (k *Keeper) watch() error {
+func (k *Keeper) watch() (controller.Controller, error) {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
 	b := ctrl.NewControllerManagedBy(k.manager).Named("twin").For(namespace, builder.OnlyMetadata).
-		WithOptions(controller.Options{NeedLeaderElection: new(false)}).
+		WithOptions(controller.Options{NeedLeaderElection: new(false), MaxConcurrentReconciles: reconciles}).
 		Watches(&v1alpha1.CeilingSet{}, handler.EnqueueRequestsFromMapFunc(inNamespace))
 	for gvk := range k.Kinds {
 		o := &metav1.PartialObjectMetadata{}
 		o.SetGroupVersionKind(gvk)
 		b = b.Watches(o, handler.EnqueueRequestsFromMapFunc(inNamespace))
 	}
-	return b.Complete(k)
+	return b.Build(k)
 }
 
 func inNamespace(_ context.Context, o client.Object) []reconcile.Request {
@@ -118,48 +148,6 @@ func (k *Keeper) Reconcile(ctx context.Context, request reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	return k.set(ctx, namespace)
-}
-
-// policies applies the three policies with the cluster's ceiling. One that cannot be read
-// leaves the policies as they are.
-func (k *Keeper) policies(ctx context.Context, system *metav1.PartialObjectMetadata) error {
-	var cluster *int64
-	if value, set := system.Annotations[webhook.MaxReplicas]; set {
-		n, err := webhook.ParseCeiling(value)
-		if err != nil && k.standing(ctx) {
-			return nil
-		}
-		if err == nil {
-			cluster = &n
-		}
-	}
-	for _, p := range Policies(cluster, k.Excluded, owners()) {
-		if err := k.apply(ctx, &p); err != nil {
-			return err
-		}
-	}
-	for _, b := range Bindings() {
-		if err := k.apply(ctx, &b); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// standing says whether policies are there already.
-func (k *Keeper) standing(ctx context.Context) bool {
-	return k.Client.Get(ctx, client.ObjectKey{Name: Plain}, &admissionregistrationv1.ValidatingAdmissionPolicy{}) == nil
-}
-
-// owners are the kinds that answer for ReplicaSets.
-func owners() []string {
-	var out []string
-	for _, kind := range webhook.Kinds() {
-		if kind.Vouches && kind.Surge != "" {
-			out = append(out, kind.Name)
-		}
-	}
-	return out
 }
 
 // set makes the CeilingSet of a Namespace and its label. The set comes before the label and

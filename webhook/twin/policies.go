@@ -1,16 +1,17 @@
 // Package twin keeps ceilings while no webhook answers: it compiles them to the API server's
-// own ValidatingAdmissionPolicies and, per namespace, to a CeilingSet that those read.
+// own policies and, per namespace, to a CeilingSet that those read.
 //
-// What the twin holds: max-replicas in all forms on create, update and */scale of Deployments,
-// StatefulSets, ReplicaSets and ReplicationControllers and on */scale of every other kind, and
-// who may loosen a ceiling on those and on Namespaces. It answers as package webhook does,
-// which a test shows on the same requests, with two differences: an owned ReplicaSet is let
-// through by the kind of its owner, which cannot be read there; and ceilings of the mode warn
-// warn nobody.
+// What the twin holds: max-replicas in all forms on create, update and */scale of every kind
+// that counts for totals, and on */scale of every other kind in a namespace; approved instance
+// types; and who may loosen any of that. From Kubernetes 1.36 it clamps autoscalers. It answers
+// as package webhook does, which a test shows on the same requests, with these differences: what
+// the system says that a controller owns is let through by the kind of its owner, which cannot
+// be read there; ceilings of the mode warn warn nobody; and on the /scale of a kind of which that
+// is only a part, the part is held.
 package twin
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -29,36 +30,72 @@ const (
 	Plain = "forewarm-ceilings"
 	// Access holds who may loosen a ceiling.
 	Access = "forewarm-ceilings-access"
+	// NodePools and NodeClaims hold approved instance types.
+	NodePools  = "forewarm-node-pools"
+	NodeClaims = "forewarm-node-claims"
 )
 
-// Policies are the three policies. cluster is the ceiling on kube-system, nil for none;
-// excluded are the namespaces that are left alone; owners the kinds that answer for what they
-// control.
-func Policies(cluster *int64, excluded, owners []string) []admissionregistrationv1.ValidatingAdmissionPolicy {
-	selector := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: excluded,
+// Names are those of all validating policies.
+func Names() []string { return []string{Plain, Sets, Access, NodePools, NodeClaims} }
+
+// Options are what policies are made of.
+type Options struct {
+	// Cluster is the ceiling on kube-system, nil for none.
+	Cluster *int64
+	// Instances is the list of approved instance types there, empty for none.
+	Instances string
+	// Excluded are the namespaces that are left alone.
+	Excluded []string
+	// Autoscalers are the users whose writes of /scale are clamped.
+	Autoscalers []string
+	// Kinds is the table of kinds.
+	Kinds []webhook.Kind
+	// Pools are the NodePools that say something, by name.
+	Pools map[string]Pool
+}
+
+// Policies are the validating policies.
+func Policies(o Options) []admissionregistrationv1.ValidatingAdmissionPolicy {
+	plain := policy(Plain, o.namespaces(), o.growth(), o.ceilings(false))
+	sets := policy(Sets, o.namespaces(), o.growth(), o.ceilings(true))
+	sets.Spec.ParamKind = paramKind()
+	access := policy(Access, &metav1.LabelSelector{}, o.annotated(), o.loosening())
+	pools := policy(NodePools, &metav1.LabelSelector{}, written(o.selecting()), o.ofPools())
+	claims := policy(NodeClaims, &metav1.LabelSelector{}, rules{on(webhook.NodeClaims, "", admissionregistrationv1.Create)}, o.ofClaims())
+	// Without nodes nothing comes up, so an expression that fails is no reason to refuse one.
+	claims.Spec.FailurePolicy = ptr.To(admissionregistrationv1.Ignore)
+	return []admissionregistrationv1.ValidatingAdmissionPolicy{plain, sets, access, pools, claims}
+}
+
+func paramKind() *admissionregistrationv1.ParamKind {
+	return &admissionregistrationv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CeilingSet"}
+}
+
+// namespaces are those that are not left alone.
+func (o Options) namespaces() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: o.Excluded,
 	}}}
-	plain := policy(Plain, selector, growth, ceilings(cluster, owners, false))
-	sets := policy(Sets, selector, growth, ceilings(cluster, owners, true))
-	sets.Spec.ParamKind = &admissionregistrationv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CeilingSet"}
-	access := policy(Access, nil, annotated, loosening(excluded, owners))
-	return []admissionregistrationv1.ValidatingAdmissionPolicy{plain, sets, access}
 }
 
 // Bindings bind each policy. A namespace is under one of the first two: by the label that only
 // Forewarm sets. Where it is set and the CeilingSet is missing, growth is refused.
 func Bindings() []admissionregistrationv1.ValidatingAdmissionPolicyBinding {
-	labelled := func(operator metav1.LabelSelectorOperator) *admissionregistrationv1.MatchResources {
-		return &admissionregistrationv1.MatchResources{
-			NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: v1alpha1.LabelCeilings, Operator: operator}}},
-			ObjectSelector:    &metav1.LabelSelector{}, MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
-		}
+	var out []admissionregistrationv1.ValidatingAdmissionPolicyBinding
+	for _, name := range Names() {
+		out = append(out, binding(name))
 	}
-	plain, sets, access := binding(Plain), binding(Sets), binding(Access)
-	plain.Spec.MatchResources = labelled(metav1.LabelSelectorOpDoesNotExist)
-	sets.Spec.MatchResources = labelled(metav1.LabelSelectorOpExists)
-	sets.Spec.ParamRef = &admissionregistrationv1.ParamRef{Name: v1alpha1.CeilingSetName, ParameterNotFoundAction: ptr.To(admissionregistrationv1.DenyAction)}
-	return []admissionregistrationv1.ValidatingAdmissionPolicyBinding{plain, sets, access}
+	out[0].Spec.MatchResources = labelled(metav1.LabelSelectorOpDoesNotExist)
+	out[1].Spec.MatchResources = labelled(metav1.LabelSelectorOpExists)
+	out[1].Spec.ParamRef = &admissionregistrationv1.ParamRef{Name: v1alpha1.CeilingSetName, ParameterNotFoundAction: ptr.To(admissionregistrationv1.DenyAction)}
+	return out
+}
+
+func labelled(operator metav1.LabelSelectorOperator) *admissionregistrationv1.MatchResources {
+	return &admissionregistrationv1.MatchResources{
+		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: v1alpha1.LabelCeilings, Operator: operator}}},
+		ObjectSelector:    &metav1.LabelSelector{}, MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
+	}
 }
 
 func binding(name string) admissionregistrationv1.ValidatingAdmissionPolicyBinding {
@@ -74,33 +111,68 @@ func binding(name string) admissionregistrationv1.ValidatingAdmissionPolicyBindi
 // rules are what a policy matches.
 type rules []admissionregistrationv1.NamedRuleWithOperations
 
-func on(groups, resources []string, operations ...admissionregistrationv1.OperationType) admissionregistrationv1.NamedRuleWithOperations {
-	version, scope := "v1", admissionregistrationv1.AllScopes
-	if groups[0] == "*" { // objects of the cluster have no Namespace to ask
-		version, scope = "*", admissionregistrationv1.NamespacedScope
+// on matches a kind, or one of its subresources.
+func on(k webhook.Kind, subresource string, operations ...admissionregistrationv1.OperationType) admissionregistrationv1.NamedRuleWithOperations {
+	scope := admissionregistrationv1.NamespacedScope
+	if k.Cluster {
+		scope = admissionregistrationv1.ClusterScope
 	}
 	return admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
 		Operations: operations,
-		Rule:       admissionregistrationv1.Rule{APIGroups: groups, APIVersions: []string{version}, Resources: resources, Scope: new(scope)},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{k.Group}, APIVersions: []string{k.Version}, Resources: []string{k.Resource + subresource}, Scope: &scope},
 	}}
 }
 
-var (
-	workloads = []string{"deployments", "statefulsets", "replicasets"}
-	growth    = rules{
-		on([]string{"apps"}, workloads, admissionregistrationv1.Create, admissionregistrationv1.Update),
-		on([]string{""}, []string{"replicationcontrollers"}, admissionregistrationv1.Create, admissionregistrationv1.Update),
-		on([]string{"*"}, []string{"*/scale"}, admissionregistrationv1.Update),
+// with adds a rule; kinds of one group, version and scope share one.
+func (r rules) with(rule admissionregistrationv1.NamedRuleWithOperations) rules {
+	for i := range r {
+		if r[i].APIGroups[0] == rule.APIGroups[0] && r[i].APIVersions[0] == rule.APIVersions[0] && *r[i].Scope == *rule.Scope {
+			r[i].Resources = append(r[i].Resources, rule.Resources...)
+			return r
+		}
 	}
-	annotated = rules{
-		on([]string{"apps"}, append(workloads, "deployments/status", "statefulsets/status", "replicasets/status"), admissionregistrationv1.Create, admissionregistrationv1.Update),
-		on([]string{""}, []string{"replicationcontrollers", "replicationcontrollers/status", "namespaces", "namespaces/status"}, admissionregistrationv1.Create, admissionregistrationv1.Update),
-	}
-)
+	return append(r, rule)
+}
 
-// name is empty where the server is still to make it up. Empty members of the request are
-// missing in CEL, and reading one would fail, and refuse the write.
-const name = `has(request.name) ? request.name : ''`
+// scales match every /scale in a namespace.
+func scales() admissionregistrationv1.NamedRuleWithOperations {
+	return on(webhook.Kind{Group: "*", Version: "*", Resource: "*"}, "/scale", admissionregistrationv1.Update)
+}
+
+// held are the kinds whose counts a policy holds: those of which others are made (HPA, CronJob)
+// are held by what they make.
+func (o Options) held() []webhook.Kind {
+	return slices.DeleteFunc(slices.Clone(o.Kinds), func(k webhook.Kind) bool { return !k.Counted() })
+}
+
+func (o Options) growth() rules {
+	return append(written(o.held()), scales())
+}
+
+// written matches creates and updates.
+func written(kinds []webhook.Kind) rules {
+	var out rules
+	for _, k := range kinds {
+		out = out.with(on(k, "", admissionregistrationv1.Create, admissionregistrationv1.Update))
+	}
+	return out
+}
+
+// annotated are all objects that carry annotations of ours.
+func (o Options) annotated() rules {
+	var out rules
+	for _, k := range append(slices.Clone(o.Kinds), webhook.Kind{Version: "v1", Resource: "namespaces", Cluster: true}) {
+		for _, subresource := range []string{"", "/status"} {
+			out = out.with(on(k, subresource, admissionregistrationv1.Create, admissionregistrationv1.Update))
+		}
+	}
+	return out
+}
+
+// selecting are the kinds that name instance types.
+func (o Options) selecting() []webhook.Kind {
+	return slices.DeleteFunc(slices.Clone(o.Kinds), func(k webhook.Kind) bool { return k.Instances == nil })
+}
 
 // part is what a policy decides.
 type part struct {
@@ -109,12 +181,9 @@ type part struct {
 	validation admissionregistrationv1.Validation
 }
 
-// policy fails closed: its expressions are total, so that nothing but a missing CeilingSet
-// makes it fail.
+// policy fails closed: its expressions are total, so that nothing but a missing CeilingSet, or
+// a count beyond what CEL can add up, makes it fail.
 func policy(name string, namespaces *metav1.LabelSelector, matched rules, p part) admissionregistrationv1.ValidatingAdmissionPolicy {
-	if namespaces == nil {
-		namespaces = &metav1.LabelSelector{}
-	}
 	p.validation.Reason = ptr.To(metav1.StatusReasonForbidden)
 	return admissionregistrationv1.ValidatingAdmissionPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingAdmissionPolicy"},
@@ -129,128 +198,32 @@ func policy(name string, namespaces *metav1.LabelSelector, matched rules, p part
 	}
 }
 
-// ceilings holds growth to the smallest ceiling, and says what the webhook would: the API
-// server asks policies first. Numbers below zero stand for none.
-func ceilings(cluster *int64, owners []string, sets bool) part {
-	// An annotation that cannot be read falls back on the CeilingSet's last good value.
-	ofNamespace, named, own, override := number("namespaceObject", "-1"), "-1", "-1", "-1"
-	lastGood := func(string) string { return "-1" }
-	if sets {
-		spec := func(list string) string {
-			return `(has(params.spec.` + list + `) && variables.key in params.spec.` + list + ` ? params.spec.` + list + `[variables.key] : -1)`
-		}
-		ofNamespace = number("namespaceObject", "(has(params.spec.maxReplicas) && "+has("namespaceObject")+" ? params.spec.maxReplicas : -1)")
-		lastGood = func(object string) string { return `(` + has(object) + ` ? ` + spec("own") + ` : -1)` }
-		named, own, override = spec("named"), `(variables.scale ? `+spec("own")+` : -1)`, spec("overrides")
+// Parts of expressions. Empty members of a request are missing in CEL, and reading one would
+// fail, and refuse the write.
+const (
+	nameOf      = `request.?name.orValue('')`
+	namespaceOf = `request.?namespace.orValue('')`
+	scaleOf     = `(request.?subResource.orValue('') == 'scale')`
+	resourceOf  = `(request.resource.resource + (request.resource.group == '' ? '' : '.' + request.resource.group))`
+)
+
+// resource is how CEL names the resource of a kind.
+func resource(k webhook.Kind) string { return strings.TrimSuffix(Key(k.Group, k.Resource, ""), "/") }
+
+// texts is a list of texts.
+func texts(of []string) string {
+	if len(of) == 0 {
+		return `[]`
 	}
-	literal := "-1"
-	if cluster != nil {
-		literal = fmt.Sprint(*cluster)
-	}
-	const inNamespace, inCluster = `'Namespace ' + request.namespace`, `'Namespace kube-system'`
-	limits := []string{
-		limit(`(variables.scale ? -1 : `+number("object", lastGood("object"))+`)`, webhook.MaxReplicas, "variables.name"),
-		limit(`(variables.scale || request.operation == 'CREATE' ? -1 : `+number("oldObject", lastGood("oldObject"))+`)`, webhook.MaxReplicas, "variables.name"),
-		limit(own, webhook.MaxReplicas, "variables.name"),
-		limit(named, webhook.WorkloadMaxReplicas, inNamespace),
-		limit(ofNamespace, webhook.MaxReplicas, inNamespace),
-		limit(literal, webhook.MaxReplicas, inCluster),
-	}
-	return part{
-		conditions: []admissionregistrationv1.MatchCondition{
-			{Name: "grows", Expression: `request.operation == 'CREATE' || ` + replicasOf("object") + ` > ` + replicasOf("oldObject")},
-			{Name: "not-owned", Expression: notOwned(owners)},
-		},
-		variables: []admissionregistrationv1.Variable{
-			{Name: "of", Expression: name},
-			{Name: "scale", Expression: `(has(request.subResource) && request.subResource == 'scale')`},
-			{Name: "asked", Expression: replicas("object")},
-			{Name: "before", Expression: `request.operation == 'CREATE' ? 0 : ` + replicas("oldObject")},
-			{Name: "resource", Expression: `request.resource.resource + (request.resource.group == '' ? '' : '.' + request.resource.group)`},
-			{Name: "key", Expression: `variables.resource + '/' + variables.of`},
-			{Name: "name", Expression: kindName() + ` + ' ' + request.namespace + '/' + variables.of`},
-			{Name: "limits", Expression: `[` + strings.Join(limits, ", ") + `].filter(l, l.n >= 0)`},
-			{Name: "lowest", Expression: `size(variables.limits) == 0 ? -1 : variables.limits.map(l, int(l.n)).min()`},
-			{Name: "malformed", Expression: has("namespaceObject") + ` && !(` + readable(`namespaceObject.metadata.annotations['`+webhook.MaxReplicas+`']`) + `)`},
-			{Name: "override", Expression: override},
-		},
-		validation: admissionregistrationv1.Validation{
-			Expression:        `variables.lowest < 0 || variables.asked <= variables.lowest || variables.asked <= variables.override || ` + relaxed(),
-			MessageExpression: message(),
-		},
-	}
+	return `['` + strings.Join(of, `', '`) + `']`
 }
 
-// limit is one ceiling: its number, its annotation, and the object that carries it.
-func limit(n, annotation, on string) string {
-	return `{'n': dyn(` + n + `), 'by': dyn('` + annotation + `'), 'on': dyn(` + on + `)}`
+// annotation is a list of the value of an annotation of an object, or of none.
+func annotation(object, key string) string {
+	return `(has(` + object + `.metadata.annotations) && ` + key + ` in ` + object + `.metadata.annotations ? [` + object + `.metadata.annotations[` + key + `]] : [])`
 }
 
-// message is what the webhook says of a denial.
-func message() string {
-	by := `variables.limits.filter(l, l.n == variables.lowest)[0]`
-	raw := `(variables.malformed && string(` + by + `.on).startsWith('Namespace ' + request.namespace) ? namespaceObject.metadata.annotations['` + webhook.MaxReplicas + `'] : string(variables.lowest))`
-	malformed := `(variables.malformed && string(` + by + `.on).startsWith('Namespace ' + request.namespace) ? ' (malformed; its last good value, ' + string(variables.lowest) + ', stays in force)' : '')`
-	return `variables.name + ': ' + string(variables.asked) + ' replicas asked for, at most ' + string(variables.lowest) + ' allowed by annotation ' + string(` + by + `.by)` +
-		` + '="' + ` + raw + ` + '" on ' + string(` + by + `.on) + ` + malformed + ` + '; ask for at most ' + string(variables.lowest) + ', or have somebody who may edit ' + string(` + by + `.on) + ' raise it'` +
-		` + (variables.before > variables.lowest ? '; the ' + string(variables.before) + ' replicas that exist already may stay' : '')` +
-		` + (!variables.scale && request.operation == 'UPDATE' && ` + changed() + ` ? '; a write that changes the annotation and grows is held to the smaller of both values, so raise it in a write of its own before this one' : '')`
-}
-
-// changed says whether a write changes the object's own ceiling.
-func changed() string {
-	return `['` + webhook.MaxReplicas + `'].exists(k, ` + value("object") + ` != ` + value("oldObject") + `)`
-}
-
-// kindName is the kind as people write it: a Scale does not carry its parent's.
-func kindName() string {
-	var known []string
-	for _, k := range webhook.Kinds() {
-		resource := k.Resource
-		if k.Group != "" {
-			resource += "." + k.Group
-		}
-		known = append(known, `'`+resource+`': '`+k.Name+`'`)
-	}
-	names := `{` + strings.Join(known, ", ") + `}`
-	return `(variables.resource in ` + names + ` ? ` + names + `[variables.resource] : variables.resource)`
-}
-
-// notOwned leaves out ReplicaSets that are said to be controlled by one of the kinds that are
-// held themselves.
-func notOwned(owners []string) string {
-	return `!(!has(request.subResource) && request.resource.resource in ['replicasets', 'replicationcontrollers'] && has(object.metadata.ownerReferences)` +
-		` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind in ['` + strings.Join(owners, `', '`) + `']))`
-}
-
-// relaxed is true in a Namespace of the mode warn or audit.
-func relaxed() string {
-	return `(has(namespaceObject.metadata.annotations) && '` + webhook.CeilingMode + `' in namespaceObject.metadata.annotations` +
-		` && namespaceObject.metadata.annotations['` + webhook.CeilingMode + `'] in ['warn', 'audit'])`
-}
-
-// replicas is the number that an object asks for; absent means none on a Scale, else one.
-func replicas(object string) string {
-	return `(has(` + object + `.spec) && has(` + object + `.spec.replicas) ? ` + object + `.spec.replicas : (variables.scale ? 0 : 1))`
-}
-
-// replicasOf is replicas where variables are not to be had.
-func replicasOf(object string) string {
-	return strings.ReplaceAll(replicas(object), "variables.scale", "(has(request.subResource) && request.subResource == 'scale')")
-}
-
-// has says whether an object carries a ceiling.
-func has(object string) string {
-	return `has(` + object + `.metadata.annotations) && '` + webhook.MaxReplicas + `' in ` + object + `.metadata.annotations`
-}
-
-// number is an object's ceiling, or otherwise where it has none or one that cannot be read.
-func number(object, otherwise string) string {
-	value := object + `.metadata.annotations['` + webhook.MaxReplicas + `']`
-	return `(` + has(object) + ` && ` + readable(value) + ` ? int(` + value + `) : ` + otherwise + `)`
-}
-
-// readable says what ParseCeiling reads: digits, up to the largest int32.
-func readable(value string) string {
-	return value + `.matches('^0*[0-9]{1,10}$') && int(` + value + `) <= 2147483647`
+// before is annotation, of the object before the write.
+func before(key string) string {
+	return `(request.operation == 'CREATE' ? [] : ` + annotation("oldObject", key) + `)`
 }

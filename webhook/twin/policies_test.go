@@ -3,6 +3,7 @@ package twin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -34,6 +35,8 @@ type state struct {
 	override            *string
 	known               v1alpha1.CeilingSetSpec
 	may                 bool
+	// shape and oldShape are the object of a kind that counts by more than its replicas.
+	shape, oldShape map[string]any
 }
 
 // values are annotations, good and bad; nil is none.
@@ -57,7 +60,7 @@ func draw(random *rand.Rand) state {
 		return &n
 	}
 	s := state{
-		operation: pick(random, []string{"create", "update", "scale"}), kind: webhook.Kinds()[random.IntN(4)],
+		operation: pick(random, []string{"create", "update", "scale"}), kind: pick(random, counted()),
 		asked: number(true), before: number(true),
 		own: pick(random, ceilings), oldOwn: pick(random, ceilings), ofNamespace: pick(random, ceilings),
 		listed:   pick(random, values("deployment/web=3, statefulset/web=4", "deployment/other=1", "replicationcontroller/web=2", "web=3")),
@@ -66,7 +69,13 @@ func draw(random *rand.Rand) state {
 		may:      random.IntN(2) == 0,
 	}
 	if random.IntN(2) == 0 {
-		s.cluster = number(false)
+		s.kind = webhook.Kinds()[random.IntN(4)]
+	}
+	if !isPlain(s.kind) {
+		s.shape, s.oldShape = filled(random, s.kind), filled(random, s.kind)
+	}
+	if random.IntN(2) == 0 {
+		s.cluster = new(int64(3))
 	}
 	if random.IntN(2) == 0 {
 		s.oldOwn = s.own
@@ -111,7 +120,7 @@ func (s state) set() (spec v1alpha1.CeilingSetSpec, present bool) {
 }
 
 // object is the object or its Scale.
-func (s state) object(replicas *int64, own *string) map[string]any {
+func (s state) object(replicas *int64, own *string, shape map[string]any) map[string]any {
 	spec := map[string]any{}
 	if replicas != nil {
 		spec["replicas"] = *replicas
@@ -127,7 +136,12 @@ func (s state) object(replicas *int64, own *string) map[string]any {
 	if len(annotations) > 0 {
 		metadata["annotations"] = annotations
 	}
-	return map[string]any{"metadata": metadata, "spec": spec}
+	out := map[string]any{"metadata": metadata, "spec": spec}
+	if shape != nil {
+		delete(out, "spec")
+		maps.Copy(out, shape)
+	}
+	return out
 }
 
 // inGo is what package webhook says.
@@ -176,9 +190,18 @@ func (s state) inGo(spec v1alpha1.CeilingSetSpec) webhook.Decision {
 	if s.mode != nil {
 		r.Mode, _ = webhook.ParseMode(*s.mode)
 	}
+	if s.shape != nil && s.operation != "scale" {
+		r.Counts = nil
+		for _, c := range s.kind.Counts {
+			r.Counts = append(r.Counts, webhook.Change{Field: c.Field, New: c.Of.Evaluate(s.shape), Old: c.Of.Evaluate(s.oldShape)})
+		}
+	}
 	switch s.operation {
 	case "create":
-		r.OldOwn, r.Counts[0].Old = webhook.Setting{}, 0
+		r.OldOwn = webhook.Setting{}
+		for i := range r.Counts {
+			r.Counts[i].Old = 0
+		}
 		r.Override.Set = false // the keeper has not seen it yet; growing comes after
 		r.Rewritten = map[string]webhook.Rewrite{webhook.MaxReplicas: {New: s.own}}
 		if s.override != nil {
@@ -201,7 +224,7 @@ func (s state) inCEL(t testing.TB, policies []evaluator, spec v1alpha1.CeilingSe
 	in := input{
 		operation: admission.Update, name: "web",
 		resource: schema.GroupVersionResource{Group: s.kind.Group, Version: "v1", Resource: s.kind.Resource},
-		object:   s.object(s.asked, s.own), old: s.object(s.before, s.oldOwn),
+		object:   s.object(s.asked, s.own, s.shape), old: s.object(s.before, s.oldOwn, s.oldShape),
 		namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team", Annotations: s.namespaceAnnotations()}},
 		may:       grants(s.may),
 	}
@@ -237,6 +260,15 @@ func (g grants) Authorize(context.Context, authorizer.Attributes) (authorizer.De
 	return authorizer.DecisionDeny, "", nil
 }
 
+func compileAll(t testing.TB, o Options) []evaluator {
+	t.Helper()
+	var out []evaluator
+	for _, p := range Policies(o) {
+		out = append(out, compile(t, p))
+	}
+	return out
+}
+
 // differ compares both verdicts on one write, and returns that of package webhook.
 func differ(t testing.TB, compiled map[int64][]evaluator, s state) webhook.Reason {
 	t.Helper()
@@ -246,9 +278,7 @@ func differ(t testing.TB, compiled map[int64][]evaluator, s state) webhook.Reaso
 		cluster = *s.cluster
 	}
 	if compiled[cluster] == nil {
-		for _, p := range Policies(s.cluster, []string{"kube-system"}, owners()) {
-			compiled[cluster] = append(compiled[cluster], compile(t, p))
-		}
+		compiled[cluster] = compileAll(t, Options{Cluster: s.cluster, Excluded: []string{"kube-system"}, Kinds: table()})
 	}
 	want := s.inGo(spec)
 	if want.Reason == webhook.ReasonMalformed {
@@ -273,6 +303,9 @@ func (s state) String() string {
 			return "none"
 		}
 		return fmt.Sprint(*v)
+	}
+	if s.shape != nil {
+		return fmt.Sprintf("%s %s from %v to %v: %+v", s.operation, s.kind.Name, s.oldShape, s.shape, s.known)
 	}
 	return fmt.Sprintf("%s %s from %s to %s: own %s, before %s; Namespace %s, list %s, mode %s; cluster %s; override %s; known %+v; may %t",
 		s.operation, s.kind.Name, number(s.before), number(s.asked), text(s.own), text(s.oldOwn), text(s.ofNamespace), text(s.listed), text(s.mode), number(s.cluster), text(s.override), s.known, s.may)
@@ -304,10 +337,7 @@ func TestMessage(t *testing.T) {
 	six, three, five := int64(6), int64(3), "5"
 	s := state{operation: "update", kind: webhook.Kinds()[0], asked: &six, before: &three, own: &five, oldOwn: &five}
 	spec, labelled := s.set()
-	var compiled []evaluator
-	for _, p := range Policies(nil, []string{"kube-system"}, owners()) {
-		compiled = append(compiled, compile(t, p))
-	}
+	compiled := compileAll(t, Options{Excluded: []string{"kube-system"}, Kinds: webhook.Kinds()})
 	_, got := s.inCEL(t, compiled, spec, labelled)
 	if want := s.inGo(spec).Message; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

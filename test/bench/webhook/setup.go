@@ -123,6 +123,7 @@ func (b *bench) takeRegistered(ctx context.Context) error {
 	for _, list := range []client.ObjectList{
 		&admissionregistrationv1.ValidatingWebhookConfigurationList{}, &admissionregistrationv1.MutatingWebhookConfigurationList{},
 		&admissionregistrationv1.ValidatingAdmissionPolicyList{}, &admissionregistrationv1.ValidatingAdmissionPolicyBindingList{},
+		&admissionregistrationv1.MutatingAdmissionPolicyList{}, &admissionregistrationv1.MutatingAdmissionPolicyBindingList{},
 	} {
 		if err := b.cluster.Client.List(ctx, list); err != nil {
 			return fmt.Errorf("list what Forewarm has registered: %w", err)
