@@ -38,6 +38,9 @@ type ChunkState struct {
 	// Free is how many chunks fit in free room on nodes that run real pods. Room on a node
 	// without any is not counted: the autoscaler is about to take it away.
 	Free int64
+	// Room is how many chunks fit in free room on all nodes that pods can be placed on. It counts
+	// where Limits.NodesLeft does.
+	Room int64
 	// Kept is the highest wanted number of the hold time just passed; it slows the down-step.
 	Kept int64
 	// Placeholders are the placeholder pods of this shape that are not being deleted.
@@ -89,6 +92,8 @@ type Limits struct {
 	GateAge time.Duration
 	// MaxChanges bounds the creates, the ungates and the deletes of one plan, each.
 	MaxChanges int
+	// NodesLeft is how many more nodes may be asked for; nil means any number.
+	NodesLeft *int64
 	// Frozen, if not empty, says why nothing may change.
 	Frozen Reason
 }
@@ -114,6 +119,8 @@ const (
 	ReasonMin Reason = "BelowMin"
 	// ReasonMax says that the forecast asks for more than the chunk's max.
 	ReasonMax Reason = "LimitedByMax"
+	// ReasonMaxNodes says that more nodes would be asked for than are allowed.
+	ReasonMaxNodes Reason = "LimitedByMaxNodes"
 	// ReasonSpare keeps gated placeholders at hand.
 	ReasonSpare Reason = "SpareGated"
 	// ReasonSurplus gives capacity back that has not been wanted for the hold time.
@@ -172,7 +179,7 @@ type ChunkPlan struct {
 	P50, P90, Level float64
 	// Wanted is the number of ungated placeholders.
 	Wanted int64
-	// Limited is how many more the forecast asks for than Max allows.
+	// Limited is how many more the forecast asks for than Max and the ceiling of nodes allow.
 	Limited int64
 	// Reason says what decided Wanted.
 	Reason Reason

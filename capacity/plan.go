@@ -11,8 +11,15 @@ import (
 func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	var result Result
 	var creates, ungates, deletes []Step
+	var nodesLeft int64
+	if limits.NodesLeft != nil {
+		nodesLeft = *limits.NodesLeft
+	}
 	for i, chunk := range limits.Chunks {
 		plan := size(demand.Chunks[i], state.Chunks[i], chunk, limits)
+		if limits.NodesLeft != nil {
+			nodesLeft = boundByNodes(&plan, state.Chunks[i], nodesLeft)
+		}
 		result.Chunks = append(result.Chunks, plan)
 		if limits.Frozen != "" {
 			continue

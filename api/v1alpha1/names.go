@@ -4,6 +4,8 @@ package v1alpha1
 const (
 	// AnnotationMaxReplicas on a workload, a Namespace, or the kube-system Namespace is the highest replica count.
 	AnnotationMaxReplicas = "forewarm.dev/max-replicas"
+	// AnnotationMaxNodes on a node pool, a WarmPool, or the kube-system Namespace is the highest node count.
+	AnnotationMaxNodes = "forewarm.dev/max-nodes"
 
 	// AnnotationPool on a pod names its WarmPool; a user may write it, else admission does.
 	AnnotationPool = "forewarm.dev/pool"

@@ -45,8 +45,12 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	if seen.demand, seen.forecasts, err = r.demandOf(ctx, pool, now); err != nil {
 		return seen, err
 	}
-	free := capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, w.rooms(seen.nodes, r.options.PlaceholderNamespace))
-	seen.state = r.stateOf(w, pool, free, now)
+	seen.limits.NodesLeft = r.nodesLeft(w, pool, seen.nodes, now)
+	all, inUse := w.rooms(seen.nodes, r.options.PlaceholderNamespace)
+	seen.state = r.stateOf(w, pool, capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse), now)
+	for i, room := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
+		seen.state.Chunks[i].Room = room
+	}
 	return seen, nil
 }
 

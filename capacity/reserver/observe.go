@@ -29,6 +29,8 @@ type world struct {
 	pools []*v1alpha1.WarmPool
 	// namespaces are the labels of each namespace.
 	namespaces map[string]labels.Set
+	// maxNodes is the ceiling of the cluster as it is written, empty for none.
+	maxNodes string
 	// templates are the labels that Karpenter's NodePools give to their nodes.
 	templates []nodeTemplate
 	// placeholders are our pods, by pool; read from the API server itself, since a watch that
@@ -49,6 +51,9 @@ func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (wor
 	w.namespaces = map[string]labels.Set{}
 	for i := range namespaces.Items {
 		w.namespaces[namespaces.Items[i].Name] = namespaces.Items[i].Labels
+		if namespaces.Items[i].Name == metav1.NamespaceSystem {
+			w.maxNodes = namespaces.Items[i].Annotations[v1alpha1.AnnotationMaxNodes]
+		}
 	}
 	if w.placeholders, err = r.listPlaceholders(ctx); err != nil {
 		return w, err
@@ -176,10 +181,9 @@ func (w world) nodesOf(c demand.Class) []*corev1.Node {
 	return nodes
 }
 
-// rooms is the free room of each usable node that runs a real pod. A node without one is
-// about to be taken away by the autoscaler: only a placeholder on it keeps it.
-func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) []quantity.Vector {
-	var rooms []quantity.Vector
+// rooms is the free room of each usable node, and of those that run a real pod. A node without
+// one is about to be taken away by the autoscaler: only a placeholder on it keeps it.
+func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) (all, inUse []quantity.Vector) {
 	for _, node := range nodes {
 		if !usable(node) {
 			continue
@@ -189,11 +193,12 @@ func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) []quanti
 			room = room.Minus(quantity.OfPod(pod))
 			used = used || isReal(pod, placeholderNamespace)
 		}
+		all = append(all, room)
 		if used {
-			rooms = append(rooms, room)
+			inUse = append(inUse, room)
 		}
 	}
-	return rooms
+	return all, inUse
 }
 
 // companions weighs the other pods on a placeholder's node.

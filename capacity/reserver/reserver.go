@@ -76,6 +76,8 @@ type memory struct {
 	since  time.Time
 	wanted map[string][]wantedAt
 	uid    string
+	// maxNodes are the last ceilings of the pool and of the cluster that could be read.
+	maxNodes [2]*int64
 }
 
 type wantedAt struct {
