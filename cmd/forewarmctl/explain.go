@@ -79,6 +79,12 @@ func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer
 	if err != nil {
 		return err
 	}
+	_, err = fmt.Fprintln(output, strings.Join(explained(e, ask), "\n"))
+	return err
+}
+
+// explained are the lines of an explanation.
+func explained(e handler.Explanation, ask *handler.Ask) []string {
 	lines := []string{e.Request.Object.String()}
 	for _, count := range e.Request.Counts {
 		lines = append(lines, fmt.Sprintf("  asks for  %d %s by %s", count.Old, e.Request.Measure, count.Field))
@@ -109,8 +115,7 @@ func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer
 			lines = append(lines, "  "+said)
 		}
 	}
-	_, err = fmt.Fprintln(output, strings.Join(lines, "\n"))
-	return err
+	return lines
 }
 
 func mode(r webhook.Request) webhook.Mode {

@@ -115,9 +115,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: name(r, written)}
 	request.Workload, request.Measure = request.Object, kind.Measure
 	request.Rewritten = rewritten(written, old)
-	if kind.plain {
-		request.Counts = kind.replicas(written, old, request.Create)
-	} else if request.Counts, err = kind.changes(r); err != nil {
+	if request.Counts, err = kind.changes(r, written, old); err != nil {
 		return badObject(err)
 	}
 	if kind.Warn {

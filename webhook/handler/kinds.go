@@ -68,8 +68,11 @@ func (k tableKind) replicas(written, old object, create bool) []webhook.Change {
 	return []webhook.Change{change}
 }
 
-// changes are the counts before and after a write.
-func (k tableKind) changes(r *admissionv1.AdmissionRequest) ([]webhook.Change, error) {
+// changes are the counts before and after a write. Those of a plain kind are decoded already.
+func (k tableKind) changes(r *admissionv1.AdmissionRequest, after, before object) ([]webhook.Change, error) {
+	if k.plain {
+		return k.replicas(after, before, r.Operation == admissionv1.Create), nil
+	}
 	written, err := decodeAny(r.Object.Raw, "object")
 	if err != nil {
 		return nil, err
