@@ -35,14 +35,19 @@ type process struct {
 	claims      *devices.Claims
 	lastGood    *handler.LastGood
 	mux         *http.ServeMux
+	connections connections
 	draining    atomic.Bool
 }
+
+// reading is how long a review may take to arrive.
+const reading = 10 * time.Second
 
 // run serves until ctx ends, and then drains:
 //
 //	ctx ends      readiness turns false; reviews are still answered, each on a connection
 //	              that closes behind it, so that the API server moves to other replicas
-//	drain over    the server stops taking connections and finishes what it has
+//	drain over    connections that rest are left to the API server, which drops them in time
+//	none is left  the server stops taking connections and finishes what it has
 //	server down   the caches stop
 func (p *process) run(ctx context.Context) error {
 	listener, err := net.Listen("tcp", p.settings.Address)
@@ -50,9 +55,11 @@ func (p *process) run(ctx context.Context) error {
 		return fmt.Errorf("listen on %s: %w; set another webhook.address in the configuration file", p.settings.Address, err)
 	}
 	server := &http.Server{
-		Handler:           http.HandlerFunc(p.handle),
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate.GetCertificate},
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 90 * time.Second,
+		Handler:   http.HandlerFunc(p.handle),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate.GetCertificate},
+		ConnState: p.connections.track,
+		// A new connection may rest too: the API server makes more than it needs at once.
+		ReadHeaderTimeout: keepAlive, IdleTimeout: keepAlive, WriteTimeout: reading,
 	}
 	group, inner := errgroup.WithContext(context.WithoutCancel(ctx))
 	managed, stop := context.WithCancel(inner)
@@ -69,13 +76,16 @@ func (p *process) run(ctx context.Context) error {
 		p.drain(ctx, inner)
 		finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		return server.Shutdown(finish)
+		if err := server.Shutdown(finish); err != nil {
+			return server.Close()
+		}
+		return nil
 	})
 	return group.Wait()
 }
 
-// drain returns when it is time to stop serving: some time after ctx, or at once when the
-// process fails.
+// drain returns when it is time to stop serving: some time after ctx, when nobody is connected
+// any more, or at once when the process fails.
 func (p *process) drain(ctx, failed context.Context) {
 	select {
 	case <-ctx.Done():
@@ -88,9 +98,15 @@ func (p *process) drain(ctx, failed context.Context) {
 	case <-time.After(time.Duration(p.settings.DrainSeconds) * time.Second):
 	case <-failed.Done():
 	}
+	if p.settings.DrainSeconds > 0 {
+		last, cancel := context.WithTimeout(failed, letGo)
+		defer cancel()
+		p.connections.wait(last)
+	}
 }
 
 func (p *process) handle(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(reading)) // recorders of tests have none
 	if p.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
@@ -105,7 +121,16 @@ func (p *process) ready(r *http.Request) error {
 	if err := p.canServe(r.Context()); err != nil {
 		return err
 	}
-	return p.writer.Written()
+	return p.registered()
+}
+
+// registered fails until the API server trusts what is served.
+func (p *process) registered() error {
+	served, err := p.certificate.GetCertificate(nil)
+	if err != nil {
+		return err
+	}
+	return p.writer.Registered(served.Leaf)
 }
 
 // canServe fails until a review would be answered; only then is the API server told.

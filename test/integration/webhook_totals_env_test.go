@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,6 +167,21 @@ func (b *balancer) add(port int) int {
 	defer b.mu.Unlock()
 	b.ports = append(b.ports, port)
 	return port
+}
+
+// set has a port get connections, remove has it get none; those that there are stay.
+func (b *balancer) set(port int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.ports, port) {
+		b.ports = append(slices.Clone(b.ports), port)
+	}
+}
+
+func (b *balancer) remove(port int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ports = slices.DeleteFunc(slices.Clone(b.ports), func(p int) bool { return p == port })
 }
 
 func (b *balancer) serve() {

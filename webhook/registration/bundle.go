@@ -2,6 +2,7 @@ package registration
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -9,20 +10,27 @@ import (
 	"time"
 )
 
+// former is how many CAs stay in the bundle behind the current one. All have the same subject,
+// so that API servers check a leaf against each of them at every handshake, half a millisecond
+// each: after ten rotations at short intervals they are busy with nothing else.
+const former = 2
+
 // merge is the bundle that the API server should have: the current CA first, and behind it
-// those of the present bundle under which another replica may still serve. A CA leaves the
-// bundle when it expires, or when the last leaf that it can have signed has.
+// the newest of the present bundle, under which another replica may still serve. A CA leaves
+// the bundle when it expires, or when the last leaf that it can have signed has.
 func merge(current, present []byte, now time.Time) (bundle []byte, authorities []*x509.Certificate, err error) {
-	newest := parse(current)
-	if len(newest) != 1 {
+	authorities = parse(current)
+	if len(authorities) != 1 {
 		return nil, nil, errors.New("ca.crt of Secret " + secretName + " does not hold one CA certificate")
 	}
-	authorities = newest
-	for _, old := range parse(present) {
-		if !slices.ContainsFunc(authorities, old.Equal) && now.Before(old.NotAfter) && now.Before(newest[0].NotBefore.Add(leafDuration)) {
-			authorities = append(authorities, old)
-		}
-	}
+	before := slices.DeleteFunc(parse(present), func(old *x509.Certificate) bool {
+		return old.Equal(authorities[0]) || now.After(old.NotAfter) || now.After(authorities[0].NotBefore.Add(leafDuration))
+	})
+	slices.SortFunc(before, func(a, b *x509.Certificate) int {
+		return cmp.Or(b.NotBefore.Compare(a.NotBefore), bytes.Compare(a.Raw, b.Raw))
+	})
+	before = slices.CompactFunc(before, (*x509.Certificate).Equal)
+	authorities = append(authorities, before[:min(former, len(before))]...)
 	var out bytes.Buffer
 	for _, ca := range authorities {
 		if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}); err != nil {

@@ -75,6 +75,7 @@ func TestMerge(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	year := 365 * 24 * time.Hour
 	old, current := newCA(t, now.Add(-year), now.Add(year)), newCA(t, now.Add(-time.Hour), now.Add(year))
+	second, third := newCA(t, now.Add(-3*time.Hour), now.Add(year)), newCA(t, now.Add(-2*time.Hour), now.Add(year))
 	settled := newCA(t, now.Add(-8*24*time.Hour), now.Add(year))
 	expired := newCA(t, now.Add(-year), now.Add(-time.Minute))
 	cases := map[string]struct {
@@ -88,6 +89,7 @@ func TestMerge(t *testing.T) {
 		"rotated again by another replica": {current.pem, slices.Concat(current.pem, old.pem), []testCA{current, old}, false},
 		"no leaf of the old one is left":   {settled.pem, old.pem, []testCA{settled}, false},
 		"the old one has expired":          {current.pem, expired.pem, []testCA{current}, false},
+		"rotated at short intervals":       {current.pem, slices.Concat(old.pem, third.pem, second.pem), []testCA{current, third, second}, false},
 		"somebody wrote nonsense":          {current.pem, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\nx"), []testCA{current}, false},
 		"the Secret has no CA":             {nil, old.pem, nil, true},
 		"the Secret has two":               {slices.Concat(current.pem, old.pem), nil, nil, true},
@@ -160,8 +162,12 @@ func TestNothingIsWrittenBeforeReady(t *testing.T) {
 	})
 	ready := errors.New("not yet")
 	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return ready }})
-	if _, err := w.sync(t.Context()); !errors.Is(err, ready) || w.Written() == nil || len(client.Actions()) > 0 {
-		t.Errorf("before: %v, written %v, %v", err, w.Written(), client.Actions())
+	leaf, err := ca.Sign(&x509.Certificate{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.sync(t.Context()); !errors.Is(err, ready) || w.Registered(leaf) == nil || len(client.Actions()) > 0 {
+		t.Errorf("before: %v, registered %v, %v", err, w.Registered(leaf), client.Actions())
 	}
 	ready = nil
 	for range 2 {
@@ -170,22 +176,22 @@ func TestNothingIsWrittenBeforeReady(t *testing.T) {
 		}
 	}
 	got, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), Name, metav1.GetOptions{})
-	if err != nil || w.Written() != nil {
-		t.Fatalf("after: %v, %v", err, w.Written())
+	if err != nil {
+		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(ca.pem), string(got.Webhooks[0].ClientConfig.CABundle)); diff != "" {
 		t.Errorf("bundle:\n%s", diff)
 	}
-	leaf, err := ca.Sign(&x509.Certificate{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w.Trusts(leaf) {
+	if w.Trusts(leaf) || w.Registered(leaf) == nil {
 		t.Error("trusted at once, want API servers to get time to see the bundle")
 	}
-	w.changed = w.changed.Add(-settle)
-	if !w.Trusts(leaf) {
+	w.known[0].since = w.known[0].since.Add(-settle)
+	if !w.Trusts(leaf) || w.Registered(leaf) != nil {
 		t.Error("not trusted after that time")
+	}
+	w.note([]*x509.Certificate{newCA(t, time.Now(), time.Now().Add(time.Hour)).certificate, ca.certificate})
+	if !w.Trusts(leaf) {
+		t.Error("no longer trusted when another CA comes")
 	}
 }
 
@@ -198,8 +204,8 @@ func TestDisarmed(t *testing.T) {
 	)
 	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return nil }})
 	disarmed, err := w.sync(t.Context())
-	if !disarmed || err != nil || w.Written() != nil {
-		t.Errorf("disarmed %t, %v, ready %v", disarmed, err, w.Written())
+	if !disarmed || err != nil || len(w.known) != 1 {
+		t.Errorf("disarmed %t, %v, known %v", disarmed, err, w.known)
 	}
 	if _, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), Name, metav1.GetOptions{}); err == nil {
 		t.Error("a configuration was written")

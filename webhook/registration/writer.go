@@ -42,9 +42,14 @@ type Writer struct {
 
 	rotated chan struct{}
 
-	mu          sync.Mutex
-	authorities []*x509.Certificate
-	changed     time.Time
+	mu    sync.Mutex
+	known []known
+}
+
+// known is a CA that the API server has been told of.
+type known struct {
+	*x509.Certificate
+	since time.Time
 }
 
 // WriterOptions say what a Writer needs.
@@ -85,12 +90,16 @@ func (w *Writer) Start(ctx context.Context) error {
 // NeedLeaderElection is false: every replica writes.
 func (w *Writer) NeedLeaderElection() bool { return false }
 
-// Written fails until the configurations have been written once.
-func (w *Writer) Written() error {
+// Registered fails until the configurations have been written, and with a CA behind leaf.
+func (w *Writer) Registered(leaf *x509.Certificate) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.authorities == nil {
+	written := len(w.known) > 0
+	w.mu.Unlock()
+	switch {
+	case !written:
 		return errors.New("webhook configurations have not been written yet")
+	case !w.Trusts(leaf):
+		return errors.New("the API server has not been told of the CA of the serving certificate yet")
 	}
 	return nil
 }
@@ -99,8 +108,8 @@ func (w *Writer) Written() error {
 func (w *Writer) Trusts(leaf *x509.Certificate) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return time.Since(w.changed) >= settle && slices.ContainsFunc(w.authorities, func(ca *x509.Certificate) bool {
-		return leaf.CheckSignatureFrom(ca) == nil
+	return slices.ContainsFunc(w.known, func(ca known) bool {
+		return time.Since(ca.since) >= settle && leaf.CheckSignatureFrom(ca.Certificate) == nil
 	})
 }
 
@@ -195,13 +204,20 @@ func Disarmed(ctx context.Context, client kubernetes.Interface, namespace string
 	return true, nil
 }
 
-// note remembers whom the API server trusts now.
+// note remembers whom the API server trusts now, and since when.
 func (w *Writer) note(authorities []*x509.Certificate) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(authorities) != len(w.authorities) || !authorities[0].Equal(w.authorities[0]) {
-		w.changed = time.Now()
+	before := w.known
+	w.known = nil
+	for _, ca := range authorities {
+		now := known{ca, time.Now()}
+		if i := slices.IndexFunc(before, func(k known) bool { return k.Equal(ca) }); i >= 0 {
+			now = before[i]
+		}
+		w.known = append(w.known, now)
+	}
+	if len(before) != len(w.known) || !before[0].Equal(authorities[0]) {
 		w.log.Info("Webhook configurations written", "name", Name, "authorities", len(authorities))
 	}
-	w.authorities = authorities
 }

@@ -1,0 +1,199 @@
+package integration
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/assets"
+)
+
+// service plays a Service: its balancer leads new connections to those replicas that say
+// that they are ready, and leaves those that there are alone.
+type service struct {
+	e        *totalsEnv
+	settings string
+	replicas []*webhookReplica
+	leaving  []*webhookReplica
+	started  int
+}
+
+// webhookReplica is one of a service.
+type webhookReplica struct {
+	*webhookProcess
+	port int
+}
+
+func newService(t *testing.T, e *totalsEnv, settings string, replicas int) *service {
+	t.Helper()
+	s := &service{e: e, settings: settings}
+	for range replicas {
+		s.replicas = append(s.replicas, s.start(t))
+	}
+	for _, r := range s.replicas {
+		s.await(t, r)
+	}
+	return s
+}
+
+// start runs a replica and has its readiness decide whether it gets connections.
+func (s *service) start(t *testing.T) *webhookReplica {
+	t.Helper()
+	s.started++
+	port := webhookPort(t)
+	r := &webhookReplica{s.e.run(t, fmt.Sprintf("webhook-%d", s.started), port), port}
+	go func() {
+		for {
+			select {
+			case <-r.Done():
+				s.e.balancer.remove(port)
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			if r.ready() == http.StatusOK {
+				s.e.balancer.set(port)
+			} else {
+				s.e.balancer.remove(port)
+			}
+		}
+	}()
+	return r
+}
+
+// await waits until a replica gets connections.
+func (s *service) await(t *testing.T, r *webhookReplica) {
+	t.Helper()
+	s.e.await(t, r.webhookProcess)
+}
+
+// servedUnder waits until every replica serves a leaf of that CA.
+func (s *service) servedUnder(t *testing.T, ca []byte) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	cluster.Eventually(t, webhookWait, func() error {
+		for _, r := range s.replicas {
+			connection, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port), &tls.Config{RootCAs: roots, ServerName: "0.0.0.0"})
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.Name, err)
+			}
+			_ = connection.Close()
+		}
+		return nil
+	})
+}
+
+// load writes at a steady rate, and counts.
+type load struct {
+	e      *totalsEnv
+	cancel context.CancelFunc
+	done   chan struct{}
+	since  time.Time
+	before map[string]float64
+
+	writes, failed atomic.Int64
+	slowest        atomic.Int64
+	mu             sync.Mutex
+	errors         []string
+}
+
+// startLoad writes rate times a second. Each write is a dry run that grows within its ceiling
+// and its total, so that the API server asks the entry that fails open and the one that does not.
+func startLoad(t *testing.T, e *totalsEnv, rate int) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{e: e, cancel: cancel, done: make(chan struct{}), since: time.Now(), before: reviews(t, e)}
+	dry := client.NewDryRunClient(e.Client)
+	go func() {
+		defer close(l.done)
+		var writers sync.WaitGroup
+		defer writers.Wait()
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			writers.Go(func() { l.write(context.WithoutCancel(ctx), dry) })
+		}
+	}()
+	return l
+}
+
+func (l *load) write(ctx context.Context, dry client.Client) {
+	o := webhookWorkload("Deployment", "load", fmt.Sprintf("web-%d", l.writes.Add(1)), 3, "5")
+	started := time.Now()
+	err := dry.Create(ctx, o)
+	took := time.Since(started)
+	for slowest := l.slowest.Load(); int64(took) > slowest && !l.slowest.CompareAndSwap(slowest, int64(took)); slowest = l.slowest.Load() {
+	}
+	if err == nil {
+		return
+	}
+	l.failed.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.errors) < 20 {
+		l.errors = append(l.errors, fmt.Sprintf("%s after %s: %v", started.Sub(l.since).Round(time.Millisecond), took.Round(time.Millisecond), err))
+	}
+}
+
+// stop ends the load and fails the test where a write failed or was not reviewed.
+func (l *load) stop(t *testing.T) {
+	t.Helper()
+	l.cancel()
+	<-l.done
+	after := reviews(t, l.e)
+	writes, failed := l.writes.Load(), l.failed.Load()
+	open, answered := after["open"]-l.before["open"], after["200"]-l.before["200"]
+	took := time.Since(l.since)
+	t.Logf("%d writes in %s (%.0f/s): %d failed, %.0f reviews answered, %.0f failed open, slowest write %s",
+		writes, took.Round(time.Second), float64(writes)/took.Seconds(), failed, answered, open, time.Duration(l.slowest.Load()).Round(time.Millisecond))
+	if failed > 0 || open > 0 {
+		t.Errorf("%d writes failed, %.0f reviews failed open:\n%s", failed, open, strings.Join(l.errors, "\n"))
+	}
+	if answered < float64(2*writes) {
+		t.Errorf("%.0f reviews of %d writes", answered, writes)
+	}
+}
+
+// reviews reads what the API server counts: reviews by their HTTP status, and those that failed open.
+func reviews(t *testing.T, e *totalsEnv) map[string]float64 {
+	t.Helper()
+	response, err := e.HTTPClient().Get(e.EndpointOf(assets.APIServer).Metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]float64{}
+	for _, m := range families["apiserver_admission_webhook_fail_open_count"].GetMetric() {
+		counts["open"] += m.GetCounter().GetValue()
+	}
+	for _, m := range families["apiserver_admission_webhook_request_total"].GetMetric() {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == "code" {
+				counts[l.GetValue()] += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return counts
+}
