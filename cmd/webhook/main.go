@@ -21,8 +21,8 @@ cluster. Autoscalers get what the ceiling allows instead, and HorizontalPodAutos
 brought under it. It annotates new GPU pods with vendor, count and WarmPool and lets them
 onto GPU nodes.
 
-It serves TLS with a certificate that it signs itself, and registers itself with the API
-server once it is ready. While no replica runs, everything is admitted. Several replicas
+It serves TLS with a certificate that it signs itself, or of cert-manager or of files, and
+registers itself with the API server once it is ready. While no replica runs, everything is admitted. Several replicas
 may run; each serves.`
 
 func main() { os.Exit(observe.Main("webhook", about, run)) }

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,12 +28,13 @@ type process struct {
 	kinds       []webhook.Kind
 	target      registration.Target
 	log         logr.Logger
-	certificate *cmtls.DynamicSource
+	certificate registration.Source
 	writer      *registration.Writer
 	pools       *handler.Pools
 	claims      *devices.Claims
 	lastGood    *handler.LastGood
 	mux         *http.ServeMux
+	callers     *handler.Callers
 	connections connections
 	draining    atomic.Bool
 }
@@ -54,13 +54,7 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w; set another webhook.address in the configuration file", p.settings.Address, err)
 	}
-	server := &http.Server{
-		Handler:   http.HandlerFunc(p.handle),
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate.GetCertificate},
-		ConnState: p.connections.track,
-		// A new connection may rest too: the API server makes more than it needs at once.
-		ReadHeaderTimeout: keepAlive, IdleTimeout: keepAlive, WriteTimeout: reading,
-	}
+	server := p.server()
 	group, inner := errgroup.WithContext(context.WithoutCancel(ctx))
 	managed, stop := context.WithCancel(inner)
 	defer stop()
@@ -82,6 +76,21 @@ func (p *process) run(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// server is what reviews are asked for; it does not listen yet.
+func (p *process) server() *http.Server {
+	server := &http.Server{
+		Handler:   http.HandlerFunc(p.handle),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate.GetCertificate},
+		ConnState: p.connections.track,
+		// A new connection may rest too: the API server makes more than it needs at once.
+		ReadHeaderTimeout: keepAlive, IdleTimeout: keepAlive, WriteTimeout: reading,
+	}
+	if p.callers != nil {
+		server.Handler, server.TLSConfig = p.callers.Admit(server.Handler), p.callers.Secure(server.TLSConfig)
+	}
+	return server
 }
 
 // drain returns when it is time to stop serving: some time after ctx, when nobody is connected
@@ -130,10 +139,23 @@ func (p *process) registered() error {
 	if err != nil {
 		return err
 	}
-	return p.writer.Registered(served.Leaf)
+	chain, err := registration.Chain(served)
+	if err != nil {
+		return err
+	}
+	return p.writer.Registered(chain)
 }
 
-// canServe fails until a review would be answered; only then is the API server told.
+// mayRegister fails where the configurations are another replica's to write: before this one
+// can serve, and once it leaves, perhaps for a newer version that writes others.
+func (p *process) mayRegister(ctx context.Context) error {
+	if p.draining.Load() {
+		return errors.New("draining")
+	}
+	return p.canServe(ctx)
+}
+
+// canServe fails until a review would be answered.
 func (p *process) canServe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -145,8 +167,6 @@ func (p *process) canServe(ctx context.Context) error {
 			return err
 		}
 	}
-	if !p.certificate.Healthy() {
-		return errors.New("no serving certificate yet")
-	}
-	return nil
+	_, err := p.certificate.GetCertificate(nil)
+	return err
 }

@@ -106,11 +106,36 @@ func (p *process) keepTwin(writer client.Client, clients kubernetes.Interface) e
 
 // register makes the certificate and the configurations.
 func (p *process) register(clients kubernetes.Interface) error {
-	p.target = registration.Target{URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers}
-	p.writer = registration.NewWriter(registration.WriterOptions{Client: clients, Target: p.target, Log: p.log, Ready: p.canServe})
+	from := p.settings.Certificate
+	p.target = registration.Target{
+		URL: p.settings.URL, Service: p.settings.Service, Namespace: p.settings.Namespace, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
+		InjectCAFrom: from.InjectCAFrom,
+	}
+	options := registration.WriterOptions{Client: clients, Target: p.target, Log: p.log, Ready: p.mayRegister}
+	switch from.Mode {
+	case config.SelfManaged:
+		options.CA = registration.SecretCA(clients, p.settings.Namespace)
+	case config.Files:
+		options.CA = registration.FileCA(from.CAFile)
+	case config.CertManager: // writes the CA itself
+	}
+	p.writer = registration.NewWriter(options)
 	var err error
-	if p.certificate, err = registration.Certificate(p.manager.GetConfig(), p.target, p.writer); err != nil {
+	if from.Mode == config.SelfManaged {
+		p.certificate, err = registration.Certificate(p.manager.GetConfig(), p.target, p.writer)
+	} else {
+		p.certificate, err = registration.NewFiles(from.CertFile, from.KeyFile, p.target, p.writer)
+	}
+	if err != nil {
 		return err
+	}
+	if accepted := p.settings.ClientCA; accepted != nil {
+		if p.callers, err = handler.NewCallers(accepted.File, accepted.Names, p.log); err != nil {
+			return err
+		}
+		if err := p.manager.Add(p.callers); err != nil {
+			return err
+		}
 	}
 	return add(p.manager, p.certificate, p.writer)
 }

@@ -56,6 +56,10 @@ type Webhook struct {
 	Namespace string `json:"namespace"`
 	// DrainSeconds is how long requests are still served after SIGTERM, while readiness is already false.
 	DrainSeconds int `json:"drainSeconds"`
+	// Certificate says where the serving certificate comes from.
+	Certificate Certificate `json:"certificate"`
+	// ClientCA says who may ask for reviews; absent means everybody who reaches Address.
+	ClientCA *ClientCA `json:"clientCA,omitempty"`
 	// Autoscalers are the users whose writes of /scale are brought under the ceiling instead of
 	// being refused.
 	Autoscalers []string `json:"autoscalers"`
@@ -113,6 +117,7 @@ func Default() Config {
 			Service:      "forewarm-webhook",
 			Namespace:    "forewarm-system",
 			DrainSeconds: 10,
+			Certificate:  Certificate{Mode: SelfManaged},
 			Autoscalers: []string{
 				"system:serviceaccount:kube-system:horizontal-pod-autoscaler",
 				"system:kube-controller-manager", // the HPA controller without credentials of its own
@@ -182,6 +187,8 @@ func (c Config) Validate() field.ErrorList {
 func (w Webhook) validate(path *field.Path) field.ErrorList {
 	errs := append(w.Process.validate(path), address(path.Child("address"), w.Address)...)
 	errs = append(errs, name(path.Child("namespace"), w.Namespace)...)
+	errs = append(errs, w.Certificate.validate(path.Child("certificate"))...)
+	errs = append(errs, w.ClientCA.validate(path.Child("clientCA"))...)
 	if w.URL == "" {
 		errs = append(errs, name(path.Child("service"), w.Service)...)
 	} else if u, err := url.Parse(w.URL); err != nil || u.Scheme != "https" || u.Host == "" {

@@ -28,6 +28,14 @@ func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
 		"plain http url":     {header + "webhook: {url: 'http://x:1'}\n", []string{"webhook.url", "https://host:port"}},
 		"deadline too long":  {header + "extender: {deadline: 1m}\n", []string{"extender.deadline", "1ms to 5s"}},
 		"user with a quote":  {header + "webhook: {autoscalers: [keda, 'a\"b']}\n", []string{"webhook.autoscalers[1]"}},
+		"no such mode":       {header + "webhook: {certificate: {mode: Vault}}\n", []string{"webhook.certificate.mode", "SelfManaged", "CertManager", "Files"}},
+		"files without any":  {header + "webhook: {certificate: {mode: Files}}\n", []string{"webhook.certificate.certFile", "webhook.certificate.keyFile", "webhook.certificate.caFile", "/tls.crt"}},
+		"files, relative":    {header + "webhook: {certificate: {mode: Files, certFile: a, keyFile: /b, caFile: /c}}\n", []string{"webhook.certificate.certFile", "absolute"}},
+		"files, injected":    {header + "webhook: {certificate: {mode: Files, certFile: /a, keyFile: /b, caFile: /c, injectCAFrom: x/y}}\n", []string{"webhook.certificate.injectCAFrom", "remove it"}},
+		"no Certificate":     {header + "webhook: {certificate: {mode: CertManager, certFile: /a, keyFile: /b}}\n", []string{"webhook.certificate.injectCAFrom", "NAMESPACE/NAME"}},
+		"half a name":        {header + "webhook: {certificate: {mode: CertManager, certFile: /a, keyFile: /b, injectCAFrom: x}}\n", []string{"webhook.certificate.injectCAFrom", "NAMESPACE/NAME"}},
+		"file, unread":       {header + "webhook: {certificate: {certFile: /a}}\n", []string{"webhook.certificate.certFile", "SelfManaged"}},
+		"no client CA":       {header + "webhook: {clientCA: {names: [x]}}\n", []string{"webhook.clientCA.file", "absolute path"}},
 		"namespace no label": {header + "reserver: {namespace: A_b}\n", []string{"reserver.namespace"}},
 	}
 	for name, test := range tests {

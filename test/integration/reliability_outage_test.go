@@ -296,7 +296,7 @@ func (e *reliabilityEnv) replace(t *testing.T, replica int) {
 		t.Errorf("end of the drain: %v", err)
 	}
 	port := webhookPort(t)
-	e.replicas[replica] = e.run(t, leaving.Name+"-again", port)
+	e.replicas[replica] = e.run(t, leaving.Name+"-again", port, "")
 	e.await(t, e.replicas[replica])
 	lead(slices.Insert(slices.Clone(others), replica, port))
 }

@@ -48,24 +48,28 @@ func newService(t *testing.T, e *totalsEnv, settings string, replicas int) *serv
 	return s
 }
 
-// start runs a replica and has its readiness decide whether it gets connections.
+// start runs a replica and has its readiness decide whether it gets connections. Like an
+// endpoint, it gets none any more once it leaves.
 func (s *service) start(t *testing.T) *webhookReplica {
 	t.Helper()
 	s.started++
 	port := webhookPort(t)
-	r := &webhookReplica{s.e.run(t, fmt.Sprintf("webhook-%d", s.started), port), port}
+	r := &webhookReplica{s.e.run(t, fmt.Sprintf("webhook-%d", s.started), port, s.settings), port}
 	go func() {
-		for {
+		defer s.e.balancer.remove(port)
+		for was := false; ; {
+			ready := r.ready() == http.StatusOK
+			switch {
+			case ready && !was:
+				s.e.balancer.set(port)
+			case was && !ready:
+				return
+			}
+			was = ready
 			select {
 			case <-r.Done():
-				s.e.balancer.remove(port)
 				return
-			case <-time.After(100 * time.Millisecond):
-			}
-			if r.ready() == http.StatusOK {
-				s.e.balancer.set(port)
-			} else {
-				s.e.balancer.remove(port)
+			case <-time.After(200 * time.Millisecond):
 			}
 		}
 	}()
@@ -76,6 +80,12 @@ func (s *service) start(t *testing.T) *webhookReplica {
 func (s *service) await(t *testing.T, r *webhookReplica) {
 	t.Helper()
 	s.e.await(t, r.webhookProcess)
+	cluster.Eventually(t, webhookWait, func() error {
+		if !s.e.balancer.has(r.port) {
+			return fmt.Errorf("%s gets no connections yet", r.Name)
+		}
+		return nil
+	})
 }
 
 // servedUnder waits until every replica serves a leaf of that CA.

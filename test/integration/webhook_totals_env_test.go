@@ -58,7 +58,7 @@ func newTotalsEnv(t *testing.T, options cluster.Options, replicas int) *totalsEn
 	// To loopback API servers speak HTTP/2, on one connection; to this, HTTP/1.1, on many.
 	e.url = fmt.Sprintf("https://%s:%d", "0.0.0.0", e.balancer.port())
 	for i := range replicas {
-		e.replicas = append(e.replicas, e.run(t, fmt.Sprintf("webhook-%d", i), e.balancer.add(webhookPort(t))))
+		e.replicas = append(e.replicas, e.run(t, fmt.Sprintf("webhook-%d", i), e.balancer.add(webhookPort(t)), ""))
 	}
 	for _, p := range e.replicas {
 		e.await(t, p)
@@ -66,15 +66,15 @@ func newTotalsEnv(t *testing.T, options cluster.Options, replicas int) *totalsEn
 	return e
 }
 
-// run starts a replica.
-func (e *totalsEnv) run(t *testing.T, name string, port int) *webhookProcess {
+// run starts a replica; settings, where there are any, end in a comma.
+func (e *totalsEnv) run(t *testing.T, name string, port int, settings string) *webhookProcess {
 	t.Helper()
 	health := fmt.Sprintf("127.0.0.1:%d", webhookPort(t))
 	path := filepath.Join(t.TempDir(), name+".yaml")
 	config := fmt.Sprintf(`apiVersion: config.forewarm.dev/v1alpha1
 kind: Config
-webhook: {address: "127.0.0.1:%d", url: %q, healthAddress: %q, metricsAddress: "127.0.0.1:%d", drainSeconds: 2}
-`, port, e.url, health, webhookPort(t))
+webhook: {%s address: "127.0.0.1:%d", url: %q, healthAddress: %q, metricsAddress: "127.0.0.1:%d", drainSeconds: 2}
+`, settings, port, e.url, health, webhookPort(t))
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +182,12 @@ func (b *balancer) remove(port int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ports = slices.DeleteFunc(slices.Clone(b.ports), func(p int) bool { return p == port })
+}
+
+func (b *balancer) has(port int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Contains(b.ports, port)
 }
 
 func (b *balancer) serve() {

@@ -250,7 +250,7 @@ func totalsRace(t *testing.T, e *totalsEnv) {
 			seen = true
 			e.replicas[killed].Kill()
 			t.Logf("killed replica %d after %d writers", killed, finished.Load())
-			e.replicas[killed] = e.run(t, fmt.Sprintf("webhook-%d-again", killed), e.balancer.ports[killed])
+			e.replicas[killed] = e.run(t, fmt.Sprintf("webhook-%d-again", killed), e.balancer.ports[killed], "")
 		}
 	}
 	writers.Wait()

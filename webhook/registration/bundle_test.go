@@ -57,8 +57,13 @@ func newCA(t *testing.T, from, to time.Time) testCA {
 
 // Sign makes testCA an authority.
 func (c testCA) Sign(template *x509.Certificate) (*x509.Certificate, error) {
+	return c.signFor(template, c.key)
+}
+
+// signFor makes a certificate of key.
+func (c testCA) signFor(template *x509.Certificate, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	template.SerialNumber, template.NotAfter = big.NewInt(1), c.certificate.NotAfter
-	der, err := x509.CreateCertificate(rand.Reader, template, c.certificate, c.key.Public(), c.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, c.certificate, key.Public(), c.key)
 	if err != nil {
 		return nil, err
 	}
@@ -81,24 +86,22 @@ func TestMerge(t *testing.T) {
 	cases := map[string]struct {
 		current, present []byte
 		want             []testCA
-		wantErr          bool
 	}{
-		"first":                            {current.pem, nil, []testCA{current}, false},
-		"unchanged, in several entries":    {current.pem, slices.Concat(current.pem, current.pem), []testCA{current}, false},
-		"rotated":                          {current.pem, slices.Concat(old.pem, old.pem), []testCA{current, old}, false},
-		"rotated again by another replica": {current.pem, slices.Concat(current.pem, old.pem), []testCA{current, old}, false},
-		"no leaf of the old one is left":   {settled.pem, old.pem, []testCA{settled}, false},
-		"the old one has expired":          {current.pem, expired.pem, []testCA{current}, false},
-		"rotated at short intervals":       {current.pem, slices.Concat(old.pem, third.pem, second.pem), []testCA{current, third, second}, false},
-		"somebody wrote nonsense":          {current.pem, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\nx"), []testCA{current}, false},
-		"the Secret has no CA":             {nil, old.pem, nil, true},
-		"the Secret has two":               {slices.Concat(current.pem, old.pem), nil, nil, true},
+		"first":                            {current.pem, nil, []testCA{current}},
+		"unchanged, in several entries":    {current.pem, slices.Concat(current.pem, current.pem), []testCA{current}},
+		"rotated":                          {current.pem, slices.Concat(old.pem, old.pem), []testCA{current, old}},
+		"rotated again by another replica": {current.pem, slices.Concat(current.pem, old.pem), []testCA{current, old}},
+		"no leaf of the old one is left":   {settled.pem, old.pem, []testCA{settled}},
+		"the old one has expired":          {current.pem, expired.pem, []testCA{current}},
+		"rotated at short intervals":       {current.pem, slices.Concat(old.pem, third.pem, second.pem), []testCA{current, third, second}},
+		"somebody wrote nonsense":          {current.pem, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\nx"), []testCA{current}},
+		"two at once":                      {slices.Concat(old.pem, current.pem), second.pem, []testCA{current, second, old}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			bundle, authorities, err := merge(c.current, c.present, now)
-			if (err != nil) != c.wantErr {
-				t.Fatalf("error %v, want one: %t", err, c.wantErr)
+			bundle, authorities, err := merge(parse(c.current), c.present, leafDuration, now)
+			if err != nil {
+				t.Fatal(err)
 			}
 			var want []byte
 			for _, ca := range c.want {
@@ -118,7 +121,7 @@ func TestMerge(t *testing.T) {
 func TestSigner(t *testing.T) {
 	ca := newCA(t, time.Now(), time.Now().Add(time.Hour))
 	trusted := false
-	s := &signer{Authority: ca, addresses: []net.IP{net.IPv4(127, 0, 0, 1)}, trusted: func(*x509.Certificate) bool { return trusted }}
+	s := &signer{Authority: ca, addresses: []net.IP{net.IPv4(127, 0, 0, 1)}, trusted: func([]*x509.Certificate) bool { return trusted }}
 	first, err := s.Sign(&x509.Certificate{})
 	if err != nil || len(first.IPAddresses) != 1 {
 		t.Fatalf("the first leaf: %v, %v; want one for 127.0.0.1 at once", first, err)
@@ -161,13 +164,14 @@ func TestNothingIsWrittenBeforeReady(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: secretName}, Data: map[string][]byte{"ca.crt": ca.pem},
 	})
 	ready := errors.New("not yet")
-	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return ready }})
+	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return ready }, CA: SecretCA(client, "forewarm-system")})
 	leaf, err := ca.Sign(&x509.Certificate{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.sync(t.Context()); !errors.Is(err, ready) || w.Registered(leaf) == nil || len(client.Actions()) > 0 {
-		t.Errorf("before: %v, registered %v, %v", err, w.Registered(leaf), client.Actions())
+	chain := []*x509.Certificate{leaf}
+	if _, err := w.sync(t.Context()); !errors.Is(err, ready) || w.Registered(chain) == nil || len(client.Actions()) > 0 {
+		t.Errorf("before: %v, registered %v, %v", err, w.Registered(chain), client.Actions())
 	}
 	ready = nil
 	for range 2 {
@@ -182,15 +186,15 @@ func TestNothingIsWrittenBeforeReady(t *testing.T) {
 	if diff := cmp.Diff(string(ca.pem), string(got.Webhooks[0].ClientConfig.CABundle)); diff != "" {
 		t.Errorf("bundle:\n%s", diff)
 	}
-	if w.Trusts(leaf) || w.Registered(leaf) == nil {
+	if w.Trusts(chain) || w.Registered(chain) == nil {
 		t.Error("trusted at once, want API servers to get time to see the bundle")
 	}
 	w.known[0].since = w.known[0].since.Add(-settle)
-	if !w.Trusts(leaf) || w.Registered(leaf) != nil {
+	if !w.Trusts(chain) || w.Registered(chain) != nil {
 		t.Error("not trusted after that time")
 	}
-	w.note([]*x509.Certificate{newCA(t, time.Now(), time.Now().Add(time.Hour)).certificate, ca.certificate})
-	if !w.Trusts(leaf) {
+	w.note([]*x509.Certificate{newCA(t, time.Now(), time.Now().Add(time.Hour)).certificate, ca.certificate}, false)
+	if !w.Trusts(chain) {
 		t.Error("no longer trusted when another CA comes")
 	}
 }
@@ -202,10 +206,10 @@ func TestDisarmed(t *testing.T) {
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: secretName}, Data: map[string][]byte{"ca.crt": ca.pem}},
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: v1alpha1.DisarmedConfigMap}},
 	)
-	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return nil }})
+	w := NewWriter(WriterOptions{Client: client, Target: defaultTarget(), Log: logr.Discard(), Ready: func(context.Context) error { return nil }, CA: SecretCA(client, "forewarm-system")})
 	disarmed, err := w.sync(t.Context())
-	if !disarmed || err != nil || len(w.known) != 1 {
-		t.Errorf("disarmed %t, %v, known %v", disarmed, err, w.known)
+	if !disarmed || err != nil || w.Registered(nil) != nil {
+		t.Errorf("disarmed %t, %v, registered %v", disarmed, err, w.Registered(nil))
 	}
 	if _, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), Name, metav1.GetOptions{}); err == nil {
 		t.Error("a configuration was written")

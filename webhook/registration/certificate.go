@@ -10,6 +10,7 @@ import (
 
 	"github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/cert-manager/cert-manager/pkg/server/tls/authority"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/rest"
 )
 
@@ -30,10 +31,10 @@ func Certificate(restConfig *rest.Config, t Target, w *Writer) (*tls.DynamicSour
 	}
 	ca := &authority.DynamicAuthority{
 		SecretNamespace: t.Namespace, SecretName: secretName, RESTConfig: restConfig,
-		CommonName: "forewarm-webhook-ca", LeafDuration: leafDuration,
+		// A name of its own spares API servers to check leaves against other CAs too.
+		CommonName: "forewarm-webhook-ca-" + string(uuid.NewUUID()), LeafDuration: leafDuration,
 	}
 	signer := &signer{Authority: ca, addresses: addresses, trusted: w.Trusts}
-	w.rotated = make(chan struct{}, 1)
 	ca.WatchRotation(w.rotated)
 	return &tls.DynamicSource{DNSNames: names, Authority: signer}, nil
 }
@@ -59,7 +60,7 @@ func (t Target) hosts() (names []string, addresses []net.IP, err error) {
 type signer struct {
 	tls.Authority
 	addresses []net.IP
-	trusted   func(leaf *x509.Certificate) bool
+	trusted   func(chain []*x509.Certificate) bool
 
 	mu     sync.Mutex
 	signed bool
@@ -76,7 +77,7 @@ func (s *signer) Sign(template *x509.Certificate) (*x509.Certificate, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.signed && !s.trusted(leaf) {
+	if s.signed && !s.trusted([]*x509.Certificate{leaf}) {
 		return nil, authority.ErrCertificateNotAvailable
 	}
 	s.signed = true

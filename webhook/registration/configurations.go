@@ -5,6 +5,7 @@ package registration
 import (
 	"slices"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,6 +45,17 @@ type Target struct {
 	Kinds []webhook.Kind
 	// Autoscalers are the users whose writes of /scale are clamped.
 	Autoscalers []string
+	// InjectCAFrom is the cert-manager Certificate, NAMESPACE/NAME, whose CA cert-manager puts
+	// into the bundles; empty where they are written here.
+	InjectCAFrom string
+}
+
+func (t Target) metadata() metav1.ObjectMeta {
+	out := metav1.ObjectMeta{Name: Name}
+	if t.InjectCAFrom != "" {
+		out.Annotations = map[string]string{certmanagerv1.WantInjectAnnotation: t.InjectCAFrom}
+	}
+	return out
 }
 
 func (t Target) clientConfig(path string, caBundle []byte) admissionregistrationv1.WebhookClientConfig {
@@ -91,7 +103,7 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 	}
 	return &admissionregistrationv1.ValidatingWebhookConfiguration{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingWebhookConfiguration"},
-		ObjectMeta: metav1.ObjectMeta{Name: Name},
+		ObjectMeta: t.metadata(),
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{
 			entry("workloads.ceilings.forewarm.dev", t.namespaces(), workloadConditions, rules(t.Kinds, true)...),
 			entry("kinds.ceilings.forewarm.dev", t.namespaces(), kindConditions, rules(t.Kinds, false)...),
@@ -147,7 +159,7 @@ func Mutating(t Target, caBundle []byte) *admissionregistrationv1.MutatingWebhoo
 	}
 	return &admissionregistrationv1.MutatingWebhookConfiguration{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration"},
-		ObjectMeta: metav1.ObjectMeta{Name: Name},
+		ObjectMeta: t.metadata(),
 		Webhooks: []admissionregistrationv1.MutatingWebhook{
 			entry("pods.forewarm.dev", PodsPath, podConditions,
 				rule([]string{""}, "v1", []string{"pods"}, admissionregistrationv1.NamespacedScope, admissionregistrationv1.Create)),

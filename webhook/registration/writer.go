@@ -1,11 +1,13 @@
 package registration
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -35,15 +37,12 @@ const (
 // Writer keeps the webhook configurations as they should be. Replicas do not fight: they
 // all apply the same bytes, and a write that would undo another's newer bundle conflicts.
 type Writer struct {
-	client kubernetes.Interface
-	target Target
-	log    logr.Logger
-	ready  func(context.Context) error
-
+	WriterOptions
 	rotated chan struct{}
 
-	mu    sync.Mutex
-	known []known
+	mu       sync.Mutex
+	known    []known
+	disarmed bool
 }
 
 // known is a CA that the API server has been told of.
@@ -59,11 +58,38 @@ type WriterOptions struct {
 	Log    logr.Logger
 	// Ready fails until the webhook can serve; nothing is written before.
 	Ready func(context.Context) error
+	// CA is the CA of what is served; nil means that somebody else keeps the bundles.
+	CA *CA
+}
+
+// CA is the one behind the serving certificate.
+type CA struct {
+	// Read returns it as PEM.
+	Read func(context.Context) ([]byte, error)
+	// Overlap is how long certificates of a former one may be served after it came; zero is
+	// as long as they are valid.
+	Overlap time.Duration
+}
+
+// FileCA is a CA, or several, in a file.
+func FileCA(path string) *CA {
+	return &CA{Read: func(context.Context) ([]byte, error) { return os.ReadFile(path) }}
+}
+
+// SecretCA is the CA of [Certificate], which is read from where replicas share it.
+func SecretCA(client kubernetes.Interface, namespace string) *CA {
+	return &CA{Overlap: leafDuration, Read: func(ctx context.Context) ([]byte, error) {
+		secret, err := client.CoreV1().Secrets(namespace).Get(ctx, secretName, metav1.GetOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("get Secret %s/%s: %w", namespace, secretName, err)
+		}
+		return secret.Data["ca.crt"], nil
+	}}
 }
 
 // NewWriter makes a Writer.
 func NewWriter(o WriterOptions) *Writer {
-	return &Writer{client: o.Client, target: o.Target, log: o.Log, ready: o.Ready}
+	return &Writer{WriterOptions: o, rotated: make(chan struct{}, 1)}
 }
 
 // Start writes the configurations once the webhook is ready, and keeps them until ctx ends.
@@ -75,7 +101,7 @@ func (w *Writer) Start(ctx context.Context) error {
 		} else if err != nil {
 			wait = retry
 			if ctx.Err() == nil {
-				w.log.V(1).Info("Webhook configurations are not written yet", "reason", err.Error())
+				w.Log.V(1).Info("Webhook configurations are not written yet", "reason", err.Error())
 			}
 		}
 		select {
@@ -90,71 +116,113 @@ func (w *Writer) Start(ctx context.Context) error {
 // NeedLeaderElection is false: every replica writes.
 func (w *Writer) NeedLeaderElection() bool { return false }
 
-// Registered fails until the configurations have been written, and with a CA behind leaf.
-func (w *Writer) Registered(leaf *x509.Certificate) error {
+// Registered fails until the configurations have been written, and with a CA behind chain.
+func (w *Writer) Registered(chain []*x509.Certificate) error {
 	w.mu.Lock()
-	written := len(w.known) > 0
+	written, disarmed := w.known != nil, w.disarmed
 	w.mu.Unlock()
 	switch {
+	case disarmed:
+		return nil
 	case !written:
 		return errors.New("webhook configurations have not been written yet")
-	case !w.Trusts(leaf):
+	case w.Trusts(chain):
+		return nil
+	case w.CA == nil:
+		return fmt.Errorf("the caBundles of webhook configurations %s lack the CA of the serving certificate; cert-manager's cainjector copies it from Certificate %s: does it run, and is that Certificate ready?", Name, w.Target.InjectCAFrom)
+	default:
 		return errors.New("the API server has not been told of the CA of the serving certificate yet")
 	}
-	return nil
 }
 
-// Trusts says whether the API server has been told of the CA behind leaf.
-func (w *Writer) Trusts(leaf *x509.Certificate) bool {
+// Trusts says whether the API server has been told of the CA behind chain, a certificate with
+// its intermediates. Where it has not, it is looked at again soon.
+func (w *Writer) Trusts(chain []*x509.Certificate) bool {
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	for _, ca := range chain[1:] {
+		intermediates.AddCert(ca)
+	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.known, func(ca known) bool {
-		return time.Since(ca.since) >= settle && leaf.CheckSignatureFrom(ca.Certificate) == nil
-	})
+	for _, ca := range w.known {
+		if time.Since(ca.since) >= settle {
+			roots.AddCert(ca.Certificate)
+		}
+	}
+	w.mu.Unlock()
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates})
+	if err != nil {
+		select {
+		case w.rotated <- struct{}{}:
+		default:
+		}
+	}
+	return err == nil
 }
 
 // sync reads what is there, then the CA, and applies what should be there, unless it is disarmed. In this order,
 // and with the resource version that was read, an old CA can never replace a newer one.
 func (w *Writer) sync(ctx context.Context) (disarmed bool, err error) {
-	if err := w.ready(ctx); err != nil {
+	if err := w.Ready(ctx); err != nil {
 		return false, err
 	}
 	validating, mutating, err := w.standing(ctx)
 	if err != nil {
 		return false, err
 	}
-	secret, err := w.client.CoreV1().Secrets(w.target.Namespace).Get(ctx, secretName, metav1.GetOptions{})
+	bundle, authorities, err := w.bundle(ctx, bundles(validating, mutating))
 	if err != nil {
-		return false, fmt.Errorf("get Secret %s/%s: %w", w.target.Namespace, secretName, err)
+		return false, err
 	}
-	var present []byte
+	if disarmed, err = Disarmed(ctx, w.Client, w.Target.Namespace); err != nil {
+		return false, err
+	}
+	if !disarmed {
+		if err := w.apply(ctx, bundle, validating.ResourceVersion, mutating.ResourceVersion); err != nil {
+			return false, err
+		}
+		if w.CA == nil { // what was there may have been ours, and gone with what was applied
+			if validating, mutating, err = w.standing(ctx); err != nil {
+				return false, err
+			}
+			authorities = common(bundles(validating, mutating))
+		}
+	}
+	w.note(authorities, disarmed) // where it is disarmed too, so that arming finds it ready
+	return disarmed, nil
+}
+
+// bundle is what every entry should have, and the CAs in it; nothing where it is not ours to
+// write.
+func (w *Writer) bundle(ctx context.Context, present [][]byte) ([]byte, []*x509.Certificate, error) {
+	if w.CA == nil {
+		return nil, nil, nil
+	}
+	data, err := w.CA.Read(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the CA: %w", err)
+	}
+	current := parse(data)
+	if len(current) == 0 {
+		return nil, nil, errors.New("the CA that was read holds no PEM certificate")
+	}
+	return merge(current, bytes.Join(present, nil), w.CA.Overlap, time.Now())
+}
+
+// bundles are those of every entry.
+func bundles(validating *admissionregistrationv1.ValidatingWebhookConfiguration, mutating *admissionregistrationv1.MutatingWebhookConfiguration) [][]byte {
+	var out [][]byte
 	for _, hook := range validating.Webhooks {
-		present = append(present, hook.ClientConfig.CABundle...)
+		out = append(out, hook.ClientConfig.CABundle)
 	}
 	for _, hook := range mutating.Webhooks {
-		present = append(present, hook.ClientConfig.CABundle...)
+		out = append(out, hook.ClientConfig.CABundle)
 	}
-	bundle, authorities, err := merge(secret.Data["ca.crt"], present, time.Now())
-	if err != nil {
-		return false, err
-	}
-	if disarmed, err = Disarmed(ctx, w.client, w.target.Namespace); err != nil {
-		return false, err
-	}
-	if disarmed {
-		w.note(authorities) // ready, so that arming it finds it so
-		return true, nil
-	}
-	if err := w.apply(ctx, bundle, validating.ResourceVersion, mutating.ResourceVersion); err != nil {
-		return false, err
-	}
-	w.note(authorities)
-	return false, nil
+	return out
 }
 
 // standing are the configurations that are there, empty where there are none.
 func (w *Writer) standing(ctx context.Context) (*admissionregistrationv1.ValidatingWebhookConfiguration, *admissionregistrationv1.MutatingWebhookConfiguration, error) {
-	configurations := w.client.AdmissionregistrationV1()
+	configurations := w.Client.AdmissionregistrationV1()
 	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, nil, fmt.Errorf("get ValidatingWebhookConfiguration %s: %w", Name, err)
@@ -168,9 +236,9 @@ func (w *Writer) standing(ctx context.Context) (*admissionregistrationv1.Validat
 
 func (w *Writer) apply(ctx context.Context, bundle []byte, validatingVersion, mutatingVersion string) error {
 	options := metav1.PatchOptions{FieldManager: fieldManager, Force: new(true)}
-	configurations := w.client.AdmissionregistrationV1()
+	configurations := w.Client.AdmissionregistrationV1()
 
-	validating := Validating(w.target, bundle)
+	validating := Validating(w.Target, bundle)
 	validating.ResourceVersion = validatingVersion
 	body, err := json.Marshal(validating)
 	if err != nil {
@@ -180,7 +248,7 @@ func (w *Writer) apply(ctx context.Context, bundle []byte, validatingVersion, mu
 		return fmt.Errorf("apply ValidatingWebhookConfiguration %s: %w", Name, err)
 	}
 
-	mutating := Mutating(w.target, bundle)
+	mutating := Mutating(w.Target, bundle)
 	mutating.ResourceVersion = mutatingVersion
 	if body, err = json.Marshal(mutating); err != nil {
 		return err
@@ -205,19 +273,22 @@ func Disarmed(ctx context.Context, client kubernetes.Interface, namespace string
 }
 
 // note remembers whom the API server trusts now, and since when.
-func (w *Writer) note(authorities []*x509.Certificate) {
+func (w *Writer) note(authorities []*x509.Certificate, disarmed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before := w.known
-	w.known = nil
+	w.disarmed = disarmed
+	before, changed := w.known, len(authorities) != len(w.known)
+	w.known = []known{}
 	for _, ca := range authorities {
 		now := known{ca, time.Now()}
 		if i := slices.IndexFunc(before, func(k known) bool { return k.Equal(ca) }); i >= 0 {
 			now = before[i]
+		} else {
+			changed = true
 		}
 		w.known = append(w.known, now)
 	}
-	if len(before) != len(w.known) || !before[0].Equal(authorities[0]) {
-		w.log.Info("Webhook configurations written", "name", Name, "authorities", len(authorities))
+	if changed {
+		w.Log.Info("Webhook configurations written", "name", Name, "authorities", len(authorities))
 	}
 }
