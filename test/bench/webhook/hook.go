@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -72,8 +71,16 @@ func (b *bench) startPeer(ctx context.Context, name string) error {
 	})
 }
 
-// startForewarm installs cmd/webhook as its manifests do and runs it as its ServiceAccount.
+// startForewarm runs cmd/webhook, for its arms alone.
 func (b *bench) startForewarm(ctx context.Context) error {
+	if err := b.runForewarm(ctx); err != nil {
+		return err
+	}
+	return b.takeOver(ctx)
+}
+
+// runForewarm installs cmd/webhook as its manifests do and runs it as its ServiceAccount.
+func (b *bench) runForewarm(ctx context.Context) error {
 	crds, err := filepath.Glob(filepath.Join(b.root, "manifests", "crd", "*.yaml"))
 	if err != nil {
 		return err
@@ -118,7 +125,7 @@ func (b *bench) startForewarm(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w; its log says:\n%s", err, b.cluster.LogOf(forewarm))
 	}
-	return b.takeOver(ctx)
+	return nil
 }
 
 // takeOver keeps all that Forewarm has registered for its arms, and stops it from writing it
@@ -166,7 +173,7 @@ func freePort() (int, error) {
 
 // waitFor polls; it fails with what was waited for.
 func (b *bench) waitFor(ctx context.Context, what string, condition func() error) error {
-	if err := cluster.Wait(ctx, 30*time.Second, condition); err != nil {
+	if err := cluster.Wait(ctx, b.patience, condition); err != nil {
 		return fmt.Errorf("wait for %s: %w", what, err)
 	}
 	return nil

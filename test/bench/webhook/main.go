@@ -25,6 +25,9 @@ type settings struct {
 	portTime  time.Duration
 	writeTime time.Duration
 	peers     bool
+	// memory measures that instead, with so many objects.
+	memory                bool
+	namespaces, workloads int
 }
 
 const about = `bench-webhook asks webhooks the same admission reviews, first at their bare HTTPS ports as
@@ -71,12 +74,15 @@ func parse(args []string) (settings, error) {
 	flags.DurationVar(&s.portTime, "port-time", 600*time.Millisecond, "time per round and arm at the bare port")
 	flags.DurationVar(&s.writeTime, "write-time", 1900*time.Millisecond, "time per round and arm at the API server")
 	flags.BoolVar(&s.peers, "peers", false, "measure Gatekeeper too, which make peers builds")
+	flags.BoolVar(&s.memory, "memory", false, "measure instead what cmd/webhook takes of memory in a full cluster")
+	flags.IntVar(&s.namespaces, "namespaces", 10_000, "Namespaces for --memory")
+	flags.IntVar(&s.workloads, "workloads", 100_000, "Deployments for --memory")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, about, flags.FlagUsages()) }
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if s.rounds < 1 || s.rate <= 0 || s.portTime <= 0 || s.writeTime <= 0 || flags.NArg() > 0 {
-		return s, errors.New("rounds, rate and times must be above zero, and there are no arguments; see --help")
+	if s.rounds < 1 || s.rate <= 0 || s.portTime <= 0 || s.writeTime <= 0 || s.namespaces < 1 || s.workloads < 1 || flags.NArg() > 0 {
+		return s, errors.New("rounds, rate, times and numbers must be above zero, and there are no arguments; see --help")
 	}
 	return s, nil
 }
@@ -84,7 +90,7 @@ func parse(args []string) (settings, error) {
 // run does everything, and leaves nothing behind.
 func run(ctx context.Context, chosen settings, out, progress io.Writer) (err error) {
 	started := time.Now()
-	b := &bench{settings: chosen, progress: func(format string, args ...any) {
+	b := &bench{settings: chosen, patience: 30 * time.Second, progress: func(format string, args ...any) {
 		fmt.Fprintf(progress, "[%4.0f s] %s\n", time.Since(started).Seconds(), fmt.Sprintf(format, args...))
 	}}
 	defer func() {
@@ -92,6 +98,9 @@ func run(ctx context.Context, chosen settings, out, progress io.Writer) (err err
 			err = errors.Join(err, b.cluster.Stop())
 		}
 	}()
+	if chosen.memory {
+		return b.measureMemory(ctx, out)
+	}
 	if err := b.start(ctx); err != nil {
 		return err
 	}

@@ -43,6 +43,27 @@ func TestShortRun(t *testing.T) {
 	}
 }
 
+// TestShortMemory keeps the measurement of memory alive.
+func TestShortMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts a control plane")
+	}
+	var out, progress strings.Builder
+	if err := run(t.Context(), settings{memory: true, namespaces: 5, workloads: 20}, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	var got struct {
+		Memory struct {
+			RSS  float64 `json:"rss_mib"`
+			Peak float64 `json:"peak_rss_mib"`
+		}
+	}
+	_, text, _ := strings.Cut(out.String(), "RESULT ")
+	if err := json.Unmarshal([]byte(text), &got); err != nil || got.Memory.RSS <= 0 || got.Memory.Peak < got.Memory.RSS {
+		t.Errorf("%v in:\n%s", err, out.String())
+	}
+}
+
 func TestEstimate(t *testing.T) {
 	got := estimated([]float64{3, 1, 2, math.NaN(), math.Inf(1), 4, 5})
 	if got.Median != 3 || got.Low < 1 || got.Low > 3 || got.High < 3 || got.High > 5 {

@@ -180,7 +180,7 @@ func (b *bench) measurePort(ctx context.Context) ([]portFigures, error) {
 		if figures[i].mallocs, err = a.mallocs(ctx); err != nil {
 			return nil, err
 		}
-		if figures[i].rssMiB, err = residentMiB(a.subject.hook.pid); err != nil {
+		if figures[i].rssMiB, err = memoryMiB(a.subject.hook.pid, "VmRSS"); err != nil {
 			return nil, err
 		}
 	}

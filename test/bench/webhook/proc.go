@@ -34,19 +34,20 @@ func cpuSeconds(pid int) (float64, error) {
 	return sum / 1e9, nil
 }
 
-// residentMiB is the memory of a process that is in RAM.
-func residentMiB(pid int) (float64, error) {
+// memoryMiB is the memory of a process by a field of its status: VmRSS is in RAM now, and VmHWM
+// the most that ever was.
+func memoryMiB(pid int, field string) (float64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
 	for line := range strings.Lines(string(data)) {
-		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if rest, found := strings.CutPrefix(line, field+":"); found {
 			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("process %d tells no VmRSS", pid)
+	return 0, fmt.Errorf("process %d tells no %s", pid, field)
 }
 
 // figure sums the samples of a metric over its labels; one that is not there is zero.

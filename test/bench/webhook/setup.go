@@ -27,6 +27,8 @@ import (
 // bench is everything that runs, and what it has measured.
 type bench struct {
 	settings settings
+	// patience is how long something is waited for.
+	patience time.Duration
 	progress func(format string, args ...any)
 	root     string
 
@@ -43,8 +45,8 @@ type bench struct {
 	reviews map[writeName][]byte
 }
 
-// start brings everything up. The caller stops the cluster, and with it all of it.
-func (b *bench) start(ctx context.Context) error {
+// connect brings a control plane up. The caller stops the cluster, and with it all of it.
+func (b *bench) connect(ctx context.Context) error {
 	store, err := assets.Open()
 	if err != nil {
 		return err
@@ -63,7 +65,12 @@ func (b *bench) start(ctx context.Context) error {
 	if b.identity, err = newIdentity(b.cluster.Dir, b.host); err != nil {
 		return err
 	}
-	if err := b.objects(ctx); err != nil {
+	return b.objects(ctx)
+}
+
+// start brings everything up.
+func (b *bench) start(ctx context.Context) error {
+	if err := b.connect(ctx); err != nil {
 		return err
 	}
 	b.progress("building and starting the webhooks; the API server knows them as %s", b.host)
