@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -147,4 +148,23 @@ func FuzzPod(f *testing.F) {
 			t.Errorf("a second review changed\n%s to\n%s", once, twice)
 		}
 	})
+}
+
+// TestPodThatStands: a pod that exists, and what belongs to it, are left alone.
+func TestPodThatStands(t *testing.T) {
+	const pod = `{"metadata":{},"spec":{"containers":[{"name":"c","resources":{"requests":{"nvidia.com/gpu":"2"}}}]}}`
+	w, created := podWorld(t), podReview([]byte(pod))
+	if got := answer(t, post(w.pods, created)); len(got.Patch) == 0 {
+		t.Error("a pod that is created gets nothing")
+	}
+	for what, body := range map[string]string{
+		"an update":            strings.Replace(created, `"CREATE"`, `"UPDATE"`, 1),
+		"an ephemeral one":     strings.Replace(created, `"operation":"CREATE"`, `"operation":"UPDATE","subResource":"ephemeralcontainers"`, 1),
+		"a binding on create":  strings.Replace(created, `"operation":"CREATE"`, `"operation":"CREATE","subResource":"binding"`, 1),
+		"the mirror of a file": strings.Replace(created, `"metadata":{}`, `"metadata":{"annotations":{"kubernetes.io/config.mirror":"x","kubernetes.io/config.source":"file"}}`, 1),
+	} {
+		if got := answer(t, post(w.pods, body)); !got.Allowed || len(got.Patch) > 0 {
+			t.Errorf("%s: %+v, want it allowed as it is", what, got)
+		}
+	}
 }
