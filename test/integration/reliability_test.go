@@ -221,13 +221,11 @@ func (e *reliabilityEnv) event(ctx context.Context, namespace, reason, note stri
 	return fmt.Errorf("no event %s that says %q among %d", reason, note, len(list.Items))
 }
 
-// reliabilityLarge: a Job of more than a megabyte, of which JSON makes eight, is held to its
-// ceiling as any other. The twin does not hold Jobs.
+// reliabilityLarge: a Job of more than a megabyte, of which JSON makes eight, is reviewed as
+// any other. The twin holds no totals, so that it is the webhook which refuses.
 func reliabilityLarge(t *testing.T, e *reliabilityEnv) {
 	ctx := t.Context()
-	if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Annotations: map[string]string{v1alpha1.AnnotationMaxReplicas: "4"}}}); err != nil {
-		t.Fatal(err)
-	}
+	e.counting(t, "large", map[string]string{totalReplicas: "4"})
 	job := func(name string, parallelism int32, padding int) *batchv1.Job {
 		pod := webhookPod("large", name, 0)
 		pod.Spec.RestartPolicy = corev1.RestartPolicyNever
@@ -345,14 +343,22 @@ func slowloris(address string) error {
 	}
 }
 
-// reliabilityAuditLog: a denial leaves its reason.
+// reliabilityAuditLog: what is let through above a ceiling leaves the reason.
 func reliabilityAuditLog(t *testing.T, e *reliabilityEnv) {
+	ctx := t.Context()
+	annotations := map[string]string{v1alpha1.AnnotationMaxReplicas: "1", "forewarm.dev/ceiling-mode": "audit"}
+	if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "audited", Annotations: annotations}}); err != nil {
+		t.Fatal(err)
+	}
 	cluster.Eventually(t, webhookWait, func() error {
+		if err := e.Client.Create(ctx, webhookWorkload("Deployment", "audited", "web", 3, ""), client.DryRunAll); err != nil {
+			return err
+		}
 		log, err := os.ReadFile(e.auditLog)
 		if err != nil {
 			return err
 		}
-		if want := `"kinds.ceilings.forewarm.dev/reason":"AboveCeiling"`; !bytes.Contains(log, []byte(want)) {
+		if want := `"workloads.ceilings.forewarm.dev/reason":"AboveCeiling"`; !bytes.Contains(log, []byte(want)) {
 			return fmt.Errorf("the audit log has no %s", want)
 		}
 		return nil
