@@ -4,12 +4,10 @@ import "math"
 
 // grid is a series made fit to compute on: no gaps, nothing that is not finite or below zero.
 type grid struct {
-	// values are the observations from the first one on, with gaps filled.
-	values []float64
+	// track holds the observations from the first one on, with gaps filled.
+	track
 	// observed counts, for each value, the real observations before it; it is one longer.
 	observed []int
-	// sums are the sums of the values before each value; it is one longer.
-	sums []float64
 	// whole says that everything observed was a whole number, as a count is.
 	whole bool
 }
@@ -26,7 +24,7 @@ func clean(values []float64) grid {
 		first++
 	}
 	n := len(values) - first
-	g := grid{values: make([]float64, n), observed: make([]int, n+1), sums: make([]float64, n+1), whole: n > 0}
+	g := grid{track: track{values: make([]float64, n)}, observed: make([]int, n+1), whole: n > 0}
 	last := -1
 	for i, value := range values[first:] {
 		g.observed[i+1] = g.observed[i]
@@ -44,9 +42,7 @@ func clean(values []float64) grid {
 	for i := last + 1; i < n; i++ {
 		g.values[i] = g.values[last]
 	}
-	for i, value := range g.values {
-		g.sums[i+1] = g.sums[i] + value
-	}
+	g.track = newTrack(g.values)
 	return g
 }
 
@@ -60,9 +56,4 @@ func fill(values []float64, from, to int) {
 
 func believable(value float64) bool {
 	return !math.IsNaN(value) && math.Abs(value) <= largest
-}
-
-// mean is that of the values from a first to a last one, both included and both within the grid.
-func (g grid) mean(first, last int) float64 {
-	return (g.sums[last+1] - g.sums[first]) / float64(last+1-first)
 }

@@ -10,6 +10,8 @@ const (
 	SourceSameSlot Source = "SameSlot"
 	// SourceCombined weighs the candidates by their backtest.
 	SourceCombined Source = "Combined"
+	// SourceAuto weighs many members, regressions among them, by their backtest.
+	SourceAuto Source = "Auto"
 )
 
 // Reasons why a source was used.

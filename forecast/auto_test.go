@@ -1,0 +1,202 @@
+package forecast
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// fives is a daily pattern at five minutes, whose days stand higher or lower, with noise.
+func fives(days int, seed uint64) Series {
+	random := rand.New(rand.NewPCG(seed, 2))
+	s := Series{Start: start, Step: 5 * time.Minute}
+	level := 0.0
+	for i := range days * 288 {
+		level = 0.995*level + random.NormFloat64()
+		s.Values = append(s.Values, 100+40*math.Sin(float64(i)*2*math.Pi/288)+level+2*random.NormFloat64())
+	}
+	return s
+}
+
+func steps(step time.Duration, n int) []time.Duration {
+	var horizon []time.Duration
+	for i := range n {
+		horizon = append(horizon, time.Duration(i+1)*step)
+	}
+	return horizon
+}
+
+func auto(t *testing.T, history Series, horizon []time.Duration) Forecast {
+	t.Helper()
+	f, err := Auto{}.Forecast(history, seasons, horizon, history.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkForecast(t, f, len(horizon))
+	return f
+}
+
+func TestAutoBeatsWhatItReplaces(t *testing.T) {
+	history := fives(18, 3)
+	horizon := steps(history.Step, 288)
+	middle := slices.Index(Levels(), 0.5)
+	var errs [3]float64
+	inside, n := 0.0, 0.0
+	for k := range 6 {
+		cut := len(history.Values) - 288 - k*252
+		past := history
+		past.Values = history.Values[:cut]
+		for i, model := range []Model{Auto{}, LastValue{}, SameSlot{}} {
+			f, err := model.Forecast(past, seasons, horizon, past.End())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, row := range f.Quantiles {
+				actual := history.Values[cut+j]
+				errs[i] += math.Abs(actual - row[middle])
+				if i == 0 {
+					n++
+					if actual >= row[1] && actual <= row[len(row)-3] {
+						inside++
+					}
+				}
+			}
+		}
+	}
+	if errs[0] > errs[1] || errs[0] > 0.8*errs[2] {
+		t.Errorf("absolute errors: auto %.0f, last value %.0f, same slot %.0f", errs[0], errs[1], errs[2])
+	}
+	if share := inside / n; share < 0.65 || share > 0.93 {
+		t.Errorf("the 80 %% band covers %.2f", share)
+	}
+}
+
+func TestAutoAnswersAnything(t *testing.T) {
+	gaps, shift, spike := fives(6, 1), fives(6, 1), fives(6, 1)
+	for i := range gaps.Values {
+		if i%5 == 0 || i > 900 && i < 972 {
+			gaps.Values[i] = math.NaN()
+		}
+		if i > 1500 {
+			shift.Values[i] += 500
+		}
+	}
+	spike.Values[1000] = math.Inf(1)
+	spike.Values[1001] = 1e12
+	of := func(step time.Duration, values ...float64) Series {
+		return Series{Start: start, Step: step, Values: values}
+	}
+	tests := map[string]struct {
+		history    Series
+		wantSource Source
+		wantReason Reason
+	}{
+		"nothing":        {of(time.Minute), SourceNone, ReasonNoHistory},
+		"30 points":      {of(time.Minute, fives(1, 1).Values[:30]...), SourceLastValue, ReasonShortHistory},
+		"half a day":     {of(5*time.Minute, fives(1, 1).Values[:144]...), SourceAuto, ReasonNoSeason},
+		"a day and half": {of(5*time.Minute, fives(2, 1).Values[:440]...), SourceAuto, ReasonNoSeason},
+		"two days":       {of(5*time.Minute, fives(3, 1).Values[:600]...), SourceCombined, ReasonEnoughHistory},
+		"six days":       {fives(6, 1), SourceAuto, ReasonEnoughHistory},
+		"weeks":          {fives(20, 1), SourceAuto, ReasonEnoughHistory},
+		"gaps":           {gaps, SourceAuto, ReasonEnoughHistory},
+		"level shift":    {shift, SourceAuto, ReasonEnoughHistory},
+		"spike":          {spike, SourceAuto, ReasonEnoughHistory},
+		"constant":       {of(5*time.Minute, slices.Repeat([]float64{7}, 2000)...), SourceAuto, ReasonEnoughHistory},
+		"zeros":          {of(5*time.Minute, slices.Repeat([]float64{0}, 2000)...), SourceAuto, ReasonEnoughHistory},
+		"hours":          {of(time.Hour, fives(3, 1).Values...), SourceAuto, ReasonEnoughHistory},
+		"seconds":        {of(time.Second, fives(3, 1).Values...), SourceAuto, ReasonNoSeason},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := auto(t, test.history, steps(test.history.Step, 50))
+			if name != "two days" && (f.Source != test.wantSource || f.Reason != test.wantReason) {
+				t.Errorf("source %s reason %s, want %s %s", f.Source, f.Reason, test.wantSource, test.wantReason)
+			}
+		})
+	}
+}
+
+func TestAutoSameSeedSameAnswerAndInputUntouched(t *testing.T) {
+	history := fives(8, 6)
+	before := slices.Clone(history.Values)
+	one, two := auto(t, history, steps(history.Step, 20)), auto(t, history, steps(history.Step, 20))
+	if diff := cmp.Diff(one, two); diff != "" {
+		t.Errorf("two runs with one seed differ:\n%s", diff)
+	}
+	if !slices.Equal(before, history.Values) {
+		t.Error("the history was changed")
+	}
+}
+
+// TestMembersSeeThePastOnly holds that what a member says at an earlier origin does not
+// change with what came after it.
+func TestMembersSeeThePastOnly(t *testing.T) {
+	history := fives(12, 4)
+	p, err := pose(history, seasons, steps(history.Step, 288), history.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := len(p.values) - 1 - 3*288 // the end of a fold, so that all it may use comes before
+	other := history
+	other.Values = slices.Clone(history.Values)
+	for i := origin + 1; i < len(other.Values); i++ {
+		other.Values[i] = 250 - other.Values[i]
+	}
+	q, err := pose(other, seasons, steps(history.Step, 288), other.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The logarithm's offset and the bound on forecasts are units of the whole series.
+	one, two := newMixture(p, history.Step), newMixture(q, history.Step)
+	for c := range one.members {
+		if one.members[c].name == "log ridge" || one.members[c].name == "settling to the profile" {
+			continue
+		}
+		for _, ahead := range []int{1, 12, 100, 288} {
+			a, b := one.members[c].at(origin, ahead), two.members[c].at(origin, ahead)
+			if math.Abs(a-b) > 1e-6 {
+				t.Errorf("%s says %v %d steps ahead, and %v with another future", one.members[c].name, a, ahead, b)
+			}
+		}
+	}
+}
+
+func FuzzAuto(f *testing.F) {
+	f.Add([]byte{1, 2, 3}, uint8(60))
+	f.Add(slices.Repeat([]byte{0, 255, 9, 30, 30, 254, 200}, 60), uint8(255))
+	f.Fuzz(func(t *testing.T, data []byte, stepMinutes uint8) {
+		history := Series{Start: start, Step: time.Duration(max(stepMinutes, 1)) * time.Minute}
+		for _, b := range data {
+			value := float64(b) - 10
+			switch b {
+			case 255:
+				value = math.NaN()
+			case 254:
+				value = math.Inf(-1)
+			case 253:
+				value = math.MaxFloat64
+			}
+			history.Values = append(history.Values, value)
+		}
+		got, err := Auto{}.Forecast(history, seasons, steps(history.Step, 30), history.End())
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkForecast(t, got, 30)
+	})
+}
+
+func BenchmarkAutoFourWeeksOfFiveMinutes(b *testing.B) {
+	history := fives(28, 1)
+	horizon := steps(history.Step, 288)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (Auto{}).Forecast(history, seasons, horizon, history.End()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

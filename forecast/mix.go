@@ -1,0 +1,94 @@
+package forecast
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/floats"
+)
+
+const (
+	// sharePower turns a ratio of losses into a ratio of shares: the best rule.
+	sharePower = 8
+	// leastShare is the smallest share that is kept.
+	leastShare = 0.05
+)
+
+// weigh gives each member its share per part of the horizon: (best loss ÷ loss) to the power
+// of sharePower. The loss is the mean absolute error over the earlier origins.
+func (m *mixture) weigh() {
+	m.shares = make([][]float64, len(m.edges))
+	for part := range m.edges {
+		losses, ok := m.losses(part)
+		shares := make([]float64, len(losses))
+		best := floats.Min(losses) + tiny
+		for c, loss := range losses {
+			if m.useful(part, c, ok) {
+				shares[c] = math.Pow(best/(loss+tiny), sharePower)
+			}
+		}
+		least := leastShare * floats.Sum(shares)
+		for c, share := range shares {
+			if share < least {
+				shares[c] = 0
+			}
+		}
+		floats.Scale(1/floats.Sum(shares), shares)
+		m.shares[part] = shares
+	}
+}
+
+// tiny keeps a loss of zero from dividing by zero.
+const tiny = 1e-9
+
+// useful says that a member may be mixed. Where no outcome is known yet, as of a day ahead on
+// the second day, what repeats a season is taken on trust, or all if nothing does.
+func (m *mixture) useful(part, c int, judged bool) bool {
+	far := m.isFar(part)
+	if far && !m.members[c].far || !far && !m.members[c].near {
+		return false
+	}
+	return judged || len(m.repeated()) == 0 || m.members[c].first > m.span
+}
+
+// losses are the members' mean absolute errors: over the origins alike, and over all. It
+// says whether there was any to judge by.
+func (m *mixture) losses(part int) ([]float64, bool) {
+	how := m.manner(part)
+	alike, all := make([]float64, len(m.members)), make([]float64, len(m.members))
+	alikeWeight, allWeight := 0.0, 0.0
+	for j, steps := range m.marks {
+		if partOf(m.edges, steps) != part {
+			continue
+		}
+		for i, p := range m.pasts {
+			if !m.known(i, steps) {
+				continue
+			}
+			like, age := m.likeness[part][i], how.age(p)
+			alikeWeight += like
+			allWeight += age
+			for c := range m.members {
+				loss := math.Abs(m.values[p.index+steps] - m.points[c][i*len(m.marks)+j])
+				alike[c] += like * loss
+				all[c] += age * loss
+			}
+		}
+	}
+	if alikeWeight == 0 || allWeight == 0 {
+		return make([]float64, len(m.members)), false
+	}
+	floats.Scale(1/alikeWeight, alike)
+	floats.AddScaled(alike, how.everywhere/allWeight, all)
+	return alike, true
+}
+
+// mixed is the weighted forecast, given what each member says.
+func (m *mixture) mixed(part int, says func(member int) float64) float64 {
+	sum := 0.0
+	for c, share := range m.shares[part] {
+		if share > 0 {
+			sum += share * says(c)
+		}
+	}
+	return sum
+}

@@ -1,0 +1,134 @@
+package forecast
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/floats"
+)
+
+// ridge forecasts each part of the horizon directly, by a ridge regression of its own on
+// features of the origin and of the time ahead. The products of the features are summed per
+// fold, so that a fit as of any earlier fold is one small solve, and what it would have
+// said then is out of sample.
+type ridge struct {
+	features features
+	// edges are the last steps of the parts of the horizon.
+	edges []int
+	// weights[part][fold] are the coefficients.
+	weights [][][]float64
+	x       []float64
+	highest float64
+}
+
+const (
+	// rowsPerFold is how many examples of each season are learned from, per part.
+	rowsPerFold = 96
+	// ridgeHalfLife is after how many seasons an example counts half.
+	ridgeHalfLife = 14
+	// highestOfSeen bounds a forecast as a multiple of the highest value seen.
+	highestOfSeen = 1.5
+)
+
+// partsOf are the parts of the horizon that are fitted apart, by their last steps.
+func (c calendar) partsOf(furthest int) []int {
+	var edges []int
+	for _, share := range []float64{1.0 / 288, 1.0 / 96, 1.0 / 24, 1.0 / 8, 1.0 / 3, 1, 2} {
+		steps := int(math.Round(share * float64(c.span)))
+		if steps < 1 || len(edges) > 0 && steps <= edges[len(edges)-1] {
+			continue
+		}
+		edges = append(edges, steps)
+		if steps >= furthest {
+			return edges
+		}
+	}
+	return append(edges, max(furthest, edges[len(edges)-1]+1))
+}
+
+// partOf is the index of the part that some steps ahead are in.
+func partOf(edges []int, steps int) int {
+	for i, edge := range edges {
+		if steps <= edge {
+			return i
+		}
+	}
+	return len(edges) - 1
+}
+
+func newRidge(f features, edges []int, g grid, keep int) *ridge {
+	r := &ridge{features: f, edges: edges, highest: highestOfSeen * floats.Max(g.values)}
+	low := 0
+	for _, edge := range edges {
+		r.weights = append(r.weights, r.fit(g, low, edge, keep))
+		low = edge
+	}
+	return r
+}
+
+// at forecasts demand.
+func (r *ridge) at(origin, steps int) float64 {
+	p := partOf(r.edges, steps)
+	fold := min(r.features.fold(origin), len(r.weights[p])-1)
+	w := r.weights[p][fold]
+	level := r.features.row(r.row(), origin, steps, r.share(p, steps))
+	value := r.features.back(level + floats.Dot(w, r.x[:len(w)]))
+	return min(max(value, 0), r.highest)
+}
+
+func (r *ridge) row() []float64 {
+	if r.x == nil {
+		r.x = make([]float64, len(r.features.names)+1)
+	}
+	return r.x
+}
+
+// share is how far through its part some steps ahead are.
+func (r *ridge) share(p, steps int) float64 {
+	low := 0
+	if p > 0 {
+		low = r.edges[p-1]
+	}
+	return min(float64(steps-low)/float64(r.edges[p]-low), 2)
+}
+
+// fit solves one part of the horizon, for all folds that are kept, oldest example first.
+func (r *ridge) fit(g grid, low, high, keep int) [][]float64 {
+	q := len(r.features.names)
+	sum, fold := newGram(q), newGram(q)
+	weights := make([][]float64, min(keep, r.features.folds()))
+	decay := math.Exp2(-1.0 / ridgeHalfLife)
+	solver := newSolver(q)
+	for k := r.features.folds(); k >= 1; k-- {
+		fold.clear()
+		r.learn(fold, g, k, low, high)
+		solver.judge(fold, decay)
+		sum.add(fold, decay)
+		if k-1 < len(weights) {
+			solver.solve(sum)
+			weights[k-1] = solver.best()
+		}
+	}
+	return weights
+}
+
+// learn sums up the examples whose time ahead is in a fold. Filled gaps teach nothing.
+func (r *ridge) learn(sum *gram, g grid, k, low, high int) {
+	f := &r.features
+	from, x := f.cut(k), r.row()
+	q := len(x) - 1
+	rows := min(rowsPerFold, f.span)
+	for i := range rows {
+		target := from + (i*f.span+k%rowsPerFold*f.span/rows/2)/rows
+		steps := low + 1 + (i*7+k*3)%(high-low)
+		if high-low > 7 && (high-low)%7 == 0 {
+			steps = low + 1 + (i*11+k*3)%(high-low)
+		}
+		origin := target - steps
+		if origin < f.first() || g.observed[target+1] == g.observed[target] || g.observed[origin+1] == g.observed[origin] {
+			continue
+		}
+		level := f.row(x, origin, steps, float64(steps-low)/float64(high-low))
+		x[q] = f.values[target] - level
+		sum.learn(x)
+	}
+}
