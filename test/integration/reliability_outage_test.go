@@ -268,9 +268,9 @@ func reliabilityHang(t *testing.T, e *reliabilityEnv) {
 	cluster.Eventually(t, webhookWait, func() error { return webhookScale(ctx, e.Client, counted, 4) })
 }
 
-// replace ends a replica and starts another. As a Service does, the balancer leads nobody to one
-// that is not ready.
-func (e *reliabilityEnv) replace(t *testing.T, replica int) {
+// replace tells a replica to end, starts another, and returns the one that is leaving. As a
+// Service does, the balancer leads nobody to one that is not ready.
+func (e *reliabilityEnv) replace(t *testing.T, replica int) *webhookProcess {
 	t.Helper()
 	e.balancer.mu.Lock()
 	others := slices.Delete(slices.Clone(e.balancer.ports), replica, replica+1)
@@ -291,14 +291,11 @@ func (e *reliabilityEnv) replace(t *testing.T, replica int) {
 		return nil
 	})
 	lead(others)
-	<-leaving.Done() // a second SIGTERM would cut the drain short
-	if err := leaving.Stop(webhookWait); err != nil {
-		t.Errorf("end of the drain: %v", err)
-	}
 	port := webhookPort(t)
 	e.replicas[replica] = e.run(t, leaving.Name+"-again", port, "")
 	e.await(t, e.replicas[replica])
 	lead(slices.Insert(slices.Clone(others), replica, port))
+	return leaving
 }
 
 // reliabilityDrain ends one of two replicas under 200 writes a second: each gets its verdict.
@@ -332,13 +329,17 @@ func reliabilityDrain(t *testing.T, e *reliabilityEnv) {
 			}
 		})
 	}
-	e.replace(t, 0)
+	leaving := e.replace(t, 0)
+	if long() { // it waits until the API server lets go of connections that rest
+		<-leaving.Done()
+	}
 	close(ended)
 	writers.Wait()
 	if n := failed() - before; n != 0 {
 		t.Errorf("%.0f reviews were not answered", n)
 	}
 	t.Logf("%d reviews", e.calls(t, "scale.ceilings.forewarm.dev")-calls)
+	leaving.Kill()
 }
 
 // reliabilityNoNode: nothing of ours runs, no node is there, and our own pods wait for one.

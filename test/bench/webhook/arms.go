@@ -47,7 +47,7 @@ func (b *bench) subjects() []subject {
 		{forewarm, scale, b.hooks[forewarm], registration.CeilingsPath, allowed},
 		{noop, pod, b.hooks[noop], "/review", allowed},
 		{forewarm, pod, b.hooks[forewarm], registration.PodsPath, `"patchType":"JSONPatch"`},
-	}, b.peerSubjects()...)
+	}, b.peers()...)
 }
 
 const allowed = `"allowed":true`

@@ -73,7 +73,7 @@ func parse(args []string) (settings, error) {
 	flags.Float64Var(&s.rate, "rate", 75, "writes per second to the API server; what saturates the machine measures queues")
 	flags.DurationVar(&s.portTime, "port-time", 600*time.Millisecond, "time per round and arm at the bare port")
 	flags.DurationVar(&s.writeTime, "write-time", 1900*time.Millisecond, "time per round and arm at the API server")
-	flags.BoolVar(&s.peers, "peers", false, "measure Gatekeeper too, which make peers builds")
+	flags.BoolVar(&s.peers, "peers", false, "measure Gatekeeper and Kyverno too, which make peers builds")
 	flags.BoolVar(&s.memory, "memory", false, "measure instead what cmd/webhook takes of memory in a full cluster")
 	flags.IntVar(&s.namespaces, "namespaces", 10_000, "Namespaces for --memory")
 	flags.IntVar(&s.workloads, "workloads", 100_000, "Deployments for --memory")

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"os"
 	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,158 +14,63 @@ import (
 	"forewarm.dev/test/cluster/assets"
 )
 
-// gatekeeper is the arm of the policy engine of that name, with one constraint in Rego: the
-// rule that typed has. It is asked by one entry, as the no-op is.
-const (
-	gatekeeper          = "gatekeeper"
-	gatekeeperNamespace = "gatekeeper-system"
-	gatekeeperDenial    = "replicas asked for by bench"
-)
+// peerDenial is what the policy engines are told to say of a growth above the ceiling. Each has
+// one rule, that of typed, and is asked by one entry, as the no-op is.
+const peerDenial = "replicas asked for above the ceiling of the bench"
 
-var gatekeeperTemplate = `
-apiVersion: templates.gatekeeper.sh/v1
-kind: ConstraintTemplate
-metadata: {name: benchceiling}
-spec:
-  crd:
-    spec:
-      names: {kind: BenchCeiling}
-      validation:
-        openAPIV3Schema:
-          type: object
-          properties: {max: {type: integer}}
-  targets:
-  - target: admission.k8s.gatekeeper.sh
-    rego: |
-      package benchceiling
+// peers are the policy engines that run, and the paths that they review at.
+func (b *bench) peers() []subject {
+	var out []subject
+	for _, p := range []subject{{name: gatekeeper, path: gatekeeperPath}, {name: kyverno, path: kyvernoPath}} {
+		if p.hook = b.hooks[p.name]; p.hook != nil {
+			p.asked, p.want = update, allowed
+			out = append(out, p)
+		}
+	}
+	return out
+}
 
-      own = number { number := to_number(input.review.object.metadata.annotations["forewarm.dev/max-replicas"]) }
+func (b *bench) peerArms() []arm {
+	var out []arm
+	for _, p := range b.peers() {
+		out = append(out, arm{
+			name: p.name, write: writes[0], hook: p.hook, effective: b.refusedSaying(peerDenial),
+			objects: []client.Object{b.validating("bench-"+p.name, p.hook.url+p.path, writes[0].rule)},
+		})
+	}
+	return out
+}
 
-      above(n) { n > input.parameters.max }
-
-      above(n) { n > own }
-
-      violation[{"msg": msg}] {
-        asked := input.review.object.spec.replicas
-        above(asked)
-        asked > input.review.oldObject.spec.replicas
-        msg := sprintf("%d ` + gatekeeperDenial + `", [asked])
-      }
-`
-
-var gatekeeperConstraint = fmt.Sprintf(`
-apiVersion: constraints.gatekeeper.sh/v1beta1
-kind: BenchCeiling
-metadata: {name: bench}
-spec:
-  match: {kinds: [{apiGroups: [apps], kinds: [Deployment]}]}
-  parameters: {max: %d}
-`, namespaceCeiling)
-
-// startGatekeeper runs Gatekeeper's webhook, with a certificate of the bench's.
-func (b *bench) startGatekeeper(ctx context.Context) error {
+// preparePeer finds an engine's program, and makes its CRDs and its namespace.
+func (b *bench) preparePeer(ctx context.Context, program, crds, namespace string) (string, error) {
 	store, err := assets.Open()
 	if err != nil {
-		return err
+		return "", err
 	}
-	found, err := store.Find(assets.Gatekeeper, assets.GatekeeperCRDs)
+	found, err := store.Find(program, crds)
 	if err != nil {
-		return fmt.Errorf("%w, or: make peers", err)
+		return "", fmt.Errorf("%w, and make peers", err)
 	}
-	crds, err := filepath.Glob(filepath.Join(found[assets.GatekeeperCRDs], "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(found[crds], "*.yaml"))
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := b.cluster.ApplyFiles(ctx, crds...); err != nil {
-		return err
+	if err := b.cluster.ApplyFiles(ctx, files...); err != nil {
+		return "", err
 	}
-	if err := b.cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: gatekeeperNamespace}}); err != nil {
-		return err
-	}
-	h, health, err := b.runGatekeeper(ctx, found[assets.Gatekeeper])
-	if err != nil {
-		return err
-	}
-	err = b.constrain(ctx)
-	if err == nil {
-		err = b.waitFor(ctx, "Gatekeeper to be ready", func() error { return ready(ctx, "http://"+health+"/readyz") })
-	}
-	if err != nil {
-		return fmt.Errorf("%w; its log says:\n%s", err, b.cluster.LogOf(gatekeeper))
-	}
-	b.hooks[gatekeeper] = h
-	return nil
+	return found[program], b.cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 }
 
-// runGatekeeper starts the process; health is the address of its probes.
-func (b *bench) runGatekeeper(ctx context.Context, program string) (h *hook, health string, err error) {
-	certificates := filepath.Join(b.cluster.Dir, "gatekeeper-certs")
-	if err := os.Mkdir(certificates, 0o700); err != nil {
-		return nil, "", err
-	}
-	for name, from := range map[string]string{"tls.crt": b.identity.certFile, "tls.key": b.identity.keyFile, "ca.crt": b.identity.certFile} {
-		if err := os.Symlink(from, filepath.Join(certificates, name)); err != nil {
-			return nil, "", err
-		}
-	}
-	var ports [3]int
-	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
-			return nil, "", err
-		}
-	}
-	health = fmt.Sprintf("127.0.0.1:%d", ports[2])
-	// Its Prometheus exporter would listen on every address; nothing is sent to this one either.
-	nowhere := []string{"--metrics-backend=opentelemetry", "--otlp-endpoint=127.0.0.1:1", "--otlp-metric-interval=24h"}
-	args := append(nowhere,
-		"--debug-use-fake-pod", "--disable-cert-rotation", "--cert-dir="+certificates, "--host=127.0.0.1", fmt.Sprintf("--port=%d", ports[0]),
-		"--operation=webhook", "--operation=generate", "--health-addr="+health, fmt.Sprintf("--metrics-addr=127.0.0.1:%d", ports[1]),
-		"--log-level=ERROR", "--enable-external-data=false", "--enable-k8s-native-validation=false",
-	)
-	env := []string{"POD_NAMESPACE=" + gatekeeperNamespace, "POD_NAME=bench", "KUBECONFIG=" + b.cluster.Kubeconfig}
-	process, err := b.cluster.StartProcess(ctx, gatekeeper, program, args, env)
-	if err != nil {
-		return nil, "", err
-	}
-	return &hook{
-		address: fmt.Sprintf("127.0.0.1:%d", ports[0]), url: b.url(ports[0]), pid: process.PID(), reviews: "controller_runtime_webhook_requests_total",
-		metricsURL: fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[1]), client: http.DefaultClient,
-	}, health, nil
-}
-
-// constrain installs the rule. Gatekeeper makes the constraint's kind of the template.
-func (b *bench) constrain(ctx context.Context) error {
-	for _, text := range []string{gatekeeperTemplate, gatekeeperConstraint} {
+// applyTexts installs objects, and waits until their kinds are known.
+func (b *bench) applyTexts(ctx context.Context, texts ...string) error {
+	for _, text := range texts {
 		o := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
 			return err
 		}
-		err := b.waitFor(ctx, "Gatekeeper to know "+o.GetKind(), func() error { return b.cluster.Apply(ctx, o) })
-		if err != nil {
+		if err := b.waitFor(ctx, "the API server to take "+o.GetKind(), func() error { return b.cluster.Apply(ctx, o) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// peerSubjects and peerArms are those of the engines that were asked for.
-func (b *bench) peerSubjects() []subject {
-	h := b.hooks[gatekeeper]
-	if h == nil {
-		return nil
-	}
-	return []subject{{gatekeeper, update, h, gatekeeperPath, allowed}}
-}
-
-func (b *bench) peerArms() []arm {
-	h, onUpdate := b.hooks[gatekeeper], writes[0]
-	if h == nil {
-		return nil
-	}
-	return []arm{{
-		name: gatekeeper, write: onUpdate, hook: h, effective: b.refusedSaying(gatekeeperDenial),
-		objects: []client.Object{b.validating("bench-gatekeeper", h.url+gatekeeperPath, onUpdate.rule)},
-	}}
-}
-
-const gatekeeperPath = "/v1/admit"

@@ -82,7 +82,7 @@ func (b *bench) start(ctx context.Context) error {
 		b.record,
 	}
 	if b.settings.peers {
-		steps = append(steps, b.startGatekeeper)
+		steps = append(steps, b.startGatekeeper, b.startKyverno)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -29,6 +29,8 @@ const (
 	GolangCILint      = "golangci-lint"
 	Gatekeeper        = "gatekeeper"
 	GatekeeperCRDs    = "gatekeeper-crds"
+	Kyverno           = "kyverno"
+	KyvernoCRDs       = "kyverno-crds"
 )
 
 // ControlPlane lists what the launcher in test/cluster starts; Linters what `make verify`
@@ -36,7 +38,7 @@ const (
 var (
 	ControlPlane = []string{Etcd, APIServer, Scheduler, ControllerManager, KWOK, Karpenter, KarpenterCRDs}
 	Linters      = []string{ControllerGen, GolangCILint}
-	Peers        = []string{Gatekeeper, GatekeeperCRDs}
+	Peers        = []string{Gatekeeper, GatekeeperCRDs, Kyverno, KyvernoCRDs}
 )
 
 // recipe says how an asset is made.
@@ -56,6 +58,7 @@ const (
 	karpenterRecipe  = "test/cluster/karpenter"
 	toolsRecipe      = "test/tools"
 	gatekeeperRecipe = "test/bench/peers/gatekeeper"
+	kyvernoRecipe    = "test/bench/peers/kyverno"
 )
 
 // recipes holds every asset. Module zips drop symbolic links, so Karpenter's CRDs are read
@@ -72,6 +75,10 @@ var recipes = map[string]recipe{
 	GolangCILint:      {folder: toolsRecipe, module: "github.com/golangci/golangci-lint/v2", program: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
 	Gatekeeper:        {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", program: "github.com/open-policy-agent/gatekeeper/v3"},
 	GatekeeperCRDs:    {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", copies: []string{"charts/gatekeeper/crds"}},
+	Kyverno:           {folder: kyvernoRecipe, module: "github.com/kyverno/kyverno", program: "github.com/kyverno/kyverno/cmd/kyverno"},
+	KyvernoCRDs: {folder: kyvernoRecipe, module: "github.com/kyverno/kyverno", copies: []string{
+		"config/crds/kyverno", "config/crds/policies.kyverno.io", "config/crds/policyreport", "config/crds/reports",
+	}},
 }
 
 // Store is where assets are looked for and built into.
