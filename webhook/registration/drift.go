@@ -105,8 +105,13 @@ func (g *Guard) look(ctx context.Context) (restored bool, err error) {
 	if !g.Leading() {
 		return false, nil
 	}
-	if disarmed, err := Disarmed(ctx, g.Client, g.Target.Namespace); disarmed || err != nil {
+	disarmed, err := Disarmed(ctx, g.Client, g.Target.Namespace)
+	if err != nil {
 		return false, err
+	}
+	if disarmed {
+		g.Again() // so that the Writer knows, and looks soon whether it is armed again
+		return false, nil
 	}
 	validating, err := g.validating(ctx)
 	if err != nil {
