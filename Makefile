@@ -79,12 +79,12 @@ bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a 
 	@exec bin/bench-webhook $(if $(PEERS),--peers) $(ARGS)
 
 .PHONY: bench-webhook-memory
-bench-webhook-memory: control-plane ## Measure the memory of the webhook with 10,000 Namespaces and 100,000 workloads (10 minutes). ARGS=
+bench-webhook-memory: control-plane ## Measure the memory of the webhook with 10,000 Namespaces and 100,000 workloads (half an hour). ARGS=
 	@go build -o bin/bench-webhook ./test/bench/webhook
 	@exec bin/bench-webhook --memory $(ARGS)
 
 .PHONY: peers
-peers: ## Build what bench-webhook PEERS=1 measures beside Forewarm (10 minutes).
+peers: ## Build what bench-webhook PEERS=1 measures beside Forewarm (half an hour).
 	@go run ./test/cluster/install peers
 
 ##@ Checks

@@ -7,7 +7,9 @@ import (
 	"os"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/test/cluster/assets"
 )
@@ -36,14 +38,18 @@ spec:
       object.spec.replicas <= int(object.metadata.annotations['forewarm.dev/max-replicas']))
 `, peerDenial, namespaceCeiling)
 
-// startKyverno runs Kyverno's admission controller, without reports, events and webhook
-// configurations of its own, which would be a part of every arm.
+// startKyverno runs Kyverno's admission controller, without reports and events, and without the
+// right to register webhooks of its own, which would be a part of every arm.
 func (b *bench) startKyverno(ctx context.Context) error {
 	program, err := b.preparePeer(ctx, assets.Kyverno, assets.KyvernoCRDs, kyvernoNamespace)
 	if err != nil {
 		return err
 	}
 	if err := b.kyvernoObjects(ctx); err != nil {
+		return err
+	}
+	kubeconfig, err := b.cluster.KubeconfigForServiceAccount(ctx, kyvernoNamespace, kyverno)
+	if err != nil {
 		return err
 	}
 	var ports [2]int
@@ -54,7 +60,7 @@ func (b *bench) startKyverno(ctx context.Context) error {
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	args := []string{
-		"--kubeconfig=" + b.cluster.Kubeconfig, "--webhookServerHost=127.0.0.1", fmt.Sprintf("--webhookServerPort=%d", ports[0]), "--serverIP=" + address,
+		"--kubeconfig=" + kubeconfig, "--webhookServerHost=127.0.0.1", fmt.Sprintf("--webhookServerPort=%d", ports[0]), "--serverIP=" + address,
 		"--caSecretName=ca", "--tlsSecretName=tls", "--disableCertManagerController", "--autoUpdateWebhooks=false",
 		"--metricsHost=127.0.0.1", fmt.Sprintf("--metricsPort=%d", ports[1]), "--controllerRuntimeMetricsAddress=0",
 		"--admissionReports=false", "--omitEvents=PolicyViolation,PolicyApplied,PolicyError,PolicySkipped", "--enableReporting=", "--v=0",
@@ -89,18 +95,21 @@ func (b *bench) kyvernoObjects(ctx context.Context) error {
 		return err
 	}
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: kyvernoNamespace, Name: name} }
-	for _, name := range []string{"kyverno", "kyverno-metrics"} {
-		if err := b.cluster.Client.Create(ctx, &corev1.ConfigMap{ObjectMeta: meta(name)}); err != nil {
-			return fmt.Errorf("create a ConfigMap of Kyverno: %w", err)
-		}
-	}
-	for _, name := range []string{"ca", "tls"} {
-		secret := &corev1.Secret{ObjectMeta: meta(name), Type: corev1.SecretTypeTLS, Data: map[string][]byte{corev1.TLSCertKey: b.identity.bundle, corev1.TLSPrivateKeyKey: key}}
-		if err := b.cluster.Client.Create(ctx, secret); err != nil {
-			return fmt.Errorf("create a Secret of Kyverno: %w", err)
-		}
-	}
-	return nil
+	secret := map[string][]byte{corev1.TLSCertKey: b.identity.bundle, corev1.TLSPrivateKeyKey: key}
+	all, cluster := []string{"*"}, metav1.ObjectMeta{Name: "bench-kyverno"}
+	return b.install(ctx, []client.Object{
+		&corev1.ConfigMap{ObjectMeta: meta("kyverno")}, &corev1.ConfigMap{ObjectMeta: meta("kyverno-metrics")},
+		&corev1.Secret{ObjectMeta: meta("ca"), Type: corev1.SecretTypeTLS, Data: secret}, &corev1.Secret{ObjectMeta: meta("tls"), Type: corev1.SecretTypeTLS, Data: secret},
+		&corev1.ServiceAccount{ObjectMeta: meta(kyverno)},
+		&rbacv1.ClusterRole{ObjectMeta: cluster, Rules: []rbacv1.PolicyRule{
+			{APIGroups: all, Resources: all, Verbs: []string{"get", "list", "watch"}},
+			{APIGroups: []string{"", "coordination.k8s.io", "kyverno.io", "policies.kyverno.io", "authorization.k8s.io"}, Resources: all, Verbs: all},
+		}},
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: cluster, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: cluster.Name},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: kyvernoNamespace, Name: kyverno}},
+		},
+	})
 }
 
 // allows fails unless a hook answers a review that it is to allow.
