@@ -12,6 +12,12 @@ const (
 	SourceCombined Source = "Combined"
 	// SourceAuto weighs many members, regressions among them, by their backtest.
 	SourceAuto Source = "Auto"
+	// SourceTheta is the Theta method.
+	SourceTheta Source = "Theta"
+	// SourceETS is exponential smoothing with a damped trend.
+	SourceETS Source = "ETS"
+	// SourceNaive2 repeats the seasonally adjusted last value.
+	SourceNaive2 Source = "Naive2"
 )
 
 // Reasons why a source was used.

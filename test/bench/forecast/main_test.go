@@ -31,7 +31,7 @@ func TestTableOfASeries(t *testing.T) {
 	if err := run(folder, rows, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"made", "all", "1h", "24h", "LastValue", "SameSlot", "Combined", "Auto"} {
+	for _, want := range []string{"made", "all", "1h", "24h", "LastValue", "SameSlot", "Theta", "ETS", "Combined", "Auto"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}
@@ -40,8 +40,8 @@ func TestTableOfASeries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(written), "\n"); n != 1+4*8*24 {
-		t.Errorf("%d rows, want a header and 4 models × 8 cuts × 24 steps", n)
+	if n := strings.Count(string(written), "\n"); n != 1+6*8*24 {
+		t.Errorf("%d rows, want a header and 6 models × 8 cuts × 24 steps", n)
 	}
 }
 

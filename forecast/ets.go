@@ -1,0 +1,101 @@
+package forecast
+
+import (
+	"math"
+	"time"
+)
+
+// ETS is exponential smoothing of the seasonally adjusted series with a damped trend and
+// additive errors, (A,Ad,N) of Hyndman et al. (2008). It is here to be compared with.
+type ETS struct{}
+
+// Name implements Model.
+func (ETS) Name() Source { return SourceETS }
+
+// Forecast implements Model. The shortest season is used. The band is normal.
+func (ETS) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
+	p, err := pose(history, seasons, horizon, now)
+	return p.smoothed(SourceETS, fitETS), err
+}
+
+// smoothing is exponential smoothing. Without beta and damping it is the simple one.
+type smoothing struct {
+	// alpha and beta are how much of an error goes into the level and into the trend.
+	alpha, beta float64
+	// damping is what is left of the trend after a step.
+	damping float64
+	// level and trend are those after the last value; drift is added per step ahead.
+	level, trend, drift float64
+	// variance is that of the errors one step ahead.
+	variance float64
+}
+
+// Bounds of the parameters, those of R's forecast package.
+const (
+	leastGain, mostGain       = 1e-4, 0.9999
+	leastDamping, mostDamping = 0.8, 0.98
+)
+
+// run smooths the values. It starts from the first of them, without a trend.
+func (s smoothing) run(values []float64) smoothing {
+	s.level, s.trend = values[0], 0
+	squares := 0.0
+	for _, value := range values[1:] {
+		ahead := s.level + s.damping*s.trend
+		err := value - ahead
+		s.level = ahead + s.alpha*err
+		s.trend = s.damping*s.trend + s.beta*err
+		squares += err * err
+	}
+	s.variance = squares / float64(len(values)-1)
+	return s
+}
+
+func fitETS(values []float64) smoothing {
+	with := func(at []float64) smoothing {
+		return smoothing{alpha: at[0], beta: at[0] * at[1], damping: at[2]}.run(values)
+	}
+	return with(descend([]float64{0.5, 0.1, 0.9},
+		[]float64{leastGain, leastGain, leastDamping}, []float64{mostGain, mostGain, mostDamping},
+		func(at []float64) float64 { return with(at).variance }))
+}
+
+// descend looks for the least loss between bounds, from a start on: along one axis after
+// another, by steps that are halved when none helps.
+func descend(start, low, high []float64, loss func(at []float64) float64) []float64 {
+	const first, last = 1.0 / 4, 1.0 / 512
+	at := start
+	best := loss(at)
+	for step := first; step >= last; step /= 2 {
+		for better := true; better; {
+			better = false
+			for axis := range at {
+				for _, move := range []float64{-step, step} {
+					was := at[axis]
+					at[axis] = min(max(was+move*(high[axis]-low[axis]), low[axis]), high[axis])
+					if l := loss(at); l < best {
+						best, better = l, true
+					} else {
+						at[axis] = was
+					}
+				}
+			}
+		}
+	}
+	return at
+}
+
+// ahead are the expected value and the standard deviation for each number of steps ahead,
+// from one on.
+func (s smoothing) ahead(steps int) (points, deviations []float64) {
+	left, reached, variance := 1.0, 0.0, s.variance
+	for h := range steps {
+		left *= s.damping
+		reached += left
+		points = append(points, s.level+s.drift*float64(h+1)+s.trend*reached)
+		deviations = append(deviations, math.Sqrt(variance))
+		weight := s.alpha + s.beta*reached
+		variance += s.variance * weight * weight
+	}
+	return points, deviations
+}

@@ -1,0 +1,116 @@
+package forecast
+
+import "math"
+
+// indices are how far the slots of a season stand from its trend, by classical decomposition:
+// factors, or addends where demand touches zero and no factor is defined.
+type indices struct {
+	// slots are the indices, from that of the first value on; empty if there is no season.
+	slots []float64
+	// added says that the indices are addends.
+	added bool
+}
+
+const (
+	// seasonalQuantile is the 95 % quantile of the normal distribution.
+	seasonalQuantile = 1.645
+	// fewestTested is how many seasons the test of a season needs.
+	fewestTested = 3
+)
+
+// indices are those of the shortest season, if it passes the test that the benchmarks of the
+// M4 competition use.
+func (p problem) indices() indices {
+	if len(p.seasons) == 0 {
+		return indices{}
+	}
+	season := int(math.Round(p.seasons[0]))
+	if len(p.values) < fewestTested*season || !p.isSeasonal(season) {
+		return indices{}
+	}
+	return p.decompose(season)
+}
+
+// isSeasonal says that the autocorrelation a season back is beyond what chance would give,
+// given the autocorrelations before it (Bartlett's formula).
+func (g grid) isSeasonal(season int) bool {
+	mean := g.mean(0, len(g.values)-1)
+	apart := make([]float64, len(g.values))
+	variance := 0.0
+	for i, value := range g.values {
+		apart[i] = value - mean
+		variance += apart[i] * apart[i]
+	}
+	if variance == 0 {
+		return false
+	}
+	correlation, before := 0.0, 1.0
+	for lag := 1; lag <= season; lag++ {
+		before += 2 * correlation * correlation
+		correlation = 0
+		for i, value := range apart[lag:] {
+			correlation += value * apart[i]
+		}
+		correlation /= variance
+	}
+	return math.Abs(correlation) > seasonalQuantile*math.Sqrt(before/float64(len(g.values)))
+}
+
+// decompose averages, per slot, the ratio or difference of the values to their centred moving
+// average, and scales the averages so that together they neither raise nor lower demand.
+func (g grid) decompose(season int) indices {
+	x := indices{slots: make([]float64, season)}
+	for _, value := range g.values {
+		x.added = x.added || value <= 0
+	}
+	counts := make([]float64, season)
+	for i := season / 2; i < len(g.values)-season/2; i++ {
+		trend := g.mean(i-(season-1)/2, i+season/2)
+		if season%2 == 0 {
+			trend = (trend + g.mean(i-season/2, i+season/2-1)) / 2
+		}
+		x.slots[i%season] += x.without(g.values[i], trend)
+		counts[i%season]++
+	}
+	mean := 0.0
+	for slot := range x.slots {
+		x.slots[slot] /= counts[slot]
+		mean += x.slots[slot] / float64(season)
+	}
+	for slot, index := range x.slots {
+		x.slots[slot] = x.without(index, mean)
+	}
+	return x
+}
+
+// without takes an index out of a value.
+func (x indices) without(value, index float64) float64 {
+	if x.added {
+		return value - index
+	}
+	return value / index
+}
+
+// adjusted are the values without their season.
+func (x indices) adjusted(values []float64) []float64 {
+	adjusted := make([]float64, len(values))
+	for i, value := range values {
+		adjusted[i] = value
+		if len(x.slots) > 0 {
+			adjusted[i] = x.without(value, x.slots[i%len(x.slots)])
+		}
+	}
+	return adjusted
+}
+
+// restore puts the season of a slot back into an adjusted value.
+func (x indices) restore(adjusted float64, at int) float64 {
+	switch {
+	case len(x.slots) == 0:
+		return adjusted
+	case x.added:
+		return adjusted + x.slots[at%len(x.slots)]
+	default:
+		return adjusted * x.slots[at%len(x.slots)]
+	}
+}

@@ -1,0 +1,40 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	// fewestSmoothed is the shortest history that is smoothed.
+	fewestSmoothed = 10
+	// normalPaths is how many paths a normal band is drawn as: odd, so that the middle one is
+	// the expected value.
+	normalPaths = 255
+)
+
+// smoothed makes the forecast with what was fitted to the seasonally adjusted values. A
+// shorter history is answered by the last value.
+func (p problem) smoothed(source Source, fit func(values []float64) smoothing) Forecast {
+	if len(p.values) < fewestSmoothed || len(p.steps) == 0 {
+		p.candidates = []candidate{lastValue()}
+		return p.solve(SourceLastValue)
+	}
+	f := Forecast{Horizon: p.horizon, Levels: Levels(), Source: source, Reason: ReasonEnoughHistory}
+	if len(p.seasons) == 0 {
+		f.Reason = ReasonNoSeason
+	}
+	season := p.indices()
+	points, deviations := fit(season.adjusted(p.values)).ahead(slices.Max(p.steps))
+	f.Paths = make([][]float64, normalPaths)
+	for k := range f.Paths {
+		f.Paths[k] = make([]float64, len(p.steps))
+		z := math.Sqrt2 * math.Erfinv(2*(float64(k)+0.5)/normalPaths-1)
+		for j, steps := range p.steps {
+			adjusted := points[steps-1] + z*deviations[steps-1]
+			f.Paths[k][j] = p.possible(season.restore(adjusted, len(p.values)-1+steps))
+		}
+	}
+	f.Quantiles = quantiles(f.Paths, len(p.steps))
+	return f
+}

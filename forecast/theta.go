@@ -1,0 +1,51 @@
+package forecast
+
+import (
+	"math"
+	"time"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat"
+)
+
+// Theta is the method that won the M3 competition, in the form of Hyndman and Billah (2003):
+// simple exponential smoothing of the seasonally adjusted series, with half the slope of its
+// regression line as drift. It is here to be compared with.
+type Theta struct{}
+
+// Name implements Model.
+func (Theta) Name() Source { return SourceTheta }
+
+// Forecast implements Model. The shortest season is used. The band is normal.
+func (Theta) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
+	p, err := pose(history, seasons, horizon, now)
+	return p.smoothed(SourceTheta, fitTheta), err
+}
+
+// Naive2 repeats the last value of the seasonally adjusted series: what the M4 competition
+// measures others against.
+type Naive2 struct{}
+
+// Name implements Model.
+func (Naive2) Name() Source { return SourceNaive2 }
+
+// Forecast implements Model. The shortest season is used. The band is normal.
+func (Naive2) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
+	p, err := pose(history, seasons, horizon, now)
+	return p.smoothed(SourceNaive2, func(values []float64) smoothing {
+		return smoothing{alpha: 1}.run(values)
+	}), err
+}
+
+func fitTheta(values []float64) smoothing {
+	fitted := descend([]float64{0.5}, []float64{leastGain}, []float64{mostGain}, func(at []float64) float64 {
+		return smoothing{alpha: at[0]}.run(values).variance
+	})
+	s := smoothing{alpha: fitted[0]}.run(values)
+	times := make([]float64, len(values))
+	floats.Span(times, 0, float64(len(values)-1))
+	_, slope := stat.LinearRegression(times, values, nil, false)
+	remembered := (1 - math.Pow(1-s.alpha, float64(len(values)))) / s.alpha
+	s.drift, s.level = slope/2, s.level+slope/2*(remembered-1)
+	return s
+}
