@@ -70,7 +70,7 @@ playground: control-plane build ## Start everything, print the kubeconfig, and r
 ##@ Benchmarks
 
 .PHONY: bench-forecast
-bench-forecast: ## Score the forecasts on a folder of series. DATA=FOLDER
+bench-forecast: ## Score the forecasts on a folder of series, or on made ones. DATA=FOLDER
 	go run ./test/bench/forecast --data '$(DATA)'
 
 .PHONY: bench-webhook

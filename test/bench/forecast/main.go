@@ -1,15 +1,15 @@
-// Command forecast measures the forecast models on a folder of demand series, by the
-// standard protocol, and prints a table per class of series.
+// Command forecast measures the forecast models on a folder of demand series, or on made ones,
+// by the standard protocol: a table per class of series, and a line RESULT for machines.
 package main
 
 import (
 	"compress/gzip"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -20,9 +20,10 @@ import (
 )
 
 func main() {
-	data := flag.String("data", "", "folder of series (*.csv.gz), or a folder that has them in series/")
+	data := flag.String("data", "", "folder of series (*.csv.gz), or a folder that has them in series/; without it, made series")
 	rows := flag.String("csv", "", "also write the forecasts to this file, for the reference scorer")
 	flag.Parse()
+	runtime.GOMAXPROCS(1) // what a fit takes is stated for one core
 	if err := run(*data, *rows, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-forecast:", err)
 		os.Exit(1)
@@ -43,17 +44,17 @@ type results struct {
 }
 
 func run(data, rows string, out io.Writer) error {
-	if data == "" {
-		return errors.New("say where the series are: make bench-forecast DATA=FOLDER")
-	}
-	files, err := filesIn(data)
-	if err != nil {
-		return err
+	samples := generated()
+	if data != "" {
+		var err error
+		if samples, err = samplesIn(data); err != nil {
+			return err
+		}
 	}
 	r := results{scores: map[string][]backtest.Score{}, seconds: map[forecast.Source][]float64{}, rows: []byte(backtest.Header)}
-	for _, file := range files {
-		if err := r.measure(file); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+	for _, sample := range samples {
+		if err := r.measure(sample); err != nil {
+			return fmt.Errorf("%s: %w", sample.name, err)
 		}
 	}
 	if rows != "" {
@@ -61,7 +62,32 @@ func run(data, rows string, out io.Writer) error {
 			return fmt.Errorf("write forecasts: %w", err)
 		}
 	}
-	return r.print(out)
+	if err := r.print(out); err != nil {
+		return err
+	}
+	return r.conclude(out)
+}
+
+// sample is a series to measure on. Its class is the first word of its name.
+type sample struct {
+	name   string
+	series forecast.Series
+}
+
+func samplesIn(data string) ([]sample, error) {
+	files, err := filesIn(data)
+	if err != nil {
+		return nil, err
+	}
+	var samples []sample
+	for _, file := range files {
+		series, err := read(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		samples = append(samples, sample{strings.TrimSuffix(filepath.Base(file), ".csv.gz"), series})
+	}
+	return samples, nil
 }
 
 func filesIn(data string) ([]string, error) {
@@ -74,13 +100,9 @@ func filesIn(data string) ([]string, error) {
 }
 
 // measure scores every model on one series.
-func (r *results) measure(file string) error {
-	series, err := read(file)
-	if err != nil {
-		return err
-	}
-	name := strings.TrimSuffix(filepath.Base(file), ".csv.gz")
-	class, _, _ := strings.Cut(name, "_")
+func (r *results) measure(s sample) error {
+	series := s.series
+	class, _, _ := strings.Cut(s.name, "_")
 	protocol, seasons := backtest.Standard(), []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
 	for _, model := range models() {
 		var predictions []backtest.Prediction
@@ -92,7 +114,7 @@ func (r *results) measure(file string) error {
 			}
 			seconds := time.Since(started).Seconds()
 			r.seconds[model.Name()] = append(r.seconds[model.Name()], seconds)
-			r.rows = p.AppendCSV(r.rows, name, string(model.Name()), seconds)
+			r.rows = p.AppendCSV(r.rows, s.name, string(model.Name()), seconds)
 			predictions = append(predictions, p)
 		}
 		for _, span := range backtest.Spans() {

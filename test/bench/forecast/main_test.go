@@ -2,11 +2,19 @@ package main
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/backtest"
 )
 
 func TestTableOfASeries(t *testing.T) {
@@ -36,6 +44,15 @@ func TestTableOfASeries(t *testing.T) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}
 	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	line, isResult := strings.CutPrefix(lines[len(lines)-1], "RESULT ")
+	var got result
+	if err := json.Unmarshal([]byte(line), &got); err != nil || !isResult {
+		t.Fatalf("the last line is %q: %v", lines[len(lines)-1], err)
+	}
+	if got.Series != 1 || got.Hour.RelativeMASE <= 0 || got.Day.RelativePinball <= 0 || got.FitP95 <= 0 {
+		t.Errorf("result %+v", got)
+	}
 	written, err := os.ReadFile(rows)
 	if err != nil {
 		t.Fatal(err)
@@ -46,11 +63,52 @@ func TestTableOfASeries(t *testing.T) {
 }
 
 func TestAFolderWithoutSeriesIsRefused(t *testing.T) {
-	for name, folder := range map[string]string{"none given": "", "empty": t.TempDir()} {
-		t.Run(name, func(t *testing.T) {
-			if err := run(folder, "", &strings.Builder{}); err == nil {
-				t.Error("accepted")
-			}
-		})
+	if err := run(t.TempDir(), "", &strings.Builder{}); err == nil {
+		t.Error("accepted")
+	}
+}
+
+func TestShareBetterWantsEveryRivalBeaten(t *testing.T) {
+	r := &results{scores: map[string][]backtest.Score{}}
+	put := func(model forecast.Model, values ...float64) {
+		for _, mase := range values {
+			k := key(all, backtest.Hour, model)
+			r.scores[k] = append(r.scores[k], backtest.Score{MASE: mase})
+		}
+	}
+	put(ours, 1, 1, 1, 1)
+	put(forecast.LastValue{}, 2, 0.5, 2, 2)
+	put(forecast.Theta{}, 2, 2, 1, 2) // a tie is not better
+	put(forecast.ETS{}, 2, 2, 2, 2)
+	if got := r.shareBetter(backtest.Hour, rivals...); got != 0.5 {
+		t.Errorf("share %v, want 0.5", got)
+	}
+	if got := r.shareBetter(backtest.Hour, forecast.Theta{}); got != 0.75 {
+		t.Errorf("share against Theta %v, want 0.75", got)
+	}
+}
+
+func TestHighest95(t *testing.T) {
+	var values []float64
+	for i := range 100 {
+		values = append(values, float64(100-i))
+	}
+	if got := highest95(values); got != 95 {
+		t.Errorf("p95 of 1..100 = %v", got)
+	}
+}
+
+func TestMadeSeriesAreTheSameInEveryRun(t *testing.T) {
+	first := generated()
+	if diff := cmp.Diff(first, generated(), cmp.AllowUnexported(sample{})); diff != "" {
+		t.Error(diff)
+	}
+	if len(first) != 25 {
+		t.Errorf("%d series", len(first))
+	}
+	for _, s := range first {
+		if lowest, highest := slices.Min(s.series.Values), slices.Max(s.series.Values); lowest < 0 || !(highest > lowest) || math.IsInf(highest, 0) {
+			t.Errorf("%s goes from %v to %v", s.name, lowest, highest)
+		}
 	}
 }
