@@ -32,7 +32,7 @@ func (p problem) smoothed(source Source, fit func(values []float64) smoothing) F
 		z := math.Sqrt2 * math.Erfinv(2*(float64(k)+0.5)/normalPaths-1)
 		for j, steps := range p.steps {
 			adjusted := points[steps-1] + z*deviations[steps-1]
-			f.Paths[k][j] = p.possible(season.restore(adjusted, len(p.values)-1+steps))
+			f.Paths[k][j] = math.Max(season.restore(adjusted, len(p.values)-1+steps), 0)
 		}
 	}
 	f.Quantiles = quantiles(f.Paths, len(p.steps))
