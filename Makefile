@@ -70,8 +70,8 @@ playground: control-plane build ## Start everything, print the kubeconfig, and r
 ##@ Benchmarks
 
 .PHONY: bench-forecast
-bench-forecast: ## Score the forecasts on a folder of series, or on made ones. DATA=FOLDER
-	go run ./test/bench/forecast --data '$(DATA)'
+bench-forecast: ## Score the forecasts on a folder of series, on made ones, or on M4 Hourly. DATA=FOLDER or M4=TRAIN M4TEST=TEST
+	go run ./test/bench/forecast --data '$(DATA)' --m4 '$(M4)' --m4-test '$(M4TEST)'
 
 .PHONY: bench-webhook
 bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a typed validator and the in-tree policy (8 minutes). PEERS=1 ARGS=

@@ -22,9 +22,17 @@ import (
 func main() {
 	data := flag.String("data", "", "folder of series (*.csv.gz), or a folder that has them in series/; without it, made series")
 	rows := flag.String("csv", "", "also write the forecasts to this file, for the reference scorer")
+	m4Train := flag.String("m4", "", "instead score the M4 competition: its hourly training file, as CSV or gzipped CSV")
+	m4Test := flag.String("m4-test", "", "the official test file; without it, the last 48 values of the training file are scored")
 	flag.Parse()
 	runtime.GOMAXPROCS(1) // what a fit takes is stated for one core
-	if err := run(*data, *rows, os.Stdout); err != nil {
+	var err error
+	if *m4Train != "" {
+		err = runM4(*m4Train, *m4Test, os.Stdout)
+	} else {
+		err = run(*data, *rows, os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-forecast:", err)
 		os.Exit(1)
 	}
@@ -141,20 +149,28 @@ func key(class string, span backtest.Span, model forecast.Model) string {
 }
 
 func read(file string) (forecast.Series, error) {
-	packed, err := os.Open(file)
+	text, err := readText(file)
 	if err != nil {
 		return forecast.Series{}, err
 	}
-	defer packed.Close()
-	unpacked, err := gzip.NewReader(packed)
+	return backtest.ParseSeries(text)
+}
+
+// readText reads a file, unpacked if its name says that it is gzipped.
+func readText(file string) (string, error) {
+	opened, err := os.Open(file)
 	if err != nil {
-		return forecast.Series{}, err
+		return "", err
 	}
-	text, err := io.ReadAll(unpacked)
-	if err != nil {
-		return forecast.Series{}, err
+	defer opened.Close()
+	var text io.Reader = opened
+	if filepath.Ext(file) == ".gz" {
+		if text, err = gzip.NewReader(opened); err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
+		}
 	}
-	return backtest.ParseSeries(string(text))
+	read, err := io.ReadAll(text)
+	return string(read), err
 }
 
 func (r *results) print(out io.Writer) error {
