@@ -54,11 +54,14 @@ func (b *bench) segment(ctx context.Context, a arm, f *armFigures) error {
 	if err := b.remove(ctx, a.objects); err != nil {
 		return err
 	}
-	return b.waitFor(ctx, "the API server to drop the arm", func() error { return b.takenUp(ctx, a, false) })
+	if err := b.waitFor(ctx, "the API server to drop the arm", func() error { return b.takenUp(ctx, a, false) }); err != nil || !a.write.stored {
+		return err
+	}
+	return b.clear(ctx)
 }
 
-// measured measures, and checks that the webhook of the arm was asked once per write, and
-// nobody else at all.
+// measured measures, and checks that the webhook of the arm was asked as often as it should be,
+// and nobody else at all.
 func (b *bench) measured(ctx context.Context, a arm, f *armFigures) error {
 	asked, err := b.asked(ctx)
 	if err != nil {
@@ -114,7 +117,7 @@ func (b *bench) checkAsked(ctx context.Context, a arm, before map[string]float64
 	for name, h := range b.hooks {
 		want := 0.0
 		if h == a.hook {
-			want = writes
+			want = writes * max(a.reviews, 1)
 		}
 		if got := after[name] - before[name]; got != want {
 			return fmt.Errorf("webhook %s had %.0f reviews for %.0f writes, want %.0f: the arm does not measure what it says", name, got, writes, want)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,8 +59,9 @@ type arm struct {
 	write write
 	// objects exist while the arm is measured, and only then.
 	objects []client.Object
-	// hook is asked once per write; nil where no webhook is.
-	hook *hook
+	// hook is asked once per write, or reviews times where that is set; nil where no webhook is.
+	hook    *hook
+	reviews float64
 	// effective says whether the API server has taken policies up; nil where there are none.
 	effective func(context.Context) (bool, error)
 }
@@ -69,7 +71,7 @@ type arm struct {
 func (b *bench) arms() []arm {
 	onUpdate, onPod := writes[0], writes[2]
 	noopURL, typedURL := b.hooks[noop].url+"/review", b.hooks[typed].url+"/review"
-	return append([]arm{
+	return slices.Concat([]arm{
 		{name: baseline, write: onUpdate},
 		{name: again, write: onUpdate},
 		{name: noop, write: onUpdate, hook: b.hooks[noop], objects: []client.Object{b.validating("bench-noop", noopURL, onUpdate.rule)}},
@@ -80,7 +82,7 @@ func (b *bench) arms() []arm {
 		{name: baseline, write: onPod},
 		{name: noop, write: onPod, hook: b.hooks[noop], objects: []client.Object{b.mutating("bench-noop", noopURL, onPod.rule)}},
 		{name: forewarm, write: onPod, hook: b.hooks[forewarm], objects: b.registeredBy(true)},
-	}, b.peerArms()...)
+	}, b.totalArms(), b.peerArms())
 }
 
 // validating is a configuration of one entry, as most are written.
@@ -142,8 +144,13 @@ func ceilingPolicy() []client.Object {
 func (b *bench) refusedSaying(text string) func(context.Context) (bool, error) {
 	above := writes[0]
 	above.body = grow(tooMany)
+	return b.refused(above, text)
+}
+
+// refused asks whether a write is refused with a text.
+func (b *bench) refused(w write, text string) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
-		_, answer, err := b.send(ctx, above)
+		_, answer, err := b.send(ctx, w)
 		return bytes.Contains(answer, []byte(text)), err
 	}
 }

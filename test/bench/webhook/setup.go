@@ -22,6 +22,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
+	"forewarm.dev/webhook"
 )
 
 // bench is everything that runs, and what it has measured.
@@ -98,6 +99,7 @@ func (b *bench) objects(ctx context.Context) error {
 	spaces := []*corev1.Namespace{
 		{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}},
 		{ObjectMeta: metav1.ObjectMeta{Name: namespace, Annotations: map[string]string{v1alpha1.AnnotationMaxReplicas: fmt.Sprint(namespaceCeiling)}}},
+		{ObjectMeta: metav1.ObjectMeta{Name: totalsNamespace, Annotations: map[string]string{webhook.MaxTotalReplicas: fmt.Sprint(countedMost)}}},
 	}
 	for _, space := range spaces {
 		if err := b.cluster.CreateNamespace(ctx, space); err != nil {
@@ -174,6 +176,12 @@ func (b *bench) install(ctx context.Context, objects []client.Object) error {
 		created.SetUID("")
 		if err := b.cluster.Client.Create(ctx, created); err != nil {
 			return fmt.Errorf("create %s: %w", o.GetName(), err)
+		}
+		if quota, is := created.(*corev1.ResourceQuota); is {
+			quota.Status = o.(*corev1.ResourceQuota).Status
+			if err := b.cluster.Client.Status().Update(ctx, quota); err != nil {
+				return fmt.Errorf("write the status of a quota: %w", err)
+			}
 		}
 	}
 	return nil
