@@ -38,17 +38,21 @@ const (
 
 // run smooths the values. It starts from the first of them, without a trend.
 func (s smoothing) run(values []float64) smoothing {
-	s.level, s.trend = values[0], 0
-	squares := 0.0
+	level, trend, squares := values[0], 0.0, 0.0
 	for _, value := range values[1:] {
-		ahead := s.level + s.damping*s.trend
-		err := value - ahead
-		s.level = ahead + s.alpha*err
-		s.trend = s.damping*s.trend + s.beta*err
+		var err float64
+		level, trend, err = s.next(level, trend, value)
 		squares += err * err
 	}
-	s.variance = squares / float64(len(values)-1)
+	s.level, s.trend, s.variance = level, trend, squares/float64(len(values)-1)
 	return s
+}
+
+// next are level and trend after one more value, and by how much it was missed.
+func (s *smoothing) next(level, trend, value float64) (newLevel, newTrend, err float64) {
+	ahead := level + s.damping*trend
+	err = value - ahead
+	return ahead + s.alpha*err, s.damping*trend + s.beta*err, err
 }
 
 func fitETS(values []float64) smoothing {

@@ -34,6 +34,7 @@ func (m *mixture) newMembers(folds int) []member {
 		{"mean", 0, true, true, func(origin, _ int) float64 { return plain.level(origin) }},
 		{"ridge", plain.first(), true, true, newRidge(plain, m.edges, g, folds).at},
 		{"log ridge", logarithmic.first(), true, true, newRidge(logarithmic, m.edges, g, folds).at},
+		{"smoothing", 0, true, true, newSmoother(g, m.calendar, folds, false).at},
 	}
 	for i, season := range m.repeated() {
 		if i > 0 && m.long == 0 {
@@ -48,6 +49,7 @@ func (m *mixture) newMembers(folds int) []member {
 		return members
 	}
 	return append(members,
+		member{"seasonal smoothing", m.span + 1, true, true, newSmoother(g, m.calendar, folds, true).at},
 		member{"level and shape", plain.first(), true, false, plain.levelAndShape},
 		member{"settling to the profile", logarithmic.first(), true, false, logarithmic.settle},
 		member{"median slot", plain.first(), false, true, plain.medianSlot})

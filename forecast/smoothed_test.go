@@ -136,3 +136,20 @@ func TestReferencesAnswerAnything(t *testing.T) {
 		}
 	}
 }
+
+func TestSmootherFollowsLevelAndSeason(t *testing.T) {
+	at := func(hour float64) float64 {
+		return (10 + hour/100) * (1.5 + math.Sin(hour*math.Pi/12))
+	}
+	history := hours(480, at)
+	g := clean(history.Values)
+	c := newCalendar(len(g.values), []float64{24}, history.Step)
+	s := newSmoother(g, c, 8, true)
+	for _, origin := range []int{395, 479, 450} {
+		for _, ahead := range []int{1, 4, 24} {
+			if got, want := s.at(origin, ahead), at(float64(origin+ahead)); math.Abs(got/want-1) > 0.02 {
+				t.Errorf("%d steps from %d: %v, want %v", ahead, origin, got, want)
+			}
+		}
+	}
+}
