@@ -40,6 +40,19 @@ func (p *ports) take() (int, error) {
 	return 0, errors.New("no free port of 127.0.0.1 found from 20000 to 32000; stop what occupies them")
 }
 
+// FreePort is a free port of 127.0.0.1 for a process that starts later. Like those of clusters it
+// is below the range of outgoing connections, one of which would else take it in the meantime; and
+// it is in another range than theirs.
+func FreePort() (int, error) {
+	const first, last = 12000, firstPort
+	for range 1000 {
+		if port := first + rand.IntN(last-first); free(port) {
+			return port, nil
+		}
+	}
+	return 0, errors.New("no free port of 127.0.0.1 found from 12000 to 20000; stop what occupies them")
+}
+
 func free(port int) bool {
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {

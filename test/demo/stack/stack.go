@@ -4,7 +4,6 @@ package stack
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,7 +35,7 @@ func New() (*Stack, error) {
 		&s.config.Extender.Address, &s.config.Extender.MetricsAddress, &s.config.Extender.HealthAddress,
 		&s.config.Reserver.MetricsAddress, &s.config.Reserver.HealthAddress,
 	} {
-		port, err := freePort()
+		port, err := cluster.FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -45,15 +44,6 @@ func New() (*Stack, error) {
 	s.config.Webhook.URL = "https://" + s.config.Webhook.Address
 	s.config.Webhook.DrainSeconds = 0
 	return s, nil
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // SchedulerExtender is the scheduler's side of the extender.
