@@ -62,7 +62,8 @@ func laxness(list string) string {
 }
 
 // notOwned leaves out what is said to be controlled by one of the kinds that are held
-// themselves, where the system says so: a person can write any owner.
+// themselves, where the system says so: a person can write any owner, and act as any ServiceAccount
+// of a Namespace that is edited.
 func (o Options) notOwned() string {
 	var owners []string
 	for _, k := range o.Kinds {
@@ -70,6 +71,7 @@ func (o Options) notOwned() string {
 			owners = append(owners, k.Name)
 		}
 	}
-	return `!(!has(request.subResource) && request.userInfo.username.startsWith('system:') && has(object.metadata.ownerReferences)` +
+	const bySystem = `request.userInfo.username.startsWith('system:') && !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')`
+	return `!(!has(request.subResource) && ` + bySystem + ` && has(object.metadata.ownerReferences)` +
 		` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind in ` + texts(owners) + `))`
 }

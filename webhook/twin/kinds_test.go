@@ -257,7 +257,10 @@ func kindOf(resource string) webhook.Kind {
 // TestOwned: what the system says that a controller owns passes, what a person says does not.
 func TestOwned(t *testing.T) {
 	compiled := compileAll(t, Options{Cluster: new(int64(2)), Kinds: webhook.Kinds()})
-	for user, want := range map[string]bool{"jane": false, "system:serviceaccount:argo-rollouts:argo-rollouts": true, "system:kube-controller-manager": true} {
+	for user, want := range map[string]bool{
+		"jane": false, "system:serviceaccount:team:default": false,
+		"system:serviceaccount:argo-rollouts:argo-rollouts": true, "system:serviceaccount:teams:controller": true, "system:kube-controller-manager": true,
+	} {
 		for _, owner := range []string{"Deployment", "JobSet", "Farm"} {
 			in := input{
 				operation: admission.Create, name: "web", user: user,
