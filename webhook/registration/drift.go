@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
@@ -127,61 +127,69 @@ func (g *Guard) look(ctx context.Context) (restored bool, err error) {
 func (g *Guard) validating(ctx context.Context) (drifted bool, err error) {
 	api, want := g.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations(), Validating(g.Target, nil)
 	is, err := api.Get(ctx, Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		g.tell(want, "was deleted")
-		return true, nil
-	}
 	if err != nil {
-		return false, fmt.Errorf("get ValidatingWebhookConfiguration %s: %w", Name, err)
+		return g.missing(want, err)
 	}
-	found, foreign := is.DeepCopy(), false
-	for i := range found.Webhooks {
-		h := &found.Webhooks[i]
-		h.ClientConfig.CABundle = nil
-		for _, w := range want.Webhooks {
-			if w.Name == h.Name && len(h.MatchConditions) > len(w.MatchConditions) {
-				is.Webhooks[i].MatchConditions, foreign = w.MatchConditions, true
-			}
-		}
+	drifted, foreign := drift(is.Webhooks, want.Webhooks, func(h *admissionregistrationv1.ValidatingWebhook) entry {
+		return entry{h.Name, &h.ClientConfig, &h.MatchConditions}
+	})
+	if drifted {
+		g.tell(is, "was changed")
 	}
-	if equality.Semantic.DeepEqual(found.Webhooks, want.Webhooks) {
-		return false, nil
-	}
-	g.tell(is, "was changed")
 	if foreign {
 		_, err = api.Patch(ctx, Name, types.MergePatchType, replacing(is.ResourceVersion, is.Webhooks), metav1.PatchOptions{FieldManager: fieldManager})
 	}
-	return true, err
+	return drifted, err
 }
 
 func (g *Guard) mutating(ctx context.Context) (drifted bool, err error) {
 	api, want := g.Client.AdmissionregistrationV1().MutatingWebhookConfigurations(), Mutating(g.Target, nil)
 	is, err := api.Get(ctx, Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		g.tell(want, "was deleted")
-		return true, nil
-	}
 	if err != nil {
-		return false, fmt.Errorf("get MutatingWebhookConfiguration %s: %w", Name, err)
+		return g.missing(want, err)
 	}
-	found, foreign := is.DeepCopy(), false
-	for i := range found.Webhooks {
-		h := &found.Webhooks[i]
-		h.ClientConfig.CABundle = nil
-		for _, w := range want.Webhooks {
-			if w.Name == h.Name && len(h.MatchConditions) > len(w.MatchConditions) {
-				is.Webhooks[i].MatchConditions, foreign = w.MatchConditions, true
-			}
-		}
+	drifted, foreign := drift(is.Webhooks, want.Webhooks, func(h *admissionregistrationv1.MutatingWebhook) entry {
+		return entry{h.Name, &h.ClientConfig, &h.MatchConditions}
+	})
+	if drifted {
+		g.tell(is, "was changed")
 	}
-	if equality.Semantic.DeepEqual(found.Webhooks, want.Webhooks) {
-		return false, nil
-	}
-	g.tell(is, "was changed")
 	if foreign {
 		_, err = api.Patch(ctx, Name, types.MergePatchType, replacing(is.ResourceVersion, is.Webhooks), metav1.PatchOptions{FieldManager: fieldManager})
 	}
-	return true, err
+	return drifted, err
+}
+
+// missing tells of a configuration that is not there.
+func (g *Guard) missing(want runtime.Object, err error) (drifted bool, _ error) {
+	if !apierrors.IsNotFound(err) {
+		return false, fmt.Errorf("get webhook configuration %s: %w", Name, err)
+	}
+	g.tell(want, "was deleted")
+	return true, nil
+}
+
+// entry is what is looked at by itself of a webhook of either kind of configuration.
+type entry struct {
+	name       string
+	config     *admissionregistrationv1.WebhookClientConfig
+	conditions *[]admissionregistrationv1.MatchCondition
+}
+
+// drift says whether webhooks are not as they should be, their bundles aside. Match conditions
+// that somebody added are foreign, and are taken out of what is there.
+func drift[H any](is, want []H, view func(*H) entry) (drifted, foreign bool) {
+	found := slices.Clone(is)
+	for i := range found {
+		view(&found[i]).config.CABundle = nil
+		theirs := view(&is[i])
+		for j := range want {
+			if ours := view(&want[j]); ours.name == theirs.name && len(*theirs.conditions) > len(*ours.conditions) {
+				*theirs.conditions, foreign = *ours.conditions, true
+			}
+		}
+	}
+	return !equality.Semantic.DeepEqual(found, want), foreign
 }
 
 // replacing is a merge patch that replaces all webhooks of one version of a configuration: match
@@ -207,38 +215,18 @@ func (g *Guard) tell(configuration runtime.Object, what string) {
 
 // watch tells changed of every change to one of the two configurations.
 func (g *Guard) watch(ctx context.Context, changed chan<- struct{}) error {
-	api := g.Client.AdmissionregistrationV1()
-	named := fields.OneTermEqualSelector(metav1.ObjectNameField, Name).String()
+	rest, named := g.Client.AdmissionregistrationV1().RESTClient(), fields.OneTermEqualSelector(metav1.ObjectNameField, Name)
 	tell := func(any) {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
 	}
-	validating := &toolscache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = named
-			return api.ValidatingWebhookConfigurations().List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = named
-			return api.ValidatingWebhookConfigurations().Watch(ctx, o)
-		},
-	}
-	mutating := &toolscache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = named
-			return api.MutatingWebhookConfigurations().List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = named
-			return api.MutatingWebhookConfigurations().Watch(ctx, o)
-		},
-	}
-	for of, list := range map[runtime.Object]*toolscache.ListWatch{
-		&admissionregistrationv1.ValidatingWebhookConfiguration{}: validating, &admissionregistrationv1.MutatingWebhookConfiguration{}: mutating,
+	for resource, of := range map[string]runtime.Object{
+		"validatingwebhookconfigurations": &admissionregistrationv1.ValidatingWebhookConfiguration{},
+		"mutatingwebhookconfigurations":   &admissionregistrationv1.MutatingWebhookConfiguration{},
 	} {
-		informer := toolscache.NewSharedInformer(list, of, 0)
+		informer := toolscache.NewSharedInformer(toolscache.NewListWatchFromClient(rest, resource, metav1.NamespaceAll, named), of, 0)
 		handler := toolscache.ResourceEventHandlerFuncs{UpdateFunc: func(_, now any) { tell(now) }, DeleteFunc: tell}
 		if _, err := informer.AddEventHandler(handler); err != nil {
 			return fmt.Errorf("watch webhook configurations: %w", err)

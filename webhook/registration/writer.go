@@ -151,16 +151,14 @@ func (w *Writer) Trusts(chain []*x509.Certificate) bool {
 	w.mu.Unlock()
 	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates})
 	if err != nil {
-		select {
-		case w.rotated <- struct{}{}:
-		default:
-		}
+		w.Again()
 	}
 	return err == nil
 }
 
-// sync reads what is there, then the CA, and applies what should be there, unless it is disarmed. In this order,
-// and with the resource version that was read, an old CA can never replace a newer one.
+// sync reads what is there, then the CA, and applies what should be there, unless it is disarmed.
+// In this order, and with the resource version that was read, an old CA can never replace a newer
+// one.
 func (w *Writer) sync(ctx context.Context) (disarmed bool, err error) {
 	if err := w.Ready(ctx); err != nil {
 		return false, err
