@@ -44,7 +44,6 @@ func (c converter) clamps(ctx context.Context, r *admissionv1.AdmissionRequest) 
 	switch {
 	case r.SubResource == "scale":
 		err = c.scale(ctx, r, &out)
-		out.request.ClampedFrom = clampedFrom(r)
 	case r.SubResource == "" && r.Resource.Resource == "horizontalpodautoscalers":
 		err = c.bounds(ctx, r, &out)
 	default:
@@ -83,15 +82,4 @@ func (c converter) bounds(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		request.Bounds.Max.Old, request.Bounds.Min.Old = old.Spec.both()
 	}
 	return c.target(ctx, r, kind, out)
-}
-
-// clampedFrom is what an autoscaler asked for before the API server clamped it by itself, 0
-// where it did not.
-func clampedFrom(r *admissionv1.AdmissionRequest) int64 {
-	written, err := decodeObject(r.Object.Raw, "object")
-	if err != nil {
-		return 0
-	}
-	asked, _ := webhook.ParseCeiling(written.Metadata.Annotations[webhook.ClampedFrom])
-	return asked
 }

@@ -190,6 +190,9 @@ func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, o
 	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: name(r, written)}
 	request.Workload, request.Measure = request.Object, kind.Measure
 	request.Counts = []webhook.Change{{Field: "spec.replicas", New: written.replicas(0), Old: old.replicas(0)}}
+	if asked, clamped := written.Metadata.Annotations[webhook.ClampedFrom]; clamped {
+		request.ClampedFrom, _ = webhook.ParseCeiling(asked)
+	}
 	if !grows(*request) {
 		return nil
 	}
