@@ -65,7 +65,7 @@ not list are named on stderr, and the exit status is 1.`,
 // auditRows are a row for a number and one for instance types, where each is above what holds.
 func auditRows(e handler.Explanation) string {
 	var rows []string
-	if e.Bound && e.Highest() > e.Limit {
+	if e.Exceeds() {
 		rows = append(rows, fmt.Sprintf("%s\t%d\t%d\t%s on %s\t%s", e.Request.Object, e.Highest(), e.Limit, e.By.Annotation, e.By.On, mode(e.Request)))
 	}
 	if len(e.Unapproved) > 0 {

@@ -140,7 +140,7 @@ func (a *Auditor) tell(o *unstructured.Unstructured, e Explanation) {
 // stands says in what way an object is above what holds for it.
 func (e Explanation) stands() string {
 	var ways []string
-	if e.exceeds() {
+	if e.Exceeds() {
 		ways = append(ways, fmt.Sprintf("asks for %d %s, at most %d allowed by annotation %s=%q on %s", e.Highest(), e.Request.Measure, e.Limit, e.By.Annotation, e.By.Value, e.By.On))
 	}
 	if len(e.Unapproved) > 0 {

@@ -254,7 +254,7 @@ func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace stri
 			if err != nil {
 				return err
 			}
-			if explained.exceeds() || len(explained.Unapproved) > 0 {
+			if explained.Exceeds() || len(explained.Unapproved) > 0 {
 				found(&list.Items[i], explained)
 			}
 		}
@@ -265,8 +265,8 @@ func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace stri
 	}
 }
 
-// exceeds says whether a number stands above its ceiling.
-func (e Explanation) exceeds() bool { return e.Bound && e.Highest() > e.Limit }
+// Exceeds says whether a number stands above its ceiling.
+func (e Explanation) Exceeds() bool { return e.Bound && e.Highest() > e.Limit }
 
 // Highest is the greatest number that the object asks for now.
 func (e Explanation) Highest() int64 {
