@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,17 +41,18 @@ func (p *ports) take() (int, error) {
 	return 0, errors.New("no free port of 127.0.0.1 found from 20000 to 32000; stop what occupies them")
 }
 
-// FreePort is a free port of 127.0.0.1 for a process that starts later. Like those of clusters it
-// is below the range of outgoing connections, one of which would else take it in the meantime; and
-// it is in another range than theirs.
+// kept are the ports that FreePort has given out.
+var kept struct {
+	sync.Mutex
+	ports
+}
+
+// FreePort takes a port of 127.0.0.1 for a process that starts later. Nobody else gets it by this
+// package until this process ends.
 func FreePort() (int, error) {
-	const first, last = 12000, firstPort
-	for range 1000 {
-		if port := first + rand.IntN(last-first); free(port) {
-			return port, nil
-		}
-	}
-	return 0, errors.New("no free port of 127.0.0.1 found from 12000 to 20000; stop what occupies them")
+	kept.Lock()
+	defer kept.Unlock()
+	return kept.take()
 }
 
 func free(port int) bool {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 )
 
@@ -92,7 +93,7 @@ func (b *bench) runGatekeeper(ctx context.Context, program string) (h *hook, hea
 	}
 	var ports [3]int
 	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
+		if ports[i], err = cluster.FreePort(); err != nil {
 			return nil, "", err
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,7 +49,7 @@ func (b *bench) build(ctx context.Context) error {
 
 // startPeer runs a webhook that is made with package serve.
 func (b *bench) startPeer(ctx context.Context, name string) error {
-	port, err := freePort()
+	port, err := cluster.FreePort()
 	if err != nil {
 		return err
 	}
@@ -93,18 +92,15 @@ func (b *bench) runForewarm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ports := make([]int, 3)
-	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
-			return err
-		}
-	}
 	settings := config.Default()
 	w := &settings.Webhook
-	for i, address := range []*string{&w.Address, &w.MetricsAddress, &w.HealthAddress} {
-		*address = fmt.Sprintf("127.0.0.1:%d", ports[i])
+	for _, address := range []*string{&w.HealthAddress, &w.MetricsAddress, &w.Address} {
+		port, err := cluster.FreePort()
+		if err != nil {
+			return err
+		}
+		*address, w.URL = fmt.Sprintf("127.0.0.1:%d", port), b.url(port) // the last one is what is asked
 	}
-	w.URL = b.url(ports[0])
 	data, err := yaml.Marshal(settings)
 	if err != nil {
 		return err
@@ -160,15 +156,6 @@ func ready(ctx context.Context, url string) error {
 		return fmt.Errorf("%s answers %s", url, response.Status)
 	}
 	return nil
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // waitFor polls; it fails with what was waited for.

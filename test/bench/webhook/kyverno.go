@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 )
 
@@ -54,7 +55,7 @@ func (b *bench) startKyverno(ctx context.Context) error {
 	}
 	var ports [2]int
 	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
+		if ports[i], err = cluster.FreePort(); err != nil {
 			return err
 		}
 	}
@@ -96,17 +97,17 @@ func (b *bench) kyvernoObjects(ctx context.Context) error {
 	}
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: kyvernoNamespace, Name: name} }
 	secret := map[string][]byte{corev1.TLSCertKey: b.identity.bundle, corev1.TLSPrivateKeyKey: key}
-	all, cluster := []string{"*"}, metav1.ObjectMeta{Name: "bench-kyverno"}
+	all, role := []string{"*"}, metav1.ObjectMeta{Name: "bench-kyverno"}
 	return b.install(ctx, []client.Object{
 		&corev1.ConfigMap{ObjectMeta: meta("kyverno")}, &corev1.ConfigMap{ObjectMeta: meta("kyverno-metrics")},
 		&corev1.Secret{ObjectMeta: meta("ca"), Type: corev1.SecretTypeTLS, Data: secret}, &corev1.Secret{ObjectMeta: meta("tls"), Type: corev1.SecretTypeTLS, Data: secret},
 		&corev1.ServiceAccount{ObjectMeta: meta(kyverno)},
-		&rbacv1.ClusterRole{ObjectMeta: cluster, Rules: []rbacv1.PolicyRule{
+		&rbacv1.ClusterRole{ObjectMeta: role, Rules: []rbacv1.PolicyRule{
 			{APIGroups: all, Resources: all, Verbs: []string{"get", "list", "watch"}},
 			{APIGroups: []string{"", "coordination.k8s.io", "kyverno.io", "policies.kyverno.io", "authorization.k8s.io"}, Resources: all, Verbs: all},
 		}},
 		&rbacv1.ClusterRoleBinding{
-			ObjectMeta: cluster, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: cluster.Name},
+			ObjectMeta: role, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: kyvernoNamespace, Name: kyverno}},
 		},
 	})
