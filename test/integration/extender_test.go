@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -268,16 +266,7 @@ func (e *extenderEnv) remove(t *testing.T, pods ...*corev1.Pod) {
 // requests counts the scheduler's calls by verb and result.
 func (e *extenderEnv) requests(t *testing.T) map[string]float64 {
 	t.Helper()
-	response, err := http.Get("http://" + e.metrics + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	families := metricsOf(t, http.DefaultClient, "http://"+e.metrics+"/metrics")
 	counts := map[string]float64{}
 	for _, m := range families["forewarm_extender_requests_total"].GetMetric() {
 		labels := map[string]string{}

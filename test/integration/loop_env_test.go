@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -168,16 +166,7 @@ func (e *loopEnv) config(t *testing.T, sections string) string {
 // scrape reads the metrics of ours that a process serves: the sum of each family's values.
 func (e *loopEnv) scrape(t *testing.T, p *loopProcess) map[string]float64 {
 	t.Helper()
-	response, err := http.Get("http://" + p.metrics + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	families := metricsOf(t, http.DefaultClient, "http://"+p.metrics+"/metrics")
 	sums := map[string]float64{}
 	for name, family := range families {
 		if !strings.HasPrefix(name, "forewarm_") {

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/test/cluster"
@@ -184,16 +182,7 @@ func (l *load) stop(t *testing.T) {
 // reviews reads what the API server counts: reviews by their HTTP status, and those that failed open.
 func reviews(t *testing.T, e *totalsEnv) map[string]float64 {
 	t.Helper()
-	response, err := e.HTTPClient().Get(e.EndpointOf(assets.APIServer).Metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	families := metricsOf(t, e.HTTPClient(), e.EndpointOf(assets.APIServer).Metrics)
 	counts := map[string]float64{}
 	for _, m := range families["apiserver_admission_webhook_fail_open_count"].GetMetric() {
 		counts["open"] += m.GetCounter().GetValue()
