@@ -169,19 +169,7 @@ func FuzzAuto(f *testing.F) {
 	f.Add([]byte{1, 2, 3}, uint8(60))
 	f.Add(slices.Repeat([]byte{0, 255, 9, 30, 30, 254, 200}, 60), uint8(255))
 	f.Fuzz(func(t *testing.T, data []byte, stepMinutes uint8) {
-		history := Series{Start: start, Step: time.Duration(max(stepMinutes, 1)) * time.Minute}
-		for _, b := range data {
-			value := float64(b) - 10
-			switch b {
-			case 255:
-				value = math.NaN()
-			case 254:
-				value = math.Inf(-1)
-			case 253:
-				value = math.MaxFloat64
-			}
-			history.Values = append(history.Values, value)
-		}
+		history := Series{Start: start, Step: time.Duration(max(stepMinutes, 1)) * time.Minute, Values: anyValues(data)}
 		got, err := Auto{}.Forecast(history, seasons, steps(history.Step, 30), history.End())
 		if err != nil {
 			t.Fatal(err)

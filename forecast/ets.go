@@ -15,7 +15,10 @@ func (ETS) Name() Source { return SourceETS }
 // Forecast implements Model. The shortest season is used. The band is normal.
 func (ETS) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
 	p, err := pose(history, seasons, horizon, now)
-	return p.smoothed(SourceETS, fitETS), err
+	if err != nil {
+		return Forecast{}, err
+	}
+	return p.smoothed(SourceETS, fitETS), nil
 }
 
 // smoothing is exponential smoothing. Without beta and damping it is the simple one.

@@ -332,24 +332,30 @@ func shareUpTo(paths [][]float64, j int, value float64) float64 {
 	return float64(n) / float64(len(paths))
 }
 
+// anyValues makes numbers of bytes, and what is none of some.
+func anyValues(data []byte) []float64 {
+	var values []float64
+	for _, b := range data {
+		value := float64(b) - 10
+		switch b {
+		case 255:
+			value = math.NaN()
+		case 254:
+			value = math.Inf(-1)
+		case 253:
+			value = math.MaxFloat64
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
 func FuzzForecast(f *testing.F) {
 	f.Add([]byte{1, 2, 3}, uint8(1), uint16(10))
 	f.Add([]byte{0, 255, 0, 255, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, uint8(60), uint16(4))
 	f.Fuzz(func(t *testing.T, data []byte, stepSeconds uint8, seasonSteps uint16) {
 		step := time.Duration(max(stepSeconds, 1)) * time.Second
-		history := Series{Start: start, Step: step}
-		for _, b := range data {
-			value := float64(b) - 10
-			switch b {
-			case 255:
-				value = math.NaN()
-			case 254:
-				value = math.Inf(-1)
-			case 253:
-				value = math.MaxFloat64
-			}
-			history.Values = append(history.Values, value)
-		}
+		history := Series{Start: start, Step: step, Values: anyValues(data)}
 		season := time.Duration(seasonSteps)*step + step/3
 		got, err := Combined{}.Forecast(history, []time.Duration{2 * season, season}, []time.Duration{step, 5 * step}, history.End())
 		if err != nil {

@@ -19,7 +19,10 @@ func (Theta) Name() Source { return SourceTheta }
 // Forecast implements Model. The shortest season is used. The band is normal.
 func (Theta) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
 	p, err := pose(history, seasons, horizon, now)
-	return p.smoothed(SourceTheta, fitTheta), err
+	if err != nil {
+		return Forecast{}, err
+	}
+	return p.smoothed(SourceTheta, fitTheta), nil
 }
 
 // Naive2 repeats the last value of the seasonally adjusted series: what the M4 competition
@@ -32,9 +35,12 @@ func (Naive2) Name() Source { return SourceNaive2 }
 // Forecast implements Model. The shortest season is used. The band is normal.
 func (Naive2) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
 	p, err := pose(history, seasons, horizon, now)
+	if err != nil {
+		return Forecast{}, err
+	}
 	return p.smoothed(SourceNaive2, func(values []float64) smoothing {
 		return smoothing{alpha: 1}.run(values)
-	}), err
+	}), nil
 }
 
 func fitTheta(values []float64) smoothing {
