@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // band is how the mixture errs at one mark.
@@ -17,58 +19,39 @@ type band struct {
 
 // spread is the unit of errors: the square root of the level, as of a count.
 func (m *mixture) spread(point float64) float64 {
-	return math.Sqrt(max(point, 0) + offsetOfMean*m.mean(0, len(m.values)-1) + tiny)
+	return math.Sqrt(max(point, 0) + offsetOfMean*m.mean(0, m.n-1) + tiny)
 }
 
-// bands are those of all marks. A mark whose outcome was never seen, as a day ahead on the
-// second day, errs like the one before it, by a factor of the square root of time more.
-func (m *mixture) bands() []band {
-	bands := make([]band, len(m.marks))
-	for j, steps := range m.marks {
-		bands[j] = m.band(j, steps)
-		if bands[j].curve != nil {
-			continue
-		}
-		bands[j].curve = make([]float64, mostPaths)
-		if j > 0 {
-			bands[j].errors = bands[j-1].errors
-			grown := math.Sqrt(float64(steps) / float64(m.marks[j-1]))
-			for k, err := range bands[j-1].curve {
-				bands[j].curve[k] = err * grown
-			}
-		}
-	}
-	return bands
-}
-
-func (m *mixture) band(j, steps int) band {
-	part := partOf(m.edges, steps)
-	b := band{errors: make([]float64, len(m.pasts))}
-	var order []int
-	total := 0.0
+// fillBand looks at the errors at a mark. One whose outcome was never seen, as a day ahead on
+// the second day, errs like the mark before it, by a factor of the square root of time more.
+func (m *mixture) fillBand(in marksIn, j int) {
+	steps, b := m.marks[j], m.bands[j]
+	likeness, order, total := m.likeness[in.part], in.order[:0], 0.0
 	for i, p := range m.pasts {
 		b.errors[i] = math.NaN()
 		if m.known(i, steps) {
-			point := m.mixed(part, func(c int) float64 { return m.points[c][i*len(m.marks)+j] })
+			point := m.mixed(in.part, func(c int) float64 { return in.of(m, c, i)[j-in.from] })
 			b.errors[i] = (m.values[p.index+steps] - point) / m.spread(point)
 			order = append(order, i)
-			total += m.likeness[part][i]
+			total += likeness[i]
 		}
 	}
 	if len(order) == 0 {
-		return b
+		if j > 0 {
+			copy(b.errors, m.bands[j-1].errors)
+			floats.ScaleTo(b.curve, math.Sqrt(float64(steps)/float64(m.marks[j-1])), m.bands[j-1].curve)
+		}
+		return
 	}
 	slices.SortFunc(order, func(x, y int) int { return cmp.Or(cmp.Compare(b.errors[x], b.errors[y]), cmp.Compare(x, y)) })
-	b.curve = make([]float64, mostPaths)
-	at, reached := 0, m.likeness[part][order[0]]
+	at, reached := 0, likeness[order[0]]
 	for k := range b.curve {
 		for target := (float64(k) + 0.5) / mostPaths * total; reached < target && at < len(order)-1; {
 			at++
-			reached += m.likeness[part][order[at]]
+			reached += likeness[order[at]]
 		}
 		b.curve[k] = b.errors[order[at]]
 	}
-	return b
 }
 
 // picks draws earlier origins in proportion to their likeness, evenly spaced from a random
@@ -78,7 +61,7 @@ func (m *mixture) picks() []int {
 	for j := len(m.marks) - 1; j >= 0 && len(whole) < fewOrigins/2; j-- {
 		whole = whole[:0]
 		for i, p := range m.pasts {
-			if p.index+m.marks[j] < len(m.values) {
+			if p.index+m.marks[j] < m.n {
 				whole = append(whole, i)
 			}
 		}
@@ -100,52 +83,23 @@ func (m *mixture) picks() []int {
 	return picks
 }
 
-// ranks orders the picked origins by their error: ranks[k] is the place of pick k.
-func (b band) ranks(picks []int) []int {
-	order, ranks := make([]int, len(picks)), make([]int, len(picks))
-	for k := range order {
-		order[k] = k
-	}
-	slices.SortFunc(order, func(x, y int) int {
-		return cmp.Or(cmp.Compare(b.errors[picks[x]], b.errors[picks[y]]), cmp.Compare(x, y))
-	})
-	for rank, k := range order {
-		ranks[k] = rank
+// ranks gives each path its place in the curve of each mark. From mark to mark a path keeps
+// the order that the errors of single origins had, so that what moves together does so in a
+// path.
+func (m *mixture) ranks() [][]uint8 {
+	picks := m.picks()
+	order, ranks := make([]int, len(picks)), make([][]uint8, len(m.bands))
+	for j, b := range m.bands {
+		for k := range order {
+			order[k] = k
+		}
+		slices.SortFunc(order, func(x, y int) int {
+			return cmp.Or(cmp.Compare(b.errors[picks[x]], b.errors[picks[y]]), cmp.Compare(x, y))
+		})
+		ranks[j] = make([]uint8, len(picks))
+		for rank, k := range order {
+			ranks[j][k] = uint8(rank)
+		}
 	}
 	return ranks
-}
-
-// paths have the distribution of errors of each mark, and from mark to mark they keep the
-// order that the errors of single origins had, so that what moves together does so in a
-// path. Between two marks the errors are interpolated.
-func (m *mixture) paths() [][]float64 {
-	bands, picks := m.bands(), m.picks()
-	ranks := make([][]int, len(bands))
-	for j, b := range bands {
-		ranks[j] = b.ranks(picks)
-	}
-	paths := make([][]float64, mostPaths)
-	for k := range paths {
-		paths[k] = make([]float64, len(m.steps))
-	}
-	last := len(m.values) - 1
-	for i, steps := range m.steps {
-		point := m.mixed(partOf(m.edges, steps), func(c int) float64 { return m.members[c].at(last, steps) })
-		spread := m.spread(point)
-		above, _ := slices.BinarySearch(m.marks, steps)
-		below, share := above, 0.0
-		if m.marks[above] > steps {
-			below = above - 1
-			share = float64(steps-m.marks[below]) / float64(m.marks[above]-m.marks[below])
-		}
-		nearest := ranks[below]
-		if share > 0.5 {
-			nearest = ranks[above]
-		}
-		for k, rank := range nearest {
-			err := bands[below].curve[rank]*(1-share) + bands[above].curve[rank]*share
-			paths[k][i] = m.possible(point + spread*err)
-		}
-	}
-	return paths
 }

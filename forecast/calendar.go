@@ -17,6 +17,8 @@ type calendar struct {
 	seasonal bool
 	// long is the length of a longer season, in steps; zero without one.
 	long int
+	// sines and cosines are those of the slots of a season.
+	sines, cosines []float64
 }
 
 const (
@@ -36,11 +38,18 @@ func newCalendar(n int, seasons []float64, step time.Duration) calendar {
 			c.long = int(math.Round(season))
 		}
 	}
+	if c.seasonal {
+		c.sines, c.cosines = make([]float64, c.span), make([]float64, c.span)
+		for slot := range c.sines {
+			c.sines[slot], c.cosines[slot] = math.Sincos(2 * math.Pi * float64(slot) / float64(c.span))
+		}
+	}
 	return c
 }
 
-// fold is that of an origin: the latest whose models had seen nothing after it.
-func (c calendar) fold(origin int) int { return (c.n - 1 - origin + c.span - 1) / c.span }
+// fold is that of an origin: the latest whose models had seen nothing after it. What came after
+// the fit is forecast by the models of fold 0.
+func (c calendar) fold(origin int) int { return max((c.n-1-origin+c.span-1)/c.span, 0) }
 
 // cut is the number of values that the models of a fold have seen.
 func (c calendar) cut(fold int) int { return c.n - fold*c.span }

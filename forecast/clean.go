@@ -5,9 +5,9 @@ import "math"
 // grid is a series made fit to compute on: no gaps, nothing that is not finite or below zero.
 type grid struct {
 	// track holds the observations from the first one on, with gaps filled.
-	track
+	*track
 	// observed counts, for each value, the real observations before it; it is one longer.
-	observed []int
+	observed []int32
 	// whole says that everything observed was a whole number, as a count is.
 	whole bool
 }
@@ -24,7 +24,7 @@ func clean(values []float64) grid {
 		first++
 	}
 	n := len(values) - first
-	g := grid{track: track{values: make([]float64, n)}, observed: make([]int, n+1), whole: n > 0}
+	g := grid{track: &track{values: make([]float64, n)}, observed: make([]int32, n+1), whole: n > 0}
 	last := -1
 	for i, value := range values[first:] {
 		g.observed[i+1] = g.observed[i]

@@ -84,12 +84,18 @@ func pose(history Series, seasons, horizon []time.Duration, now time.Time) (prob
 	}
 	p := problem{grid: clean(history.Values), horizon: slices.Clone(horizon)}
 	p.seasons = usable(len(p.values), history.Step, seasons)
-	late := min(max(now.Sub(history.End()), 0), maxLate)
-	for _, h := range horizon {
-		steps := int(math.Ceil(float64(h+late) / float64(history.Step)))
-		p.steps = append(p.steps, max(steps, 1))
-	}
+	p.steps = stepsAhead(horizon, now.Sub(history.End()), history.Step)
 	return p, nil
+}
+
+// stepsAhead is the horizon in steps after the last value, which is late by some time.
+func stepsAhead(horizon []time.Duration, late, step time.Duration) []int {
+	late = min(max(late, 0), maxLate)
+	steps := make([]int, len(horizon))
+	for i, h := range horizon {
+		steps[i] = max(int(math.Ceil(float64(h+late)/float64(step))), 1)
+	}
+	return steps
 }
 
 // solve makes the forecast with whatever the history allows: nothing, the last value, or

@@ -59,21 +59,38 @@ func (s *smoothing) next(level, trend, value float64) (newLevel, newTrend, err f
 }
 
 func fitETS(values []float64) smoothing {
+	return smoothing{alpha: 0.5, beta: 0.05, damping: 0.9}.fit(values, firstStep, lastStep)
+}
+
+// refit fits to other values of the same series: the parameters are not far.
+func (s smoothing) refit(values []float64) smoothing { return s.fit(values, firstStep/4, 4*lastStep) }
+
+func (s smoothing) fit(values []float64, first, last float64) smoothing {
 	with := func(at []float64) smoothing {
 		return smoothing{alpha: at[0], beta: at[0] * at[1], damping: at[2]}.run(values)
 	}
-	return with(descend([]float64{0.5, 0.1, 0.9},
-		[]float64{leastGain, leastGain, leastDamping}, []float64{mostGain, mostGain, mostDamping},
+	return with(descend([]float64{s.alpha, s.beta / s.alpha, s.damping},
+		bounds{[]float64{leastGain, leastGain, leastDamping}, []float64{mostGain, mostGain, mostDamping}, first, last},
 		func(at []float64) float64 { return with(at).variance }))
+}
+
+// firstStep and lastStep are how far descend looks at first where nothing is known, and at
+// last where the answer is to be exact, as a share of the bounds.
+const firstStep, lastStep = 1.0 / 4, 1.0 / 512
+
+// bounds are where descend looks, and how far at first and at last.
+type bounds struct {
+	low, high   []float64
+	first, last float64
 }
 
 // descend looks for the least loss between bounds, from a start on: along one axis after
 // another, by steps that are halved when none helps.
-func descend(start, low, high []float64, loss func(at []float64) float64) []float64 {
-	const first, last = 1.0 / 4, 1.0 / 512
+func descend(start []float64, within bounds, loss func(at []float64) float64) []float64 {
+	low, high := within.low, within.high
 	at := start
 	best := loss(at)
-	for step := first; step >= last; step /= 2 {
+	for step := within.first; step >= within.last; step /= 2 {
 		for better := true; better; {
 			better = false
 			for axis := range at {

@@ -1,7 +1,5 @@
 package forecast
 
-import "math"
-
 // features describe an origin and a time ahead of it to the ridge regressions. All but the
 // first are differences from the mean of the last season, and so is what is forecast, so
 // that a level never seen before is no news to them.
@@ -13,8 +11,10 @@ type features struct {
 	windows []int
 	// blur is how far around a slot of the past its level is averaged.
 	blur int
-	// names are for whoever asks what a forecast is made of.
-	names []string
+	// names are for whoever asks what a forecast is made of. The first ofOrigin of them depend
+	// on the origin alone.
+	names    []string
+	ofOrigin int
 }
 
 func newFeatures(s scale, c calendar, keep int) features {
@@ -24,23 +24,28 @@ func newFeatures(s scale, c calendar, keep int) features {
 			f.windows = append(f.windows, steps)
 		}
 	}
-	f.names = []string{"constant", "now", "one step ago", "two steps ago", "level of the day", "level of the day before"}
-	for range f.windows {
-		f.names = append(f.names, "recent mean")
+	f.names = []string{"constant", "now", "one step ago", "two steps ago", "level of all", "level of the season before"}
+	add := func(named string, more ...string) {
+		for range f.windows {
+			f.names = append(f.names, named)
+		}
+		f.names = append(f.names, more...)
 	}
+	add("recent mean")
 	if c.seasonal {
 		f.profile = newProfile(s.track, c, keep)
-		f.names = append(f.names, "now, later", "slot a season ago", "around the slot a season ago", "around the slot two seasons ago",
-			"usual value then", "usual value now", "usual rise", "sine", "cosine")
-		for range f.windows {
-			f.names = append(f.names, "recent mean a season ago")
-		}
+		add("recent mean a season ago", "usual value now")
 	}
 	if c.long > 0 {
-		f.names = append(f.names, "slot a long season ago", "slot two long seasons ago", "level a long season ago")
-		for range f.windows {
-			f.names = append(f.names, "recent mean a long season ago")
-		}
+		add("recent mean a long season ago", "level a long season ago")
+	}
+	f.ofOrigin = len(f.names)
+	if c.seasonal {
+		f.names = append(f.names, "now, later", "slot a season ago", "around the slot a season ago",
+			"around the slot two seasons ago", "usual value then", "usual rise", "sine", "cosine")
+	}
+	if c.long > 0 {
+		f.names = append(f.names, "slot a long season ago", "slot two long seasons ago")
 	}
 	return f
 }
@@ -56,53 +61,72 @@ func (f *features) first() int {
 // level is the mean of the season until an origin, from which all else is told.
 func (f *features) level(origin int) float64 { return f.mean(origin-f.span+1, origin) }
 
-// row fills x with the features of an origin and some steps ahead, which lie a share of
-// the way through their part of the horizon, and returns the level that they are told from.
-func (f *features) row(x []float64, origin, steps int, share float64) float64 {
-	level := f.level(origin)
-	now := f.values[origin]
-	x = append(x[:0], 1, now-level, f.values[max(origin-1, 0)]-level, f.values[max(origin-2, 0)]-level,
-		f.mean(0, origin)-level, f.mean(origin-2*f.span+1, origin-f.span)-level)
-	for _, w := range f.windows {
-		x = append(x, f.mean(origin-w+1, origin)-level)
-	}
-	if !f.seasonal {
-		return level
-	}
-	fold := f.fold(origin)
-	past := origin + steps - f.span*((steps+f.span-1)/f.span)
-	usualThen, usualNow := f.profile.at(origin+steps, fold), f.profile.at(origin, fold)
-	angle := 2 * math.Pi * float64(f.slot(origin+steps)) / float64(f.span)
-	x = append(x, (now-level)*share, f.values[max(past, 0)]-level, f.mean(past-f.blur, min(past+f.blur, origin))-level,
-		f.mean(max(past-f.span, 0)-f.blur, max(past-f.span, 0)+f.blur)-level,
-		usualThen-level, usualNow-level, (usualThen-usualNow)*share, math.Sin(angle), math.Cos(angle))
-	for _, w := range f.windows {
-		then := max(origin-f.span, 0)
-		x = append(x, f.mean(then-w+1, then)-level)
-	}
-	if f.long > 0 {
-		f.longRow(x, origin, steps, level)
-	}
-	return level
+// row is the features of one origin and one time ahead, kept between calls: those of the
+// origin alone are computed again only when it changes.
+type row struct {
+	// x has the features, and room for the outcome.
+	x []float64
+	// origin is that which x was last filled for, and level what its features are told from.
+	origin int
+	level  float64
 }
 
-// longRow appends what lay long seasons ago; before the first of them, a season ago stands in.
-func (f *features) longRow(x []float64, origin, steps int, level float64) {
-	past := origin + steps - f.long*((steps+f.long-1)/f.long)
-	then := origin - f.long
-	if past < 0 {
-		past = origin + steps - f.span*((steps+f.span-1)/f.span)
+func (f *features) newRow() row { return row{x: make([]float64, len(f.names)+1), origin: -1} }
+
+// fill computes the features of an origin and some steps ahead, which lie a share of the way
+// through their part of the horizon.
+func (f *features) fill(r *row, origin, steps int, share float64) {
+	if r.origin != origin {
+		r.origin, r.level = origin, f.level(origin)
+		f.fillOrigin(r.x[:0], origin, r.level)
 	}
-	if then < 0 {
-		then = max(origin-f.span, 0)
+	if f.seasonal {
+		f.fillAhead(r, steps, share)
+	}
+}
+
+func (f *features) fillOrigin(x []float64, origin int, level float64) {
+	x = append(x, 1, f.values[origin]-level, f.values[max(origin-1, 0)]-level, f.values[max(origin-2, 0)]-level,
+		f.mean(0, origin)-level, f.mean(origin-2*f.span+1, origin-f.span)-level)
+	means := func(end int) {
+		for _, w := range f.windows {
+			x = append(x, f.mean(end-w+1, end)-level)
+		}
+	}
+	means(origin)
+	if f.seasonal {
+		means(max(origin-f.span, 0))
+		x = append(x, f.profile.at(origin, f.fold(origin))-level)
+	}
+	if f.long > 0 {
+		then := origin - f.long
+		if then < 0 { // before the first long season, a season ago stands in
+			then = max(origin-f.span, 0)
+		}
+		means(then)
+		x = append(x, f.mean(then-f.span+1, then)-level)
+	}
+}
+
+// fillAhead appends what depends on the time ahead. Where no long season lies behind, a
+// season ago stands in.
+func (f *features) fillAhead(r *row, steps int, share float64) {
+	x, origin, level := r.x[:f.ofOrigin], r.origin, r.level
+	fold, around := f.fold(origin), func(i int) float64 { return f.mean(i-f.blur, min(i+f.blur, origin)) - level }
+	past := origin + steps - f.span*((steps+f.span-1)/f.span)
+	usualThen, usualNow := f.profile.at(origin+steps, fold), f.profile.at(origin, fold)
+	slot := f.slot(origin + steps)
+	x = append(x, (f.values[origin]-level)*share, f.values[max(past, 0)]-level, around(past), around(max(past-f.span, 0)),
+		usualThen-level, (usualThen-usualNow)*share, f.sines[slot], f.cosines[slot])
+	if f.long == 0 {
+		return
+	}
+	if long := origin + steps - f.long*((steps+f.long-1)/f.long); long >= 0 {
+		past = long
 	}
 	twice := past - f.long
 	if twice < 0 {
 		twice = past
 	}
-	x = append(x, f.mean(past-f.blur, min(past+f.blur, origin))-level, f.mean(twice-f.blur, min(twice+f.blur, origin))-level,
-		f.mean(then-f.span+1, then)-level)
-	for _, w := range f.windows {
-		x = append(x, f.mean(then-w+1, then)-level)
-	}
+	_ = append(x, around(past), around(twice))
 }

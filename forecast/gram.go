@@ -17,17 +17,26 @@ var penalties = [...]float64{1e-2, 1e-1, 1, 10}
 type gram struct {
 	q    int
 	rows [][]float64
+	// columns has the examples that were not summed up yet, by feature, and pending counts them.
+	columns [][]float64
+	pending int
 }
 
+// batch is how many examples are summed up at once, which is faster than one by one.
+const batch = 32
+
 func newGram(q int) *gram {
-	g := &gram{q: q, rows: make([][]float64, q+1)}
+	g := &gram{q: q, rows: make([][]float64, q+1), columns: make([][]float64, q+1)}
+	room := make([]float64, (q+1)*(q+1+batch))
 	for i := range g.rows {
-		g.rows[i] = make([]float64, q+1)
+		g.rows[i], room = room[:q+1:q+1], room[q+1:]
+		g.columns[i], room = room[:batch:batch], room[batch:]
 	}
 	return g
 }
 
 func (g *gram) clear() {
+	g.pending = 0
 	for _, row := range g.rows {
 		clear(row)
 	}
@@ -35,9 +44,23 @@ func (g *gram) clear() {
 
 // learn adds one example, its outcome last.
 func (g *gram) learn(x []float64) {
-	for i, row := range g.rows {
-		floats.AddScaled(row[i:], x[i], x[i:])
+	for i, column := range g.columns {
+		column[g.pending] = x[i]
 	}
+	if g.pending++; g.pending == batch {
+		g.sumUp()
+	}
+}
+
+// sumUp adds the examples that are pending.
+func (g *gram) sumUp() {
+	for i, row := range g.rows {
+		column := g.columns[i][:g.pending]
+		for j := i; j < len(row); j++ {
+			row[j] += floats.Dot(column, g.columns[j][:g.pending])
+		}
+	}
+	g.pending = 0
 }
 
 // add lets what was learned decay, and adds newer examples.
@@ -47,14 +70,6 @@ func (g *gram) add(newer *gram, decay float64) {
 			row[j] = row[j]*decay + newer.rows[i][j]
 		}
 	}
-}
-
-// at is the sum of products of two features.
-func (g *gram) at(i, j int) float64 {
-	if i > j {
-		i, j = j, i
-	}
-	return g.rows[i][j]
 }
 
 // loss is the squared error that weights make on the examples.
@@ -80,11 +95,18 @@ type solver struct {
 	a       []float64
 	b       []float64
 	scales  []float64
+	means   []float64
 }
 
 func newSolver(q int) *solver {
-	return &solver{q: q, a: make([]float64, (q-1)*(q-1)), b: make([]float64, q-1), scales: make([]float64, q-1)}
+	s := &solver{q: q, a: make([]float64, (q-1)*(q-1)), b: make([]float64, q-1), scales: make([]float64, q-1), means: make([]float64, q)}
+	for i := range s.weights {
+		s.weights[i] = make([]float64, q)
+	}
+	return s
 }
+
+func (s *solver) clear() { s.solved, s.losses = false, [len(penalties)]float64{} }
 
 // judge charges each penalty's last solution with its error on examples it has not seen.
 func (s *solver) judge(newer *gram, decay float64) {
@@ -102,52 +124,65 @@ func (s *solver) best() []float64 { return s.weights[floats.MinIdx(s.losses[:])]
 // constant, which comes first, is not penalised.
 func (s *solver) solve(g *gram) {
 	s.solved = true
-	n := g.rows[0][0]
-	for i := range s.weights {
-		s.weights[i] = make([]float64, s.q)
-		if n < float64(s.q)/2 {
-			continue
+	if g.rows[0][0] < float64(s.q)/2 {
+		for _, w := range s.weights {
+			clear(w)
 		}
-		s.solveOne(g, n, penalties[i], s.weights[i])
+		return
+	}
+	s.describe(g)
+	for i, w := range s.weights {
+		s.solveOne(g, penalties[i], w)
 	}
 }
 
-func (s *solver) solveOne(g *gram, n, penalty float64, w []float64) {
-	m, q := s.q-1, s.q
-	mean := func(i int) float64 { return g.at(0, i) / n }
-	for i := range m {
-		variance := g.at(i+1, i+1)/n - mean(i+1)*mean(i+1)
+// describe finds means and standard deviations. What does not vary has none.
+func (s *solver) describe(g *gram) {
+	n := g.rows[0][0]
+	for i := range s.means {
+		s.means[i] = g.rows[0][i+1] / n
+	}
+	for i := range s.scales {
+		square := g.rows[i+1][i+1] / n
+		variance := square - s.means[i]*s.means[i]
 		s.scales[i] = math.Sqrt(max(variance, 0))
-		if variance < 1e-12*(1e-12+g.at(i+1, i+1)/n) {
+		if variance < 1e-12*(1e-12+square) {
 			s.scales[i] = 0
 		}
 	}
+}
+
+func (s *solver) solveOne(g *gram, penalty float64, w []float64) {
+	m, q, n := s.q-1, s.q, g.rows[0][0]
 	for i := range m {
+		row, a := g.rows[i+1][1:], s.a[i*m:(i+1)*m]
 		for j := i; j < m; j++ {
-			s.a[i*m+j] = 0
+			a[j] = 0
 			if scale := s.scales[i] * s.scales[j]; scale > 0 {
-				s.a[i*m+j] = (g.at(i+1, j+1)/n - mean(i+1)*mean(j+1)) / scale
+				a[j] = (row[j]/n - s.means[i]*s.means[j]) / scale
 			}
 		}
-		s.a[i*m+i] += penalty + 1e-9
-		if s.scales[i] == 0 {
-			s.a[i*m+i] = 1
-		}
+		a[i] += penalty + 1e-9
 		s.b[i] = 0
-		if s.scales[i] > 0 {
-			s.b[i] = (g.at(i+1, q)/n - mean(i+1)*mean(q)) / s.scales[i]
+		if s.scales[i] == 0 {
+			a[i] = 1
+		} else {
+			s.b[i] = (row[q-1]/n - s.means[i]*s.means[q-1]) / s.scales[i]
 		}
 	}
+	clear(w)
 	factor, ok := lapack64.Potrf(blas64.Symmetric{N: m, Stride: m, Data: s.a, Uplo: blas.Upper})
 	if !ok {
 		return
 	}
-	lapack64.Potrs(factor, blas64.General{Rows: m, Cols: 1, Stride: 1, Data: s.b})
-	w[0] = mean(q)
+	b := blas64.Vector{N: m, Data: s.b, Inc: 1}
+	blas64.Trsv(blas.Trans, factor, b)
+	blas64.Trsv(blas.NoTrans, factor, b)
+	w[0] = s.means[q-1]
 	for i := range m {
 		if s.scales[i] > 0 {
 			w[i+1] = s.b[i] / s.scales[i]
-			w[0] -= w[i+1] * mean(i+1)
+			w[0] -= w[i+1] * s.means[i]
 		}
 	}
 }

@@ -26,15 +26,19 @@ const (
 	settling = 4
 )
 
-func (m *mixture) newMembers(folds int) []member {
+func (m *mixture) newMembers(folds int) {
 	g := m.grid
-	plain, logarithmic := newFeatures(g.plain(), m.calendar, folds), newFeatures(g.logarithmic(), m.calendar, folds)
+	m.logarithmic = g.logarithmic()
+	plain, logarithmic := newFeatures(g.plain(), m.calendar, folds), newFeatures(m.logarithmic, m.calendar, folds)
+	work := newLearner(g, len(plain.names))
+	smoothing := newSmoother(g, m.calendar, folds, false)
+	m.smoothers = []*smoother{smoothing}
 	members := []member{
 		{"last value", 0, true, true, func(origin, _ int) float64 { return g.values[origin] }},
 		{"mean", 0, true, true, func(origin, _ int) float64 { return plain.level(origin) }},
-		{"ridge", plain.first(), true, true, newRidge(plain, m.edges, g, folds).at},
-		{"log ridge", logarithmic.first(), true, true, newRidge(logarithmic, m.edges, g, folds).at},
-		{"smoothing", 0, true, true, newSmoother(g, m.calendar, folds, false).at},
+		{"ridge", plain.first(), true, true, newRidge(plain, m.edges, work, folds).at},
+		{"log ridge", logarithmic.first(), true, true, newRidge(logarithmic, m.edges, work, folds).at},
+		{"smoothing", 0, true, true, smoothing.at},
 	}
 	for i, season := range m.repeated() {
 		if i > 0 && m.long == 0 {
@@ -45,11 +49,17 @@ func (m *mixture) newMembers(folds int) []member {
 			member{"same slot", int(season) + 1, true, true, func(origin, steps int) float64 { return slot.at(g, origin, steps) }},
 			member{"seasonal increment", int(season) + 1, true, true, func(origin, steps int) float64 { return max(increment.at(g, origin, steps), 0) }})
 	}
-	if !m.seasonal {
-		return members
+	if m.seasonal {
+		members = m.seasonalMembers(members, plain, logarithmic, folds)
 	}
+	m.members = members
+}
+
+func (m *mixture) seasonalMembers(members []member, plain, logarithmic features, folds int) []member {
+	smoothing := newSmoother(m.grid, m.calendar, folds, true)
+	m.smoothers = append(m.smoothers, smoothing)
 	return append(members,
-		member{"seasonal smoothing", m.span + 1, true, true, newSmoother(g, m.calendar, folds, true).at},
+		member{"seasonal smoothing", m.span + 1, true, true, smoothing.at},
 		member{"level and shape", plain.first(), true, false, plain.levelAndShape},
 		member{"settling to the profile", logarithmic.first(), true, false, logarithmic.settle},
 		member{"median slot", plain.first(), false, true, plain.medianSlot})

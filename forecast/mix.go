@@ -15,26 +15,23 @@ const (
 
 // weigh gives each member its share per part of the horizon: (best loss ÷ loss) to the power
 // of sharePower. The loss is the mean absolute error over the earlier origins.
-func (m *mixture) weigh() {
-	m.shares = make([][]float64, len(m.edges))
-	for part := range m.edges {
-		losses, ok := m.losses(part)
-		shares := make([]float64, len(losses))
-		best := floats.Min(losses) + tiny
-		for c, loss := range losses {
-			if m.useful(part, c, ok) {
-				shares[c] = math.Pow(best/(loss+tiny), sharePower)
-			}
+func (m *mixture) weigh(in marksIn) []float64 {
+	losses, ok := m.losses(in)
+	shares := make([]float64, len(losses))
+	best := floats.Min(losses) + tiny
+	for c, loss := range losses {
+		if m.useful(in.part, c, ok) {
+			shares[c] = math.Pow(best/(loss+tiny), sharePower)
 		}
-		least := leastShare * floats.Sum(shares)
-		for c, share := range shares {
-			if share < least {
-				shares[c] = 0
-			}
-		}
-		floats.Scale(1/floats.Sum(shares), shares)
-		m.shares[part] = shares
 	}
+	least := leastShare * floats.Sum(shares)
+	for c, share := range shares {
+		if share < least {
+			shares[c] = 0
+		}
+	}
+	floats.Scale(1/floats.Sum(shares), shares)
+	return shares
 }
 
 // tiny keeps a loss of zero from dividing by zero.
@@ -52,23 +49,20 @@ func (m *mixture) useful(part, c int, judged bool) bool {
 
 // losses are the members' mean absolute errors: over the origins alike, and over all. It
 // says whether there was any to judge by.
-func (m *mixture) losses(part int) ([]float64, bool) {
-	how := m.manner(part)
+func (m *mixture) losses(in marksIn) ([]float64, bool) {
+	how := m.manner(in.part)
 	alike, all := make([]float64, len(m.members)), make([]float64, len(m.members))
 	alikeWeight, allWeight := 0.0, 0.0
-	for j, steps := range m.marks {
-		if partOf(m.edges, steps) != part {
-			continue
-		}
+	for j, steps := range m.marks[in.from:in.to] {
 		for i, p := range m.pasts {
 			if !m.known(i, steps) {
 				continue
 			}
-			like, age := m.likeness[part][i], how.age(p)
+			like, age := m.likeness[in.part][i], how.age(p)
 			alikeWeight += like
 			allWeight += age
 			for c := range m.members {
-				loss := math.Abs(m.values[p.index+steps] - m.points[c][i*len(m.marks)+j])
+				loss := math.Abs(m.values[p.index+steps] - in.of(m, c, i)[j])
 				alike[c] += like * loss
 				all[c] += age * loss
 			}

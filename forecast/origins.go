@@ -73,7 +73,7 @@ func (p problem) within(first, last int) []int {
 	for i := first; i <= min(last, n-1-furthest); i++ {
 		observed := p.observed[i+1] > p.observed[i]
 		after := p.observed[i+1+furthest] - p.observed[i+1]
-		if observed && 2*after*n >= furthest*p.observed[n] {
+		if observed && 2*int(after)*n >= furthest*int(p.observed[n]) {
 			indexes = append(indexes, i)
 		}
 	}

@@ -32,7 +32,7 @@ func (m *mixture) newPasts(folds int) []past {
 	span, all := float64(m.span), float64(last-first)
 	fine := max(int(math.Round(all*2*nearApart/nearPasts)), 1)
 	coarse := max(int(math.Round(all*(1-2*nearApart)/farPasts))/fine, 1) * fine
-	var pasts []past
+	pasts := make([]past, 0, nearPasts+2*farPasts)
 	for i := last - 1; i >= first; i -= fine {
 		_, apart := math.Modf(float64(last-i) / span)
 		p := past{index: i, seasons: float64(last-i) / span, apart: min(apart, 1-apart), stands: 1}

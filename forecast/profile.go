@@ -21,7 +21,7 @@ type profile struct {
 }
 
 // newProfile keeps the profiles of the newest folds, from fold 0 on.
-func newProfile(t track, c calendar, keep int) profile {
+func newProfile(t *track, c calendar, keep int) profile {
 	p := profile{calendar: c, rows: make([][]float64, min(keep, c.folds())), levels: make([]float64, min(keep, c.folds()))}
 	sums, weight, decay := make([]float64, c.span), 0.0, math.Exp2(-1.0/profileHalfLife)
 	for fold := c.folds(); fold >= 1; fold-- {

@@ -21,9 +21,11 @@ func quantiles(paths [][]float64, horizons int) []Quantiles {
 		}
 		slices.Sort(column)
 		for _, level := range Levels() {
-			index := int(math.Ceil(level*float64(len(column)))) - 1
-			rows[j] = append(rows[j], column[max(index, 0)])
+			rows[j] = append(rows[j], column[rankOf(level, len(column))])
 		}
 	}
 	return rows
 }
+
+// rankOf is the place of a quantile among n sorted values.
+func rankOf(level float64, n int) int { return max(int(math.Ceil(level*float64(n)))-1, 0) }

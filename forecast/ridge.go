@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/floats"
 )
@@ -16,7 +17,7 @@ type ridge struct {
 	edges []int
 	// weights[part][fold] are the coefficients.
 	weights [][][]float64
-	x       []float64
+	row     row
 	highest float64
 }
 
@@ -55,11 +56,21 @@ func partOf(edges []int, steps int) int {
 	return len(edges) - 1
 }
 
-func newRidge(f features, edges []int, g grid, keep int) *ridge {
-	r := &ridge{features: f, edges: edges, highest: highestOfSeen * floats.Max(g.values)}
+// learner is what a fit works with: the series, the sums of all folds so far and of one, and
+// what solves them.
+type learner struct {
+	grid
+	sum, fold *gram
+	solver    *solver
+}
+
+func newLearner(g grid, q int) learner { return learner{g, newGram(q), newGram(q), newSolver(q)} }
+
+func newRidge(f features, edges []int, work learner, keep int) *ridge {
+	r := &ridge{features: f, edges: edges, row: f.newRow(), highest: highestOfSeen * floats.Max(work.values)}
 	low := 0
 	for _, edge := range edges {
-		r.weights = append(r.weights, r.fit(g, low, edge, keep))
+		r.weights = append(r.weights, r.fit(work, low, edge, keep))
 		low = edge
 	}
 	return r
@@ -70,16 +81,9 @@ func (r *ridge) at(origin, steps int) float64 {
 	p := partOf(r.edges, steps)
 	fold := min(r.features.fold(origin), len(r.weights[p])-1)
 	w := r.weights[p][fold]
-	level := r.features.row(r.row(), origin, steps, r.share(p, steps))
-	value := r.features.back(level + floats.Dot(w, r.x[:len(w)]))
+	r.features.fill(&r.row, origin, steps, r.share(p, steps))
+	value := r.features.back(r.row.level + floats.Dot(w, r.row.x[:len(w)]))
 	return min(max(value, 0), r.highest)
-}
-
-func (r *ridge) row() []float64 {
-	if r.x == nil {
-		r.x = make([]float64, len(r.features.names)+1)
-	}
-	return r.x
 }
 
 // share is how far through its part some steps ahead are.
@@ -92,29 +96,28 @@ func (r *ridge) share(p, steps int) float64 {
 }
 
 // fit solves one part of the horizon, for all folds that are kept, oldest example first.
-func (r *ridge) fit(g grid, low, high, keep int) [][]float64 {
-	q := len(r.features.names)
-	sum, fold := newGram(q), newGram(q)
+func (r *ridge) fit(work learner, low, high, keep int) [][]float64 {
 	weights := make([][]float64, min(keep, r.features.folds()))
 	decay := math.Exp2(-1.0 / ridgeHalfLife)
-	solver := newSolver(q)
+	work.sum.clear()
+	work.solver.clear()
 	for k := r.features.folds(); k >= 1; k-- {
-		fold.clear()
-		r.learn(fold, g, k, low, high)
-		solver.judge(fold, decay)
-		sum.add(fold, decay)
+		work.fold.clear()
+		r.learn(work, k, low, high)
+		work.solver.judge(work.fold, decay)
+		work.sum.add(work.fold, decay)
 		if k-1 < len(weights) {
-			solver.solve(sum)
-			weights[k-1] = solver.best()
+			work.solver.solve(work.sum)
+			weights[k-1] = slices.Clone(work.solver.best())
 		}
 	}
 	return weights
 }
 
 // learn sums up the examples whose time ahead is in a fold. Filled gaps teach nothing.
-func (r *ridge) learn(sum *gram, g grid, k, low, high int) {
-	f := &r.features
-	from, x := f.cut(k), r.row()
+func (r *ridge) learn(work learner, k, low, high int) {
+	f, g := &r.features, work.grid
+	from, x := f.cut(k), r.row.x
 	q := len(x) - 1
 	rows := min(rowsPerFold, f.span)
 	for i := range rows {
@@ -127,8 +130,9 @@ func (r *ridge) learn(sum *gram, g grid, k, low, high int) {
 		if origin < f.first() || g.observed[target+1] == g.observed[target] || g.observed[origin+1] == g.observed[origin] {
 			continue
 		}
-		level := f.row(x, origin, steps, float64(steps-low)/float64(high-low))
-		x[q] = f.values[target] - level
-		sum.learn(x)
+		f.fill(&r.row, origin, steps, float64(steps-low)/float64(high-low))
+		x[q] = f.values[target] - r.row.level
+		work.fold.learn(x)
 	}
+	work.fold.sumUp()
 }

@@ -5,7 +5,7 @@ import "math"
 // scale is a view of the series on which a model computes: plain, or logarithmic, where a
 // factor becomes a difference and a spike weighs less.
 type scale struct {
-	track
+	*track
 	// offset is added before the logarithm is taken; zero for the plain scale.
 	offset float64
 }
@@ -15,17 +15,23 @@ type track struct {
 	values, sums []float64
 }
 
-func newTrack(values []float64) track {
-	t := track{values: values, sums: make([]float64, len(values)+1)}
+func newTrack(values []float64) *track {
+	t := &track{values: values, sums: make([]float64, len(values)+1)}
 	for i, value := range values {
 		t.sums[i+1] = t.sums[i] + value
 	}
 	return t
 }
 
+// push appends a newer value.
+func (t *track) push(value float64) {
+	t.values = append(t.values, value)
+	t.sums = append(t.sums, t.sums[len(t.sums)-1]+value)
+}
+
 // mean is that of the values from a first to a last one, both included. What lies before the
 // first value is left out; at least one value counts.
-func (t track) mean(first, last int) float64 {
+func (t *track) mean(first, last int) float64 {
 	last = max(last, 0)
 	first = min(max(first, 0), last)
 	return (t.sums[last+1] - t.sums[first]) / float64(last+1-first)
@@ -43,11 +49,21 @@ func (g grid) logarithmic() scale {
 	if offset <= 0 {
 		return g.plain()
 	}
+	s := scale{offset: offset}
 	values := make([]float64, len(g.values))
 	for i, value := range g.values {
-		values[i] = math.Log(value + offset)
+		values[i] = s.to(value)
 	}
-	return scale{track: newTrack(values), offset: offset}
+	s.track = newTrack(values)
+	return s
+}
+
+// to converts demand into a value of the scale.
+func (s scale) to(demand float64) float64 {
+	if s.offset == 0 {
+		return demand
+	}
+	return math.Log(demand + s.offset)
 }
 
 // back converts a value of the scale into demand.

@@ -63,18 +63,18 @@ func (g grid) decompose(season int) indices {
 	for _, value := range g.values {
 		x.added = x.added || value <= 0
 	}
-	counts := make([]float64, season)
-	for i := season / 2; i < len(g.values)-season/2; i++ {
+	first, end := season/2, len(g.values)-season/2
+	for i := first; i < end; i++ {
 		trend := g.mean(i-(season-1)/2, i+season/2)
 		if season%2 == 0 {
 			trend = (trend + g.mean(i-season/2, i+season/2-1)) / 2
 		}
 		x.slots[i%season] += x.without(g.values[i], trend)
-		counts[i%season]++
 	}
 	mean := 0.0
 	for slot := range x.slots {
-		x.slots[slot] /= counts[slot]
+		seen := (end-1-slot)/season - (first-1-slot+season)/season + 1
+		x.slots[slot] /= float64(seen)
 		mean += x.slots[slot] / float64(season)
 	}
 	for slot, index := range x.slots {
@@ -91,12 +91,11 @@ func (x indices) without(value, index float64) float64 {
 	return value / index
 }
 
-// adjusted are the values without their season.
-func (x indices) adjusted(values []float64) []float64 {
-	adjusted := make([]float64, len(values))
-	for i, value := range values {
-		adjusted[i] = value
-		if len(x.slots) > 0 {
+// adjust are the values without their season, in the room of a buffer if that suffices.
+func (x indices) adjust(buffer, values []float64) []float64 {
+	adjusted := append(buffer[:0], values...)
+	if len(x.slots) > 0 {
+		for i, value := range values {
 			adjusted[i] = x.without(value, x.slots[i%len(x.slots)])
 		}
 	}

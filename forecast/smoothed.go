@@ -25,7 +25,7 @@ func (p problem) smoothed(source Source, fit func(values []float64) smoothing) F
 		f.Reason = ReasonNoSeason
 	}
 	season := p.indices()
-	points, deviations := fit(season.adjusted(p.values)).ahead(slices.Max(p.steps))
+	points, deviations := fit(season.adjust(nil, p.values)).ahead(slices.Max(p.steps))
 	f.Paths = make([][]float64, normalPaths)
 	for k := range f.Paths {
 		f.Paths[k] = make([]float64, len(p.steps))

@@ -100,7 +100,7 @@ func TestBandOfSimpleSmoothingGrows(t *testing.T) {
 }
 
 func TestDescend(t *testing.T) {
-	got := descend([]float64{0, 0}, []float64{-1, -1}, []float64{1, 1}, func(at []float64) float64 {
+	got := descend([]float64{0, 0}, bounds{[]float64{-1, -1}, []float64{1, 1}, firstStep, lastStep}, func(at []float64) float64 {
 		return (at[0]-0.3)*(at[0]-0.3) + (at[1]-4)*(at[1]-4) + at[0]*at[1]/10
 	})
 	near(t, got, []float64{0.25, 1}, 0.01)

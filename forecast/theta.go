@@ -44,7 +44,7 @@ func (Naive2) Forecast(history Series, seasons, horizon []time.Duration, now tim
 }
 
 func fitTheta(values []float64) smoothing {
-	fitted := descend([]float64{0.5}, []float64{leastGain}, []float64{mostGain}, func(at []float64) float64 {
+	fitted := descend([]float64{0.5}, bounds{[]float64{leastGain}, []float64{mostGain}, firstStep, lastStep}, func(at []float64) float64 {
 		return smoothing{alpha: at[0]}.run(values).variance
 	})
 	s := smoothing{alpha: fitted[0]}.run(values)

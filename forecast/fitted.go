@@ -1,0 +1,117 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Fitted is Auto fitted to a history. It forecasts as often as wanted, also from values that
+// came after the fit, for a small part of the cost of a fit: the members' coefficients, their
+// shares and the band stay those of the fit. It is not for concurrent use.
+type Fitted struct {
+	// mixture is nil for a history that is too short.
+	mixture *mixture
+	// ranks[mark][path] is the place of a path in the curve of the mark: below mostPaths.
+	ranks [][]uint8
+	// start, step and n say when the values were: n counts those that were followed too.
+	start time.Time
+	step  time.Duration
+	n     int
+	// short, seasons, horizon and seed ask Combined anew where the history is too short.
+	short            []float64
+	seasons, horizon []time.Duration
+	seed             uint64
+}
+
+// Follow appends values that came after the last one, one step after another, NaN where one
+// is missing. It does not learn from them: that takes a new fit.
+func (f *Fitted) Follow(values ...float64) {
+	for _, value := range values {
+		f.n++
+		if f.mixture == nil {
+			f.short = append(f.short, value)
+			continue
+		}
+		f.mixture.push(value)
+	}
+}
+
+// push takes a missing value for one that has not changed, as clean does.
+func (m *mixture) push(value float64) {
+	last := len(m.values) - 1
+	if !believable(value) {
+		value = m.values[last]
+	}
+	value = math.Max(value, 0)
+	m.track.push(value)
+	if m.logarithmic.offset != 0 {
+		m.logarithmic.push(m.logarithmic.to(value))
+	}
+	for _, s := range m.smoothers {
+		s.push(value, last+1)
+	}
+}
+
+// Forecast answers for the horizon of the fit, counted from now.
+func (f *Fitted) Forecast(now time.Time) (Forecast, error) {
+	history := Series{Start: f.start, Step: f.step, Values: f.short}
+	m := f.mixture
+	if m == nil {
+		return Combined{Seed: f.seed}.Forecast(history, f.seasons, f.horizon, now)
+	}
+	steps := stepsAhead(m.horizon, now.Sub(f.start.Add(time.Duration(f.n-1)*f.step)), f.step)
+	answer := Forecast{Horizon: slices.Clone(m.horizon), Levels: Levels(), Source: SourceAuto, Reason: ReasonEnoughHistory}
+	if !m.seasonal {
+		answer.Reason = ReasonNoSeason
+	}
+	room := make([]float64, mostPaths*len(steps))
+	answer.Paths = make([][]float64, mostPaths)
+	for k := range answer.Paths {
+		answer.Paths[k] = room[k*len(steps) : (k+1)*len(steps) : (k+1)*len(steps)]
+	}
+	answer.Quantiles = make([]Quantiles, len(steps))
+	row := make([]float64, len(steps)*len(answer.Levels))
+	curve := make([]float64, mostPaths)
+	for i, ahead := range steps {
+		below, above, share := m.between(ahead)
+		m.curve(curve, ahead)
+		ranks := f.ranks[below]
+		if share > 0.5 {
+			ranks = f.ranks[above]
+		}
+		for k, rank := range ranks {
+			answer.Paths[k][i] = curve[rank]
+		}
+		quantiles := row[i*len(answer.Levels) : (i+1)*len(answer.Levels)]
+		for j, level := range answer.Levels {
+			quantiles[j] = curve[rankOf(level, mostPaths)]
+		}
+		answer.Quantiles[i] = quantiles
+	}
+	return answer, nil
+}
+
+// between are the marks around some steps ahead, and how far through them these are. What is
+// beyond the last mark errs as there.
+func (m *mixture) between(steps int) (below, above int, share float64) {
+	above, found := slices.BinarySearch(m.marks, steps)
+	above = min(above, len(m.marks)-1)
+	if found || above == 0 || m.marks[above] < steps {
+		return above, above, 0
+	}
+	below = above - 1
+	return below, above, float64(steps-m.marks[below]) / float64(m.marks[above]-m.marks[below])
+}
+
+// curve fills in equally likely values of demand some steps ahead, increasing.
+func (m *mixture) curve(values []float64, steps int) {
+	below, above, share := m.between(steps)
+	last := len(m.values) - 1
+	point := m.mixed(partOf(m.edges, steps), func(c int) float64 { return m.members[c].at(last, steps) })
+	spread := m.spread(point)
+	low, high := m.bands[below].curve, m.bands[above].curve
+	for k := range values {
+		values[k] = m.possible(point + spread*(low[k]*(1-share)+high[k]*share))
+	}
+}

@@ -1,0 +1,139 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// mixture is what Auto learns from a history.
+type mixture struct {
+	problem
+	calendar
+	// step is that of the series.
+	step time.Duration
+	// edges are the last steps of the parts of the horizon.
+	edges []int
+	// marks are the steps ahead at which errors are looked at, increasing.
+	marks []int
+	// logarithmic is the view that some members compute on.
+	logarithmic scale
+	// members are mixed; smoothers are those that follow each new value.
+	members   []member
+	smoothers []*smoother
+	// pasts are the earlier origins, latest first.
+	pasts []past
+	// likeness[part][past] is how much an origin tells about now.
+	likeness [][]float64
+	// shares[part][member] add up to one.
+	shares [][]float64
+	// bands are how the mixture errs, per mark.
+	bands []band
+}
+
+func newMixture(p problem, step time.Duration) *mixture {
+	m := &mixture{problem: p, step: step, calendar: newCalendar(len(p.values), p.seasons, step)}
+	m.edges = m.partsOf(slices.Max(p.steps))
+	m.marks = marksOf(p.steps, m.edges)
+	folds := max(min(mostFolds, m.folds()-2), 0)
+	m.newMembers(folds + 1)
+	m.pasts = m.newPasts(folds)
+	return m
+}
+
+// mostMarks is how many marks there are at most in a part of the horizon.
+const mostMarks = 8
+
+// marksOf thins the steps of each part, by equal factors.
+func marksOf(steps, edges []int) []int {
+	all := slices.Clone(steps)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	var marks []int
+	for part := range edges {
+		n := 0
+		for n < len(all) && (partOf(edges, all[n]) == part) {
+			n++
+		}
+		marks = appendThinned(marks, all[:n])
+		all = all[n:]
+	}
+	return marks
+}
+
+func appendThinned(marks, steps []int) []int {
+	if len(steps) <= mostMarks {
+		return append(marks, steps...)
+	}
+	last, at := len(steps)-1, 0
+	for i := range mostMarks {
+		wanted := float64(steps[0]) * math.Pow(float64(steps[last])/float64(steps[0]), float64(i)/(mostMarks-1))
+		for at < last-(mostMarks-1-i) && float64(steps[at]) < wanted {
+			at++
+		}
+		marks = append(marks, steps[at])
+		at++
+	}
+	return marks
+}
+
+// learn weighs the members and measures how the mixture errs, one part of the horizon after
+// another, so that the members' answers of one part only are held at a time.
+func (m *mixture) learn() {
+	m.compare()
+	m.shares = make([][]float64, len(m.edges))
+	m.bands = make([]band, len(m.marks))
+	errors := make([]float64, len(m.marks)*len(m.pasts))
+	curves := make([]float64, len(m.marks)*mostPaths)
+	in := marksIn{points: make([]float64, len(m.members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
+	for part := range m.edges {
+		in.part, in.from = part, in.to
+		for in.to < len(m.marks) && partOf(m.edges, m.marks[in.to]) == part {
+			in.to++
+		}
+		m.ask(in)
+		m.shares[part] = m.weigh(in)
+		for j := in.from; j < in.to; j++ {
+			m.bands[j] = band{errors[j*len(m.pasts) : (j+1)*len(m.pasts)], curves[j*mostPaths : (j+1)*mostPaths]}
+			m.fillBand(in, j)
+		}
+	}
+}
+
+// marksIn is a part of the horizon while it is learned.
+type marksIn struct {
+	part int
+	// from is the part's first mark, to is after its last.
+	from, to int
+	// points is what the members would have said: by member, past and mark.
+	points []float64
+	// order has room for the origins in the order of their errors.
+	order []int
+}
+
+// of are the answers of a member at a past, by mark.
+func (in marksIn) of(m *mixture, member, past int) []float64 {
+	n := in.to - in.from
+	at := (member*len(m.pasts) + past) * n
+	return in.points[at : at+n]
+}
+
+// ask lets every member forecast from every earlier origin.
+func (m *mixture) ask(in marksIn) {
+	for c, member := range m.members {
+		for i, past := range m.pasts {
+			points := in.of(m, c, i)
+			for j, steps := range m.marks[in.from:in.to] {
+				if past.index+steps < m.n {
+					points[j] = member.at(past.index, steps)
+				}
+			}
+		}
+	}
+}
+
+// known says that what came some steps after an earlier origin was observed.
+func (m *mixture) known(past, steps int) bool {
+	target := m.pasts[past].index + steps
+	return target < m.n && m.observed[target+1] > m.observed[target]
+}
