@@ -70,9 +70,13 @@ type Placeholder struct {
 	Stage Stage
 	// Created is when the pod was made.
 	Created time.Time
+	// Node is the node that it is on; empty for none.
+	Node string
 	// Companions is the number of other pods, DaemonSet pods aside, on its node: real ones count
 	// RealWeight each, placeholders one. The smaller, the sooner deleting empties the node.
 	Companions int64
+	// Expires is when its deadline ends it; zero if it has not started.
+	Expires time.Time
 }
 
 // RealWeight is what one real pod weighs in Placeholder.Companions; placeholders weigh one.
@@ -129,6 +133,8 @@ const (
 	ReasonAboveMax Reason = "AboveMax"
 	// ReasonOutdated removes a placeholder whose shape is not among the chunks any more.
 	ReasonOutdated Reason = "Outdated"
+	// ReasonExpiring replaces a placeholder shortly before its deadline, in its own room.
+	ReasonExpiring Reason = "Expiring"
 	// ReasonFinished removes a placeholder that has ended.
 	ReasonFinished Reason = "Finished"
 	// ReasonSteady says that nothing needs to change.
@@ -166,7 +172,8 @@ type Step struct {
 type Result struct {
 	// Chunks has a row per chunk, in the order of Limits.Chunks.
 	Chunks []ChunkPlan
-	// Steps are to be taken in this order: creates, ungates, deletes.
+	// Steps are to be taken in this order: deletes, creates, ungates. What is deleted makes the room
+	// that is then ungated for, so that replacing a placeholder buys nothing.
 	Steps []Step
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -143,8 +144,8 @@ func TestOutdatedShapesAreReplaced(t *testing.T) {
 	if diff := cmp.Diff(want, count(plan.Steps)); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	if got := plan.Steps[len(plan.Steps)-1]; got.Pod != "old-2" || got.Reason != ReasonOutdated {
-		t.Errorf("last step %+v, want the deletion of old-2", got)
+	if got := plan.Steps[1]; got.Pod != "old-2" || got.Reason != ReasonOutdated {
+		t.Errorf("second step %+v, want the deletion of old-2, before its room is asked for", got)
 	}
 	if steps := Plan(demand, state, frozen(limitsOf(single)), now).Steps; len(steps) > 0 {
 		t.Errorf("a frozen pool has steps %v", steps)
@@ -169,8 +170,49 @@ func TestReleaseEmptiesANodeFirst(t *testing.T) {
 		t.Errorf("first release (-want +got):\n%s", diff)
 	}
 	plan = Plan(Demand{[]ChunkDemand{{}}}, State{Chunks: []ChunkState{{Placeholders: placeholders[:3]}}}, limitsOf(single), now)
-	if got := plan.Steps[len(plan.Steps)-1].Pod; got != "alone" {
+	if got := plan.Steps[0].Pod; got != "alone" {
 		t.Errorf("released %q, want the one alone on its node", got)
+	}
+}
+
+// TestReleaseEmptiesNodesWhole: of nodes with as many placeholders each, one goes whole.
+func TestReleaseEmptiesNodesWhole(t *testing.T) {
+	var placeholders []Placeholder
+	for i := range 16 {
+		node := fmt.Sprintf("node-%d", i%4) // spread as the scheduler does
+		placeholders = append(placeholders, Placeholder{Name: fmt.Sprintf("p-%02d", i), Stage: Reserved, Node: node, Companions: 3, Created: now.Add(time.Duration(i) * time.Second)})
+	}
+	freed := map[string]int{}
+	for _, step := range Plan(Demand{[]ChunkDemand{{}}}, State{Chunks: []ChunkState{{Placeholders: placeholders}}}, limitsOf(single), now).Steps {
+		if step.Action == Delete {
+			freed[placeholders[slices.IndexFunc(placeholders, func(p Placeholder) bool { return p.Name == step.Pod })].Node]++
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"node-0": 4}, freed); diff != "" {
+		t.Errorf("released per node (-want +got):\n%s", diff)
+	}
+}
+
+// TestExpiringPlaceholdersAreReplacedInPlace: a deadline ends nothing that is still wanted.
+func TestExpiringPlaceholdersAreReplacedInPlace(t *testing.T) {
+	placeholders := held(12)
+	for i := range placeholders {
+		placeholders[i].Expires = now.Add(30 * time.Minute)
+	}
+	plan := Plan(Demand{[]ChunkDemand{rising(20, 13)}}, State{Chunks: []ChunkState{{Placeholders: append(placeholders, gated(2)...)}}}, limitsOf(single), now)
+	var got []string
+	for _, step := range plan.Steps {
+		got = append(got, fmt.Sprintf("%s %s", step.Action, step.Reason))
+	}
+	want := []string{"Delete Expiring", "Delete Expiring", "Create SpareGated", "Ungate ForecastDemand", "Ungate ForecastDemand"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	for i := range placeholders {
+		placeholders[i].Expires = now.Add(2 * time.Hour)
+	}
+	if steps := Plan(Demand{[]ChunkDemand{rising(20, 13)}}, State{Chunks: []ChunkState{{Placeholders: append(placeholders, gated(1)...)}}}, limitsOf(single), now).Steps; len(steps) > 0 {
+		t.Errorf("two hours before the deadline: %v", steps)
 	}
 }
 

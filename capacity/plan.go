@@ -24,7 +24,8 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 		if limits.Frozen != "" {
 			continue
 		}
-		stock := sortPlaceholders(state.Chunks[i].Placeholders)
+		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now)
+		deletes = append(deletes, drop(chunk, expiring, ReasonExpiring)...)
 		up, open := grow(stock, plan, chunk, spare(demand.Chunks[i], limits, plan.Tau))
 		creates, ungates = append(creates, up...), append(ungates, open...)
 		deletes = append(deletes, shrink(stock, plan, chunk, state.Chunks[i].Kept)...)
@@ -67,11 +68,31 @@ func sortPlaceholders(placeholders []Placeholder) stock {
 		return cmp.Or(
 			cmp.Compare(a.Stage, b.Stage), // pending ones hold nothing yet
 			cmp.Compare(a.Companions, b.Companions),
+			cmp.Compare(a.Node, b.Node), // one node whole, before a part of another
 			b.Created.Compare(a.Created),
 			cmp.Compare(a.Name, b.Name),
 		)
 	})
 	return s
+}
+
+// renewBefore is how long before its deadline a placeholder is replaced.
+const renewBefore = time.Hour
+
+// renew takes out what is about to end, at most a tenth at a time, so that it is replaced where
+// it is still wanted.
+func (s stock) renew(now time.Time) (stock, []Placeholder) {
+	var expiring, rest []Placeholder
+	most := (len(s.held) + 9) / 10
+	for _, p := range s.held {
+		if len(expiring) < most && !p.Expires.IsZero() && p.Expires.Sub(now) <= renewBefore {
+			expiring = append(expiring, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	s.held = rest
+	return s, expiring
 }
 
 // grow ungates up to the wanted number and tops the gated spare up.
@@ -97,23 +118,24 @@ func grow(s stock, plan ChunkPlan, chunk Chunk, spare int64) (creates, ungates [
 // shrink removes finished placeholders, what exceeds the maximum, and a quarter of what
 // nothing has wanted for the hold time, so that going down is slower than going up.
 func shrink(s stock, plan ChunkPlan, chunk Chunk, kept int64) []Step {
-	var deletes []Step
-	drop := func(placeholders []Placeholder, reason Reason) {
-		for _, p := range placeholders {
-			deletes = append(deletes, Step{Action: Delete, Chunk: chunk.Name, Pod: p.Name, Reason: reason})
-		}
-	}
-	drop(s.finished, ReasonFinished)
+	deletes := drop(chunk, s.finished, ReasonFinished)
 	held, gated := int64(len(s.held)), int64(len(s.gated))
 
 	unwanted := max(held-max(plan.Wanted, kept), 0)
 	release := (unwanted + 3) / 4
 	aboveMax := max(held-chunk.Max, 0)
-	drop(s.held[:max(release, aboveMax)], releaseReason(aboveMax))
+	deletes = append(deletes, drop(chunk, s.held[:max(release, aboveMax)], releaseReason(aboveMax))...)
 	held -= max(release, aboveMax)
 
 	surplusGated := min(max(held+gated-chunk.Max, 0), gated)
-	drop(s.gated[gated-surplusGated:], ReasonAboveMax)
+	return append(deletes, drop(chunk, s.gated[gated-surplusGated:], ReasonAboveMax)...)
+}
+
+func drop(chunk Chunk, placeholders []Placeholder, reason Reason) []Step {
+	var deletes []Step
+	for _, p := range placeholders {
+		deletes = append(deletes, Step{Action: Delete, Chunk: chunk.Name, Pod: p.Name, Reason: reason})
+	}
 	return deletes
 }
 
@@ -132,7 +154,7 @@ func bounded(creates, ungates, deletes []Step, most int) []Step {
 	for _, step := range creates {
 		made[step.Chunk]++
 	}
-	var steps []Step
+	steps := slices.Clone(deletes[:min(len(deletes), most)])
 	steps = append(steps, creates...)
 	opened := 0
 	for _, step := range ungates {
@@ -148,5 +170,5 @@ func bounded(creates, ungates, deletes []Step, most int) []Step {
 		opened++
 		steps = append(steps, step)
 	}
-	return append(steps, deletes[:min(len(deletes), most)]...)
+	return steps
 }

@@ -22,6 +22,9 @@ const (
 	// LabelChunk on a placeholder pod and on a DemandHistory names the chunk of the WarmPool.
 	LabelChunk = "forewarm.dev/chunk"
 
+	// AnnotationUngatedAt on a placeholder pod is when the reserver removed its gate, in RFC 3339.
+	AnnotationUngatedAt = "forewarm.dev/ungated-at"
+
 	// LabelTotals on a Namespace is "true" where it carries a total; only the webhook writes it. While
 	// no webhook runs, growth in such a Namespace is refused.
 	LabelTotals = "forewarm.dev/totals"

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -158,17 +160,31 @@ type ForecastSpec struct {
 
 // SizingSpec says how long capacity takes to come, and how long it is then kept.
 type SizingSpec struct {
-	// LeadTime is the time from asking for a node until a pod runs on it.
+	// LeadTime is the time from asking for a node until a pod runs on it: a duration from 1s to 2h, or
+	// Auto to learn it from the pool's own placeholders.
 	// +optional
-	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="spec.sizing.leadTime must be from 1s to 2h"
-	LeadTime metav1.Duration `json:"leadTime,omitempty"`
+	// +kubebuilder:default=Auto
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self == 'Auto' || duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="spec.sizing.leadTime must be Auto, or from 1s to 2h"
+	LeadTime AutoDuration `json:"leadTime,omitempty"`
 	// Hold is how long a chunk is kept at least once it is there: the longest of the plan interval, the
 	// autoscaler's own timers and the minimum billing time.
 	// +optional
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.sizing.hold must be from 1s to 24h"
 	Hold metav1.Duration `json:"hold,omitempty"`
+}
+
+// AutoDuration is a duration such as 6m, or Auto.
+type AutoDuration string
+
+// Auto leaves a duration to what is measured.
+const Auto AutoDuration = "Auto"
+
+// Fixed is the duration that is written; false for Auto, and for what is none.
+func (d AutoDuration) Fixed() (time.Duration, bool) {
+	fixed, err := time.ParseDuration(string(d))
+	return fixed, err == nil
 }
 
 // WarmPoolStatus is what the reserver saw and did.
@@ -184,6 +200,9 @@ type WarmPoolStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	Chunks []ChunkStatus `json:"chunks,omitempty"`
+	// LeadTime is how long nodes of the pool take to come.
+	// +optional
+	LeadTime *LeadTimeStatus `json:"leadTime,omitempty"`
 	// LastPlan is the last plan that had something to change.
 	// +optional
 	LastPlan *PlanStatus `json:"lastPlan,omitempty"`
@@ -236,6 +255,39 @@ type ChunkForecast struct {
 	Source string `json:"source"`
 	// Reason says in one word why this source was used.
 	Reason string `json:"reason"`
+}
+
+// LeadTimeStatus is the time from asking for a node until a pod runs on it.
+type LeadTimeStatus struct {
+	// Used is the lead time that plans are made with.
+	Used metav1.Duration `json:"used"`
+	// Source is Set (in the spec), Learned (the 95th percentile of the recent nodes) or Assumed (until
+	// there are five).
+	Source string `json:"source"`
+	// P50 and P95 are percentiles of the recent nodes, in which placeholders that still wait for one
+	// have their share.
+	// +optional
+	P50 *metav1.Duration `json:"p50,omitempty"`
+	// +optional
+	P95 *metav1.Duration `json:"p95,omitempty"`
+	// Waiting is how many batches of placeholders still wait for a node.
+	// +optional
+	Waiting int32 `json:"waiting,omitempty"`
+	// Recent are the nodes that were measured, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Recent []LeadTimeSample `json:"recent,omitempty"`
+}
+
+// LeadTimeSample is one node that was waited for.
+type LeadTimeSample struct {
+	// Node is its name.
+	Node string `json:"node"`
+	// At is when a placeholder ran on it.
+	At metav1.Time `json:"at"`
+	// Took is how long that was after the placeholder was ungated.
+	Took metav1.Duration `json:"took"`
 }
 
 // PlanStatus is a plan in numbers.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -32,7 +33,7 @@ func (r *Reserver) apply(ctx context.Context, pool *v1alpha1.WarmPool, plan capa
 		return outcome{err: fmt.Errorf("set the guards up: %w", err)}
 	}
 	run := run{reserver: r, pool: pool, fresh: map[string][]string{}}
-	for _, action := range []capacity.Action{capacity.Create, capacity.Ungate, capacity.Delete} {
+	for _, action := range []capacity.Action{capacity.Delete, capacity.Create, capacity.Ungate} {
 		run.all(ctx, action, plan.Steps)
 	}
 	return run.outcome
@@ -105,7 +106,9 @@ func (r *run) ungate(ctx context.Context, step capacity.Step) error {
 			return nil // its create failed, and is counted there
 		}
 	}
-	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"schedulingGates":null}}`))
+	body := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"schedulingGates":null}}`,
+		v1alpha1.AnnotationUngatedAt, r.reserver.options.Clock.Now().UTC().Format(time.RFC3339Nano))
+	patch := client.RawPatch(types.MergePatchType, []byte(body))
 	if err := client.IgnoreNotFound(r.reserver.cached.Patch(ctx, r.placeholder(name), patch)); err != nil {
 		return fmt.Errorf("ungate placeholder %s: %w", name, err)
 	}

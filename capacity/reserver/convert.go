@@ -46,15 +46,14 @@ func chunksOf(pool *v1alpha1.WarmPool) ([]capacity.Chunk, error) {
 }
 
 // limitsOf converts the limits of a pool.
-func limitsOf(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, maxChanges int, frozen capacity.Reason) capacity.Limits {
+func limitsOf(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, lead time.Duration, maxChanges int) capacity.Limits {
 	return capacity.Limits{
 		Chunks:     chunks,
-		LeadTime:   pool.Spec.Sizing.LeadTime.Duration,
+		LeadTime:   lead,
 		Hold:       pool.Spec.Sizing.Hold.Duration,
 		Interval:   pool.Spec.Forecast.Interval.Duration,
 		GateAge:    gateAge,
 		MaxChanges: maxChanges,
-		Frozen:     frozen,
 	}
 }
 
@@ -63,9 +62,9 @@ const maxHorizonSteps = 120
 
 // horizonOf are the times ahead for which a pool needs a forecast: interval by interval
 // until lead time plus one interval.
-func horizonOf(pool *v1alpha1.WarmPool) []time.Duration {
+func horizonOf(pool *v1alpha1.WarmPool, lead time.Duration) []time.Duration {
 	interval := pool.Spec.Forecast.Interval.Duration
-	window := pool.Spec.Sizing.LeadTime.Duration + interval
+	window := lead + interval
 	stride := interval
 	for window/stride > maxHorizonSteps {
 		stride += interval

@@ -27,6 +27,8 @@ type sight struct {
 	forecasts []forecast.Forecast
 	nodes     []*corev1.Node
 	verdicts  verdicts
+	lead      capacity.LeadEstimate
+	leadTimes capacity.LeadTimes
 }
 
 // look gathers the input of a plan: it records the demand, forecasts it, and counts what
@@ -41,8 +43,10 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	if seen.nodes, seen.verdicts, err = judge(w, pool, chunks); err != nil {
 		return seen, err
 	}
-	seen.limits = limitsOf(pool, chunks, r.options.MaxChangesPerPlan, seen.verdicts.frozen())
-	if seen.demand, seen.forecasts, err = r.demandOf(ctx, pool, now); err != nil {
+	seen.lead, seen.leadTimes = leadTime(pool, w.placeholders[pool.Name], seen.nodes, now)
+	seen.limits = limitsOf(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
+	seen.limits.Frozen = seen.verdicts.frozen()
+	if seen.demand, seen.forecasts, err = r.demandOf(ctx, pool, seen.lead.Used, now); err != nil {
 		return seen, err
 	}
 	seen.limits.NodesLeft = r.nodesLeft(w, pool, seen.nodes, now)
@@ -55,10 +59,10 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 }
 
 // demandOf records the demand of the interval just passed, and forecasts.
-func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, now time.Time) (capacity.Demand, []forecast.Forecast, error) {
+func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, lead time.Duration, now time.Time) (capacity.Demand, []forecast.Forecast, error) {
 	var expected capacity.Demand
 	var forecasts []forecast.Forecast
-	horizon, settings := horizonOf(pool), settingsOf(pool)
+	horizon, settings := horizonOf(pool, lead), settingsOf(pool)
 	at := now.Truncate(pool.Spec.Forecast.Interval.Duration)
 	for _, chunk := range pool.Spec.Chunks {
 		current, peak := r.tracker.take(key{pool.Name, chunk.Name})
@@ -110,6 +114,7 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now t
 			}
 			row.Placeholders = append(row.Placeholders, capacity.Placeholder{
 				Name: pod.Name, Stage: stage, Created: pod.CreationTimestamp.Time,
+				Node: pod.Spec.NodeName, Expires: expires(pod),
 				Companions: w.companions(pod, r.options.PlaceholderNamespace),
 			})
 		}

@@ -46,6 +46,7 @@ func (r *Reserver) forgetGone(pools []*v1alpha1.WarmPool) {
 			r.metrics.placeholders.DeletePartialMatch(gone)
 			r.metrics.wanted.DeletePartialMatch(gone)
 			r.metrics.demand.DeletePartialMatch(gone)
+			r.metrics.leadTime.DeletePartialMatch(gone)
 		}
 	}
 }

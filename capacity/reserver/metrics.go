@@ -17,6 +17,7 @@ type metrics struct {
 	placeholders *prometheus.GaugeVec
 	wanted       *prometheus.GaugeVec
 	demand       *prometheus.GaugeVec
+	leadTime     *prometheus.GaugeVec
 	takeovers    *prometheus.CounterVec
 	changes      *prometheus.CounterVec
 	errors       *prometheus.CounterVec
@@ -35,6 +36,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		demand: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "forewarm_capacity_demand_chunks", Help: "Demand of real pods, running and pending, in chunks.",
 		}, chunk),
+		leadTime: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "forewarm_capacity_lead_time_seconds", Help: "Time from asking for a node until a pod runs on it, as plans use it.",
+		}, []string{"pool"}),
 		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_capacity_takeovers_total", Help: "Placeholder pods preempted by other pods.",
 		}, chunk),
@@ -49,7 +53,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 	}
-	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.takeovers, m.changes, m.errors, m.cycle)
+	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.leadTime, m.takeovers, m.changes, m.errors, m.cycle)
 	for _, act := range acts {
 		m.errors.WithLabelValues(act) // counts from zero, so that a rate sees the first one
 	}

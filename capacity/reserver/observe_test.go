@@ -56,14 +56,12 @@ func TestNodeTemplateMayMatch(t *testing.T) {
 func TestHorizonReachesOneIntervalBeyondTheLeadTime(t *testing.T) {
 	pool := &v1alpha1.WarmPool{}
 	pool.Spec.Forecast.Interval = metav1.Duration{Duration: time.Minute}
-	pool.Spec.Sizing.LeadTime = metav1.Duration{Duration: 150 * time.Second}
 	want := []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute, 210 * time.Second}
-	if diff := cmp.Diff(want, horizonOf(pool)); diff != "" {
+	if diff := cmp.Diff(want, horizonOf(pool, 150*time.Second)); diff != "" {
 		t.Errorf("horizon (-want +got):\n%s", diff)
 	}
-	pool.Spec.Sizing.LeadTime = metav1.Duration{Duration: 2 * time.Hour}
 	pool.Spec.Forecast.Interval = metav1.Duration{Duration: time.Second}
-	if n := len(horizonOf(pool)); n > maxHorizonSteps+1 {
+	if n := len(horizonOf(pool, 2*time.Hour)); n > maxHorizonSteps+1 {
 		t.Errorf("%d steps, want at most %d", n, maxHorizonSteps+1)
 	}
 }

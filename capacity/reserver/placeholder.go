@@ -3,6 +3,7 @@ package reserver
 import (
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -118,6 +119,14 @@ func stageOf(pod *corev1.Pod) capacity.Stage {
 	default:
 		return capacity.Pending
 	}
+}
+
+// expires is when the kubelet ends a pod at its deadline; zero if it has not started.
+func expires(pod *corev1.Pod) time.Time {
+	if pod.Status.StartTime == nil || pod.Spec.ActiveDeadlineSeconds == nil {
+		return time.Time{}
+	}
+	return pod.Status.StartTime.Add(time.Duration(*pod.Spec.ActiveDeadlineSeconds) * time.Second)
 }
 
 func terminal(pod *corev1.Pod) bool {

@@ -29,6 +29,8 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 		status.Chunks = append(status.Chunks, row)
 		r.measure(pool.Name, row, seen.demand.Chunks[i].Now)
 	}
+	status.LeadTime = leadTimeStatus(seen.lead, seen.leadTimes)
+	r.metrics.leadTime.WithLabelValues(pool.Name).Set(seen.lead.Used.Seconds())
 	setConditions(status, pool, seen)
 	if planned := planStatus(plan, done, pool.Spec.Mode, seen.at); planned != nil {
 		status.LastPlan = planned

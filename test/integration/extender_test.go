@@ -116,7 +116,7 @@ func (e *extenderEnv) createFixtures(t *testing.T) {
 	pool.Spec.Demand.NamespaceSelector.MatchLabels = map[string]string{"team": "ml"}
 	pool.Spec.Chunks = []v1alpha1.Chunk{{Name: "node", Requests: extenderGPUs(8), WaitCostPerHour: "400", IdleCostPerHour: "24", Max: 2}}
 	pool.Spec.Forecast = v1alpha1.ForecastSpec{Interval: metav1.Duration{Duration: time.Minute}, History: metav1.Duration{Duration: time.Hour}}
-	pool.Spec.Sizing = v1alpha1.SizingSpec{LeadTime: metav1.Duration{Duration: time.Minute}, Hold: metav1.Duration{Duration: time.Minute}}
+	pool.Spec.Sizing = v1alpha1.SizingSpec{LeadTime: "1m", Hold: metav1.Duration{Duration: time.Minute}}
 	for _, object := range []client.Object{
 		pool,
 		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass}, Value: -10, PreemptionPolicy: ptr.To(corev1.PreemptNever)},

@@ -125,7 +125,7 @@ func WarmPool(t Times, factor float64) *v1alpha1.WarmPool {
 				Interval: shrink(t.Interval), History: shrink(t.History),
 				Seasons: []metav1.Duration{shrink(24 * time.Hour), shrink(7 * 24 * time.Hour)},
 			},
-			Sizing: v1alpha1.SizingSpec{LeadTime: shrink(t.Lead), Hold: shrink(t.ConsolidateAfter)},
+			Sizing: v1alpha1.SizingSpec{LeadTime: v1alpha1.AutoDuration(shrink(t.Lead).Duration.String()), Hold: shrink(t.ConsolidateAfter)},
 			Mode:   v1alpha1.ModeEnforce,
 		},
 	}
