@@ -27,8 +27,8 @@ type outcome struct {
 
 // apply takes the steps of a plan. A step that fails does not stop the others; the next
 // plan starts from what there then is.
-func (r *Reserver) apply(ctx context.Context, pool *v1alpha1.WarmPool, plan capacity.Result) outcome {
-	if err := r.ensureGuards(ctx); err != nil {
+func (r *Reserver) apply(ctx context.Context, pools []*v1alpha1.WarmPool, pool *v1alpha1.WarmPool, plan capacity.Result) outcome {
+	if err := r.ensureGuards(ctx, pools); err != nil {
 		r.metrics.errors.WithLabelValues("Guard").Inc()
 		return outcome{err: fmt.Errorf("set the guards up: %w", err)}
 	}

@@ -3,31 +3,43 @@ package reserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 )
 
-// ensureGuards makes the namespace and the PriorityClass of the placeholder pods where
-// they are missing. A PriorityClass whose value differs is left alone and refused: its
-// value cannot be changed, and another priority could evict real work.
-func (r *Reserver) ensureGuards(ctx context.Context) error {
-	if r.guarded {
-		return nil
+// ensureGuards makes the namespace and the PriorityClass of the placeholder pods where they are
+// missing, and keeps the ResourceQuota that bounds them without us. A PriorityClass whose value
+// differs is left alone and refused: its value cannot be changed, and another priority could
+// evict real work.
+func (r *Reserver) ensureGuards(ctx context.Context, pools []*v1alpha1.WarmPool) error {
+	if !r.guarded {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name:   r.options.PlaceholderNamespace,
+			Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+		}}
+		if err := createIfMissing(ctx, r.live, r.cached, namespace); err != nil {
+			return err
+		}
+		if err := r.ensureClass(ctx); err != nil {
+			return err
+		}
+		r.guarded = true
 	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name:   r.options.PlaceholderNamespace,
-		Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}}
-	if err := createIfMissing(ctx, r.live, r.cached, namespace); err != nil {
-		return err
-	}
+	return r.ensureQuota(ctx, quotaOf(pools))
+}
+
+func (r *Reserver) ensureClass(ctx context.Context) error {
 	class := &schedulingv1.PriorityClass{
 		ObjectMeta:       metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass},
 		Value:            r.options.Priority,
@@ -41,7 +53,68 @@ func (r *Reserver) ensureGuards(ctx context.Context) error {
 		return fmt.Errorf("PriorityClass %s has value %d, reserver.priority in the configuration is %d: delete the class, or set reserver.priority to its value",
 			class.Name, class.Value, r.options.Priority)
 	}
-	r.guarded = true
+	return nil
+}
+
+// quotaOf is what the placeholders of all pools that act may hold at most.
+func quotaOf(pools []*v1alpha1.WarmPool) corev1.ResourceList {
+	hard := corev1.ResourceList{}
+	add := func(name corev1.ResourceName, amount resource.Quantity) {
+		sum := hard[name]
+		sum.Add(amount)
+		hard[name] = sum
+	}
+	add(corev1.ResourcePods, *resource.NewQuantity(0, resource.DecimalSI))
+	for _, pool := range pools {
+		if pool.Spec.Mode == v1alpha1.ModeObserve {
+			continue
+		}
+		for _, chunk := range pool.Spec.Chunks {
+			add(corev1.ResourcePods, *resource.NewQuantity(int64(chunk.Max), resource.DecimalSI))
+			for name, amount := range chunk.Requests {
+				amount = amount.DeepCopy()
+				amount.Mul(int64(chunk.Max))
+				add(corev1.ResourceName(corev1.DefaultResourceRequestsPrefix+string(name)), amount)
+			}
+		}
+	}
+	return hard
+}
+
+// quotaWait is how long a changed quota may take to be in force; until then the API server
+// refuses new placeholders.
+const quotaWait = 3 * time.Second
+
+// ensureQuota keeps the quota of the placeholders' PriorityClass, and waits until a change of it
+// is in force.
+func (r *Reserver) ensureQuota(ctx context.Context, hard corev1.ResourceList) error {
+	if equality.Semantic.DeepEqual(r.quota, hard) {
+		return nil
+	}
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: r.options.PlaceholderNamespace, Name: v1alpha1.PlaceholderPriorityClass}}
+	err := r.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
+	switch before := quota.DeepCopy(); {
+	case apierrors.IsNotFound(err):
+		quota.Spec = corev1.ResourceQuotaSpec{Hard: hard, ScopeSelector: &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{{
+			ScopeName: corev1.ResourceQuotaScopePriorityClass, Operator: corev1.ScopeSelectorOpIn, Values: []string{v1alpha1.PlaceholderPriorityClass},
+		}}}}
+		err = r.cached.Create(ctx, quota)
+	case err == nil && !equality.Semantic.DeepEqual(quota.Spec.Hard, hard):
+		quota.Spec.Hard = hard
+		err = r.cached.Patch(ctx, quota, client.MergeFrom(before))
+	}
+	if err != nil {
+		return fmt.Errorf("ResourceQuota %s: %w", v1alpha1.PlaceholderPriorityClass, err)
+	}
+	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, quotaWait, true, func(ctx context.Context) (bool, error) {
+		quota = &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: quota.Namespace, Name: quota.Name}}
+		err := r.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
+		return err == nil && equality.Semantic.DeepEqual(quota.Status.Hard, hard), err
+	})
+	if err != nil {
+		return fmt.Errorf("ResourceQuota %s/%s is not in force yet (does kube-controller-manager run?): %w", quota.Namespace, quota.Name, err)
+	}
+	r.quota = hard
 	return nil
 }
 

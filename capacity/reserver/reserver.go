@@ -67,6 +67,8 @@ type Reserver struct {
 	tracker *tracker
 	memory  map[string]*memory
 	guarded bool
+	// quota is what the ResourceQuota of the placeholders is known to say.
+	quota corev1.ResourceList
 }
 
 // memory is what the loop remembers of a pool between two cycles. A new leader starts
@@ -208,7 +210,7 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	// 3 apply
 	var applied outcome
 	if pool.Spec.Mode == v1alpha1.ModeEnforce && len(plan.Steps) > 0 {
-		applied = r.apply(ctx, pool, plan)
+		applied = r.apply(ctx, w.pools, pool, plan)
 	}
 	// 4 report
 	r.report(ctx, pool, seen, plan, applied)

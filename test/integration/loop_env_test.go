@@ -87,7 +87,7 @@ func newLoopEnv(t *testing.T) *loopEnv {
 		}
 	}
 	var files []string
-	for _, pattern := range []string{"crd/*.yaml", "rbac/*.yaml"} {
+	for _, pattern := range []string{"crd/*.yaml", "rbac/*.yaml", "policy/*.yaml"} {
 		some, err := filepath.Glob(filepath.Join("..", "..", "manifests", pattern))
 		if err != nil || len(some) == 0 {
 			t.Fatalf("manifests/%s: %v, %v", pattern, some, err)
@@ -302,6 +302,6 @@ func loopPool(name, nodePool string, least, most int32) *v1alpha1.WarmPool {
 	pool.Spec.Demand.NamespaceSelector.MatchLabels = map[string]string{"team": "ml"}
 	pool.Spec.Chunks = []v1alpha1.Chunk{{Name: "single", Requests: extenderGPUs(1), WaitCostPerHour: "0", IdleCostPerHour: "3", Min: least, Max: most}}
 	pool.Spec.Forecast = v1alpha1.ForecastSpec{Interval: metav1.Duration{Duration: time.Second}, History: metav1.Duration{Duration: time.Hour}}
-	pool.Spec.Sizing = v1alpha1.SizingSpec{LeadTime: metav1.Duration{Duration: 3 * time.Second}, Hold: metav1.Duration{Duration: time.Hour}}
+	pool.Spec.Sizing = v1alpha1.SizingSpec{LeadTime: "3s", Hold: metav1.Duration{Duration: time.Hour}}
 	return pool
 }

@@ -28,6 +28,8 @@ func TestLoop(t *testing.T) {
 	}{
 		{"Observe shows a plan and changes nothing", loopObserve},
 		{"Enforce buys one node for what is wanted", loopEnforce},
+		{"only the reserver makes and opens placeholders", reserverGuards},
+		{"the lead time is measured", reserverLead},
 		{"who is not of the class takes no placeholder", loopOutsider},
 		{"a killed reserver's successor keeps history and placeholders", loopRestart},
 		{"a takeover buys no node, with the reserver up", loopTakeoverUp},
