@@ -35,6 +35,9 @@ type Score struct {
 	MASE float64
 	// WAPE is the absolute error of the median over all cuts ÷ the sum of the demand.
 	WAPE float64
+	// MAPE is the mean absolute error of the median ÷ the value, over values above a tenth of
+	// the mean of the history, since it means nothing near zero; NaN where there is none.
+	MAPE float64
 	// Pinball is the summed quantile loss of 0.1 to 0.9.
 	Pinball float64
 	// RelativeMASE and RelativePinball are ÷ those of the seasonal naive, from 0.05 to 20.
@@ -48,8 +51,9 @@ var ErrNothingToScore = errors.New("no cut leaves an observed value to score: gi
 
 // tally sums up what Score reports, cut by cut.
 type tally struct {
-	cuts                         int
+	cuts, mapeCuts               int
 	mase, naiveMASE, coverage    float64
+	mape                         float64
 	pinball, naivePinball        float64
 	absoluteError, totalObserved float64
 }
@@ -69,6 +73,7 @@ func ScoreSeries(series forecast.Series, predictions []Prediction, span Span) (S
 	return Score{
 		MASE:            sum.mase / n,
 		WAPE:            ratio(sum.absoluteError, sum.totalObserved),
+		MAPE:            sum.mape / float64(sum.mapeCuts),
 		Pinball:         sum.pinball,
 		RelativeMASE:    min(max(ratio(sum.mase/n, sum.naiveMASE/n), 0.05), 20),
 		RelativePinball: min(max(ratio(sum.pinball, sum.naivePinball), 0.05), 20),
@@ -82,7 +87,9 @@ func (t *tally) add(series forecast.Series, filled []float64, p Prediction, step
 	if p.Cut <= perDay || len(p.Quantiles) < steps || p.Cut+steps > len(filled) {
 		return
 	}
-	scale, spread := dayToDay(filled[max(0, p.Cut-28*perDay):p.Cut], perDay)
+	past := filled[max(0, p.Cut-28*perDay):p.Cut]
+	scale, spread := dayToDay(past, perDay)
+	t.addMAPE(past, series.Values[p.Cut:p.Cut+steps], p)
 	var inside, scored, err, naiveErr float64
 	for j := range steps {
 		actual := series.Values[p.Cut+j]
@@ -111,6 +118,26 @@ func (t *tally) add(series forecast.Series, filled []float64, p Prediction, step
 	t.mase += err / scored / scale
 	t.naiveMASE += naiveErr / scored / scale
 	t.coverage += inside / scored
+}
+
+// addMAPE scores what is large enough for a percentage.
+func (t *tally) addMAPE(past, actual []float64, p Prediction) {
+	least := 0.0
+	for _, value := range past {
+		least += 0.1 * value / float64(len(past))
+	}
+	least = max(least, 1e-9)
+	var scored, err float64
+	for j, value := range actual {
+		if value > least {
+			scored++
+			err += math.Abs(value-p.Quantiles[j][median]) / value
+		}
+	}
+	if scored > 0 {
+		t.mapeCuts++
+		t.mape += err / scored
+	}
 }
 
 // dayToDay says how much a history differs from the day before: the mean absolute change,
@@ -176,20 +203,38 @@ type Summary struct {
 	Series int
 	// RelativeMASE and RelativePinball are geometric means.
 	RelativeMASE, RelativePinball float64
-	// WAPE and Coverage are means.
-	WAPE, Coverage float64
+	// WAPE, MASE and Coverage are means.
+	WAPE, MASE, Coverage float64
+	// MAPE is the middle of those series that have one, NaN where none has, and MAPEBelow15
+	// the share of all series whose MAPE is below 15 %.
+	MAPE, MAPEBelow15 float64
+	// Pinball is the sum.
+	Pinball float64
 }
 
 // Summarise averages the scores of several series over the same span.
 func Summarise(scores []Score) Summary {
 	s := Summary{Series: len(scores)}
 	n := float64(len(scores))
+	var percents []float64
 	for _, score := range scores {
+		s.MASE += score.MASE / n
+		s.Pinball += score.Pinball
+		if !math.IsNaN(score.MAPE) {
+			percents = append(percents, score.MAPE)
+		}
+		if score.MAPE < 0.15 {
+			s.MAPEBelow15 += 1 / n
+		}
 		s.RelativeMASE += math.Log(score.RelativeMASE) / n
 		s.RelativePinball += math.Log(score.RelativePinball) / n
 		s.WAPE += score.WAPE / n
 		s.Coverage += score.Coverage / n
 	}
 	s.RelativeMASE, s.RelativePinball = math.Exp(s.RelativeMASE), math.Exp(s.RelativePinball)
+	s.MAPE = math.NaN()
+	if slices.Sort(percents); len(percents) > 0 {
+		s.MAPE = quantile(percents, 0.5)
+	}
 	return s
 }
