@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -35,17 +36,11 @@ const attempts = 5
 
 // perDay hands each day's samples to write, again when another writer was faster.
 func (s *Store) perDay(ctx context.Context, key Key, samples []Sample, write func(context.Context, Key, string, []Sample) error) error {
-	samples = storable(samples)
 	var unreadable []error
-	for len(samples) > 0 {
-		day := dayOf(samples[0].At)
-		n := slices.IndexFunc(samples, func(sample Sample) bool { return dayOf(sample.At) != day })
-		if n < 0 {
-			n = len(samples)
-		}
+	for some := range ByDay(storable(samples)) {
 		err := error(nil)
 		for range attempts {
-			if err = write(ctx, key, day, samples[:n]); err == nil {
+			if err = write(ctx, key, dayOf(some[0].At), some); err == nil {
 				break
 			}
 			delete(s.written, key)
@@ -59,9 +54,25 @@ func (s *Store) perDay(ctx context.Context, key Key, samples []Sample, write fun
 		case err != nil:
 			return fmt.Errorf("record demand of pool %s chunk %s: %w", key.Pool, key.Chunk, err)
 		}
-		samples = samples[n:]
 	}
 	return errors.Join(unreadable...)
+}
+
+// ByDay are the samples of each UTC day, of samples in time order.
+func ByDay(samples []Sample) iter.Seq[[]Sample] {
+	return func(yield func([]Sample) bool) {
+		for len(samples) > 0 {
+			day := dayOf(samples[0].At)
+			n := slices.IndexFunc(samples, func(sample Sample) bool { return dayOf(sample.At) != day })
+			if n < 0 {
+				n = len(samples)
+			}
+			if !yield(samples[:n]) {
+				return
+			}
+			samples = samples[n:]
+		}
+	}
 }
 
 // storable is a copy of the samples as they will be read back: what is not finite is no

@@ -1,6 +1,7 @@
-// Package history keeps recorded demand in DemandHistory objects of the API server: one
-// per pool, chunk and UTC day, of which only today's is ever rewritten. Any replica can
-// lead, and there is no volume.
+// Package history keeps recorded demand. Store has it in DemandHistory objects of the API
+// server: one per pool, chunk and UTC day, of which only today's is ever rewritten. Any
+// replica can lead, and there is no volume. Prometheus reads it from a server that scrapes
+// the reserver, for those who run one.
 package history
 
 import (
@@ -28,8 +29,9 @@ type Key struct {
 	Chunk string
 }
 
-// ErrUnreadable is in errors about DemandHistory objects that are corrupt or of another
-// schema version. They are left alone, and trying again will not help.
+// ErrUnreadable is in errors about history that is left out: DemandHistory objects that are
+// corrupt or of another schema version, which are left alone; and answers of Prometheus that
+// are empty or incomplete. Trying again at once will not help; what there is, is returned.
 var ErrUnreadable = errors.New("it is skipped: upgrade Forewarm if a newer version wrote it, else delete it")
 
 // Store reads and writes DemandHistory objects. It is not for concurrent use.
@@ -60,9 +62,15 @@ const longest = 62 * 24 * time.Hour
 // cannot be read, what can be read comes with an error that is ErrUnreadable and names them.
 func (s *Store) Load(ctx context.Context, key Key, since time.Time, step time.Duration) (forecast.Series, error) {
 	since = since.Truncate(step)
+	samples, err := s.Samples(ctx, key, since)
+	return OnGrid(samples, since, step), err
+}
+
+// Samples returns what is stored of key since a time, in time order. Errors are as of Load.
+func (s *Store) Samples(ctx context.Context, key Key, since time.Time) ([]Sample, error) {
 	objects, err := s.list(ctx, key)
 	if err != nil {
-		return forecast.Series{Start: since, Step: step}, err
+		return nil, err
 	}
 	var samples []Sample
 	var broken []error
@@ -76,7 +84,8 @@ func (s *Store) Load(ctx context.Context, key Key, since time.Time, step time.Du
 	samples = slices.DeleteFunc(samples, func(s Sample) bool {
 		return s.At.Before(since) || s.At.After(since.Add(longest))
 	})
-	return onGrid(samples, since, step), errors.Join(broken...)
+	slices.SortFunc(samples, func(a, b Sample) int { return a.At.Compare(b.At) })
+	return samples, errors.Join(broken...)
 }
 
 func (s *Store) list(ctx context.Context, key Key) ([]v1alpha1.DemandHistory, error) {
@@ -107,8 +116,8 @@ func read(object *v1alpha1.DemandHistory) ([]Sample, error) {
 	return samples, nil
 }
 
-// onGrid places samples, in any order, on a grid; one value per step, the highest.
-func onGrid(samples []Sample, start time.Time, step time.Duration) forecast.Series {
+// OnGrid places samples, in any order, on a grid; one value per step, the highest.
+func OnGrid(samples []Sample, start time.Time, step time.Duration) forecast.Series {
 	series := forecast.Series{Start: start, Step: step}
 	for _, sample := range samples {
 		index := int(sample.At.Sub(start) / step)
