@@ -1,21 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/backtest"
+	"forewarm.dev/forecast/backtest/trial"
 )
-
-// m4Models stand in the order of the table. Naive2 is what the others are relative to.
-func m4Models() []forecast.Model {
-	return []forecast.Model{forecast.Naive2{}, forecast.Theta{}, forecast.ETS{}, forecast.Combined{}, ours}
-}
 
 // m4Result is the last line of the output.
 type m4Result struct {
@@ -44,21 +40,19 @@ func runM4(trainFile, testFile string, out io.Writer) error {
 			return err
 		}
 	}
-	m := m4{scores: map[forecast.Source][]backtest.M4Score{}, seconds: map[forecast.Source][]float64{}}
-	for _, row := range train {
-		history, actual, err := split(row, test)
-		if err != nil {
-			return err
-		}
-		if err := m.measure(history, actual); err != nil {
-			return fmt.Errorf("series %s: %w", row.Name, err)
-		}
+	report, err := trial.RunM4(context.Background(), train, test, trial.Options{Methods: m4Methods(), Clock: time.Now})
+	if err != nil {
+		return err
 	}
-	kind := "Official"
-	if testFile == "" {
-		kind = "Validation"
+	if err := report.Print(out); err != nil {
+		return err
 	}
-	return m.print(out, kind)
+	return concludeM4(report, out)
+}
+
+// m4Methods are those of forewarmctl, and what Auto answers a short history by.
+func m4Methods() []trial.Method {
+	return append(trial.M4Methods(), trial.Method{Name: "combined", Model: forecast.Combined{}})
 }
 
 func readM4(file string) ([]backtest.M4Row, error) {
@@ -73,75 +67,18 @@ func readM4(file string) ([]backtest.M4Row, error) {
 	return rows, nil
 }
 
-// split gives what a model sees of a series, and what it is scored on.
-func split(row backtest.M4Row, test []backtest.M4Row) (history, actual []float64, err error) {
-	all, cut := row.Values, len(row.Values)
-	if test == nil {
-		cut -= backtest.M4Horizon
-	} else {
-		i := slices.IndexFunc(test, func(t backtest.M4Row) bool { return t.Name == row.Name })
-		if i < 0 {
-			return nil, nil, fmt.Errorf("series %s is not in the test file: give the files of the same frequency", row.Name)
-		}
-		all = slices.Concat(all, test[i].Values)
+// concludeM4 prints the result.
+func concludeM4(report *trial.M4Report, out io.Writer) error {
+	i := slices.IndexFunc(report.Results, func(r trial.M4Result) bool { return r.Method == trial.Ours })
+	s, naive := report.Results[i], report.Naive
+	result := m4Result{
+		Series: report.Series, Test: "Validation", SMAPE: rounded(s.SMAPE), MASE: rounded(s.MASE), OWA: rounded(s.OWA),
+		NaiveSMAPE: rounded(naive.SMAPE), NaiveMASE: rounded(naive.MASE), FitP95: rounded(1000 * s.SecondsP95),
 	}
-	if cut <= backtest.M4Season || len(all) != cut+backtest.M4Horizon {
-		return nil, nil, fmt.Errorf("series %s has %d values to learn from and %d to be scored on: %d are wanted, as in the hourly files",
-			row.Name, max(cut, 0), len(all)-cut, backtest.M4Horizon)
+	if report.Official {
+		result.Test = "Official"
 	}
-	return all[:cut], all[cut:], nil
-}
-
-// m4 are the scores and seconds by model.
-type m4 struct {
-	naive   []backtest.M4Score
-	scores  map[forecast.Source][]backtest.M4Score
-	seconds map[forecast.Source][]float64
-}
-
-func (m *m4) measure(history, actual []float64) error {
-	m.naive = append(m.naive, backtest.ScoreM4(history, actual, backtest.SeasonalNaiveM4(history)))
-	series := forecast.Series{Start: time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC), Step: time.Hour, Values: history}
-	seasons := []time.Duration{backtest.M4Season * time.Hour, 7 * backtest.M4Season * time.Hour}
-	horizon := make([]time.Duration, backtest.M4Horizon)
-	for i := range horizon {
-		horizon[i] = time.Duration(i+1) * time.Hour
-	}
-	for _, model := range m4Models() {
-		started := time.Now()
-		f, err := model.Forecast(series, seasons, horizon, series.End())
-		if err != nil {
-			return err
-		}
-		m.seconds[model.Name()] = append(m.seconds[model.Name()], time.Since(started).Seconds())
-		median := slices.Index(f.Levels, 0.5)
-		points := make([]float64, len(horizon))
-		for i := range points {
-			points[i] = f.Quantiles[i][median]
-		}
-		m.scores[model.Name()] = append(m.scores[model.Name()], backtest.ScoreM4(history, actual, points))
-	}
-	return nil
-}
-
-func (m *m4) print(out io.Writer, kind string) error {
-	naive2 := backtest.MeanM4(m.scores[forecast.SourceNaive2])
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "model\tsMAPE\tMASE\tOWA\tms p95\t")
-	naive := backtest.MeanM4(m.naive)
-	fmt.Fprintf(table, "seasonal naive\t%.3f\t%.3f\t%.3f\t\t\n", naive.SMAPE, naive.MASE, naive.OWA(naive2))
-	for _, model := range m4Models() {
-		s := backtest.MeanM4(m.scores[model.Name()])
-		fmt.Fprintf(table, "%s\t%.3f\t%.3f\t%.3f\t%.1f\t\n", model.Name(), s.SMAPE, s.MASE, s.OWA(naive2), 1000*highest95(m.seconds[model.Name()]))
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	s := backtest.MeanM4(m.scores[ours.Name()])
-	line, err := json.Marshal(m4Result{
-		Series: len(m.naive), Test: kind, SMAPE: rounded(s.SMAPE), MASE: rounded(s.MASE), OWA: rounded(s.OWA(naive2)),
-		NaiveSMAPE: rounded(naive.SMAPE), NaiveMASE: rounded(naive.MASE), FitP95: rounded(1000 * highest95(m.seconds[ours.Name()])),
-	})
+	line, err := json.Marshal(result)
 	if err != nil {
 		return err
 	}
