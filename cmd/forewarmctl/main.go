@@ -24,11 +24,21 @@ func command() *cobra.Command {
 		Short: "See what Forewarm forecasts, plans and holds.",
 		Long: `forewarmctl shows what Forewarm forecasts, plans and holds.
 
-It reads the API server that KUBECONFIG or --kubeconfig leads to. Only disarm and arm change it.`,
+It reads the API server that KUBECONFIG or --kubeconfig leads to. Only disarm, arm and history
+import change it.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().String("kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig; empty means the usual places")
-	root.AddCommand(statusCommand(), explainCommand(), auditCommand(), disarmCommand(), armCommand())
+	root.AddCommand(
+		statusCommand(),
+		explainCommand(),
+		auditCommand(),
+		disarmCommand(),
+		armCommand(),
+		forecastCommand(),
+		backtestCommand(),
+		historyCommand(),
+	)
 	return root
 }

@@ -45,8 +45,8 @@ demand within the lead time, and the placeholder pods: wanted, reserved, pending
 	return c
 }
 
-// readPools reads the named pools, or all.
-func readPools(ctx context.Context, kubeconfig string, names []string) ([]v1alpha1.WarmPool, error) {
+// clientFor reaches the objects of Forewarm's own API.
+func clientFor(kubeconfig string) (client.Client, error) {
 	restConfig, err := observe.RESTConfig(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -55,16 +55,25 @@ func readPools(ctx context.Context, kubeconfig string, names []string) ([]v1alph
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	reader, err := client.New(restConfig, client.Options{Scheme: scheme})
+	c, err := client.New(restConfig, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("reach the API server at %s: %w; check --kubeconfig", restConfig.Host, err)
+	}
+	return c, nil
+}
+
+// readPools reads the named pools, or all.
+func readPools(ctx context.Context, kubeconfig string, names []string) ([]v1alpha1.WarmPool, error) {
+	reader, err := clientFor(kubeconfig)
+	if err != nil {
+		return nil, err
 	}
 	var list v1alpha1.WarmPoolList
 	if err := reader.List(ctx, &list); err != nil {
 		if meta.IsNoMatchError(err) {
 			return nil, errors.New("this cluster does not know WarmPools: install manifests/crd first")
 		}
-		return nil, fmt.Errorf("list WarmPools from %s: %w", restConfig.Host, err)
+		return nil, fmt.Errorf("list WarmPools: %w", err)
 	}
 	return pick(list.Items, names)
 }
