@@ -19,7 +19,6 @@ import (
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
-	"forewarm.dev/forecast/history"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
 )
@@ -50,10 +49,14 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := ensureNamespace(ctx, manager, settings.Namespace); err != nil {
 		return nil, err
 	}
+	store, err := historyStore(settings.History, manager.GetClient())
+	if err != nil {
+		return nil, err
+	}
 	loop := reserver.New(reserver.Options{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Informers: manager.GetCache(),
 		Forecaster: forecaster.New(forecaster.Options{
-			Store:      history.NewStore(manager.GetClient()),
+			Store:      store,
 			Model:      forecast.Combined{},
 			Registerer: ctrlmetrics.Registry,
 		}),

@@ -104,6 +104,8 @@ type Reserver struct {
 	Priority int32 `json:"priority"`
 	// MaxChangesPerPlan bounds the creates, ungates and deletes, each, of one plan.
 	MaxChangesPerPlan int `json:"maxChangesPerPlan"`
+	// History says where recorded demand is read from.
+	History History `json:"history"`
 }
 
 // Default is the configuration that an empty file means.
@@ -136,6 +138,7 @@ func Default() Config {
 			PlaceholderImage:     "registry.k8s.io/pause:3.10",
 			Priority:             -10,
 			MaxChangesPerPlan:    100,
+			History:              defaultHistory(),
 		},
 	}
 }
@@ -238,6 +241,7 @@ func (e Extender) validate(path *field.Path) field.ErrorList {
 
 func (r Reserver) validate(path *field.Path) field.ErrorList {
 	errs := append(r.Process.validate(path), name(path.Child("namespace"), r.Namespace)...)
+	errs = append(errs, r.History.validate(path.Child("history"))...)
 	errs = append(errs, name(path.Child("placeholderNamespace"), r.PlaceholderNamespace)...)
 	if r.PlaceholderImage == "" {
 		errs = append(errs, field.Required(path.Child("placeholderImage"), "write an image that sleeps, such as registry.k8s.io/pause:3.10"))

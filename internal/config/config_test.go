@@ -36,6 +36,12 @@ func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
 		"half a name":        {header + "webhook: {certificate: {mode: CertManager, certFile: /a, keyFile: /b, injectCAFrom: x}}\n", []string{"webhook.certificate.injectCAFrom", "NAMESPACE/NAME"}},
 		"file, unread":       {header + "webhook: {certificate: {certFile: /a}}\n", []string{"webhook.certificate.certFile", "SelfManaged"}},
 		"no client CA":       {header + "webhook: {clientCA: {names: [x]}}\n", []string{"webhook.clientCA.file", "absolute path"}},
+		"no such history":    {header + "reserver: {history: {source: Disk}}\n", []string{"reserver.history.source", "Objects", "Prometheus"}},
+		"no Prometheus":      {header + "reserver: {history: {source: Prometheus}}\n", []string{"reserver.history.prometheus.url", "http://prometheus.monitoring:9090"}},
+		"one for all pools":  {header + "reserver: {history: {source: Prometheus, prometheus: {url: 'http://p:1', query: up}}}\n", []string{"reserver.history.prometheus.query", "$pool", "$chunk"}},
+		"a token in clear":   {header + "reserver: {history: {source: Prometheus, prometheus: {url: 'http://p:1', bearerTokenFile: /t}}}\n", []string{"reserver.history.prometheus.url", "https"}},
+		"a URL unused":       {header + "reserver: {history: {prometheus: {url: 'http://p:1'}}}\n", []string{"reserver.history.source", "write Prometheus"}},
+		"none in flight":     {header + "reserver: {history: {source: Prometheus, prometheus: {url: 'http://p:1', maxInFlight: 0, timeout: 0s}}}\n", []string{"reserver.history.prometheus.maxInFlight", "reserver.history.prometheus.timeout"}},
 		"namespace no label": {header + "reserver: {namespace: A_b}\n", []string{"reserver.namespace"}},
 	}
 	for name, test := range tests {
