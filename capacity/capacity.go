@@ -23,6 +23,8 @@ type ChunkDemand struct {
 	Horizon []time.Duration
 	// Paths are equally likely joint sample paths of demand; none if there is no forecast.
 	Paths [][]float64
+	// Policy is how the need is estimated from them.
+	Policy Policy
 }
 
 // State is what the pool has.
@@ -41,6 +43,8 @@ type ChunkState struct {
 	// Room is how many chunks fit in free room on all nodes that pods can be placed on. It counts
 	// where Limits.NodesLeft does.
 	Room int64
+	// Waiting is how many chunks of real demand wait for a node.
+	Waiting int64
 	// Kept is the highest wanted number of the hold time just passed; it slows the down-step.
 	Kept int64
 	// Placeholders are the placeholder pods of this shape that are not being deleted.
@@ -90,6 +94,8 @@ type Limits struct {
 	LeadTime time.Duration
 	// Hold is how long a chunk is kept at least once it is there.
 	Hold time.Duration
+	// MinBilling is the least time for which a node is paid.
+	MinBilling time.Duration
 	// Interval is the time between two plans.
 	Interval time.Duration
 	// GateAge is how long before its ungating a placeholder should have been created.
@@ -110,6 +116,8 @@ type Chunk struct {
 	WaitCostPerHour float64
 	IdleCostPerHour float64
 	Min, Max        int64
+	// PerNode is how many fit on an empty node of the pool; zero where that is not known.
+	PerNode int64
 }
 
 // Reason says in one word why a step is taken, or why none is.
@@ -119,6 +127,11 @@ type Reason string
 const (
 	// ReasonForecast asks for capacity because demand is expected.
 	ReasonForecast Reason = "ForecastDemand"
+	// ReasonStatic asks for headroom, since that has been cheaper than the forecast.
+	ReasonStatic Reason = "StaticHeadroom"
+	// ReasonBought removes placeholders that wait for nodes which pods that wait will take: what is
+	// bought for them already is not bought twice.
+	ReasonBought Reason = "BoughtAlready"
 	// ReasonMin asks for capacity because of the chunk's min.
 	ReasonMin Reason = "BelowMin"
 	// ReasonMax says that the forecast asks for more than the chunk's max.

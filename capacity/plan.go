@@ -28,7 +28,7 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 		deletes = append(deletes, drop(chunk, expiring, ReasonExpiring)...)
 		up, open := grow(stock, plan, chunk, spare(demand.Chunks[i], limits, plan.Tau))
 		creates, ungates = append(creates, up...), append(ungates, open...)
-		deletes = append(deletes, shrink(stock, plan, chunk, state.Chunks[i].Kept)...)
+		deletes = append(deletes, shrink(stock, plan, chunk, state.Chunks[i])...)
 	}
 	for _, name := range state.Outdated {
 		if limits.Frozen == "" {
@@ -115,14 +115,21 @@ func grow(s stock, plan ChunkPlan, chunk Chunk, spare int64) (creates, ungates [
 	return creates, ungates
 }
 
-// shrink removes finished placeholders, what exceeds the maximum, and a quarter of what
-// nothing has wanted for the hold time, so that going down is slower than going up.
-func shrink(s stock, plan ChunkPlan, chunk Chunk, kept int64) []Step {
+// shrink removes finished placeholders, those whose nodes pods that wait will take, what exceeds
+// the maximum, and a quarter of what nothing has wanted for the hold time, so that going down is
+// slower than going up; whole nodes of it, where it is as much as one.
+func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState) []Step {
 	deletes := drop(chunk, s.finished, ReasonFinished)
+	bought := boughtTwice(s.held, plan.Wanted, state.Waiting)
+	deletes = append(deletes, drop(chunk, s.held[:bought], ReasonBought)...)
+	s.held = s.held[bought:]
 	held, gated := int64(len(s.held)), int64(len(s.gated))
 
-	unwanted := max(held-max(plan.Wanted, kept), 0)
+	unwanted := max(held-max(plan.Wanted, state.Kept), 0)
 	release := (unwanted + 3) / 4
+	if chunk.PerNode > 1 {
+		release = min((release+chunk.PerNode-1)/chunk.PerNode*chunk.PerNode, unwanted)
+	}
 	aboveMax := max(held-chunk.Max, 0)
 	deletes = append(deletes, drop(chunk, s.held[:max(release, aboveMax)], releaseReason(aboveMax))...)
 	held -= max(release, aboveMax)
@@ -137,6 +144,18 @@ func drop(chunk Chunk, placeholders []Placeholder, reason Reason) []Step {
 		deletes = append(deletes, Step{Action: Delete, Chunk: chunk.Name, Pod: p.Name, Reason: reason})
 	}
 	return deletes
+}
+
+// boughtTwice is how many placeholders that wait for a node, and stand in front, are not wanted
+// any more because real pods wait instead: the nodes on their way are for these.
+func boughtTwice(held []Placeholder, wanted, waiting int64) int64 {
+	var pending int64
+	for _, p := range held {
+		if p.Stage == Pending {
+			pending++
+		}
+	}
+	return max(min(pending, waiting, int64(len(held))-wanted), 0)
 }
 
 func releaseReason(aboveMax int64) Reason {

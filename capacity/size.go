@@ -44,19 +44,24 @@ func quantile(sorted []float64, level, fallback float64) float64 {
 	return sorted[min(max(index, 0), len(sorted)-1)]
 }
 
-// size is the sizing of one chunk: the smallest whole number r for which the demand within
-// lead time and one interval exceeds what runs, plus free room, plus r with a probability
-// of at most 1 − τ.
+// size is the sizing of one chunk by its policy, less free room, within its bounds.
 func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) ChunkPlan {
-	sorted := peaks(demand, limits.LeadTime+limits.Interval)
-	plan := ChunkPlan{Name: chunk.Name, Tau: Tau(chunk, limits.LeadTime, limits.Hold), Reason: ReasonForecast}
-	plan.P50 = quantile(sorted, 0.5, demand.Now)
-	plan.P90 = quantile(sorted, 0.9, demand.Now)
-	plan.Level = quantile(sorted, plan.Tau, demand.Now)
-	if plan.Tau == 0 {
-		plan.Level = demand.Now
+	sorted := peaks(demand, limits.Window())
+	plan := ChunkPlan{Name: chunk.Name, Tau: Tau(chunk, limits.LeadTime, limits.HoldTime()), Reason: ReasonForecast}
+	seen := OutlookOf(sorted, demand.Now, plan.Tau)
+	plan.P50, plan.P90, plan.Level = seen.P50, seen.P90, seen.Level
+	var asked int64
+	switch policy := demand.Policy; policy.Kind {
+	case Reactive:
+	case Static:
+		asked = max(ceil(policy.Headroom+policy.Share*demand.Now)-state.Free, 0)
+		plan.Reason = ReasonStatic
+	default:
+		sorted = policy.corrected(sorted, demand.Now, seen.Spread)
+		plan.Level = OutlookOf(sorted, demand.Now, plan.Tau).Level
+		asked = max(ceil(plan.Level-demand.Now)-state.Free, 0)
 	}
-	asked := max(ceil(plan.Level-demand.Now)-state.Free, 0)
+	asked = wholeNodes(asked, sorted, demand, state, wholeNodesOf{chunk.PerNode, plan.Tau})
 	plan.Wanted = min(max(asked, chunk.Min), chunk.Max)
 	plan.Limited = max(asked-chunk.Max, 0)
 	switch {
@@ -68,6 +73,62 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 		plan.Reason = ReasonSteady
 	}
 	return plan
+}
+
+// wholeNodesOf is what rounding to nodes needs to know: chunks per node and service level.
+type wholeNodesOf struct {
+	perNode int64
+	tau     float64
+}
+
+// wholeNodes rounds what is asked for to what costs the same. The chunks of one node cost no more
+// than one of them, so a node is bought whole, if all of its chunks together are worth it, and
+// given back whole. What counts from is what stands on nodes already, or is coming.
+func wholeNodes(asked int64, sorted []float64, demand ChunkDemand, state ChunkState, of wholeNodesOf) int64 {
+	if of.perNode <= 1 || asked == 0 {
+		return asked
+	}
+	there := state.held() + max(state.Room-state.Free, 0)
+	if asked <= there {
+		return there - (there-asked)/of.perNode*of.perNode
+	}
+	if demand.Policy.Kind == Static {
+		return there + (asked-there+of.perNode-1)/of.perNode*of.perNode
+	}
+	wanted := there
+	for wanted < asked && worthANode(sorted, demand.Now+float64(state.Free+wanted), of) {
+		wanted += of.perNode
+	}
+	return wanted
+}
+
+// worthANode says that the chunks of one more node, beyond what stands for so much demand, save
+// more waiting than they cost: each does if P(peak ≤ what stands before it) < τ, so all together
+// if the mean of these probabilities is.
+func worthANode(sorted []float64, stands float64, of wholeNodesOf) bool {
+	sum := 0.0
+	for range of.perNode {
+		below, _ := slices.BinarySearchFunc(sorted, stands+1e-9, func(peak, level float64) int {
+			if peak <= level {
+				return -1
+			}
+			return 1
+		})
+		sum += float64(below) / float64(len(sorted))
+		stands++
+	}
+	return sum < of.tau*float64(of.perNode)
+}
+
+// held is the number of ungated placeholders.
+func (s ChunkState) held() int64 {
+	var held int64
+	for _, p := range s.Placeholders {
+		if p.Stage == Pending || p.Stage == Reserved {
+			held++
+		}
+	}
+	return held
 }
 
 // spare is how many gated placeholders to have at hand: what takeovers may use up before

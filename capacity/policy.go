@@ -1,0 +1,66 @@
+package capacity
+
+import "time"
+
+// PolicyKind is a way to tell how much capacity is needed ahead.
+type PolicyKind string
+
+// Kinds of policy.
+const (
+	// Forecast sizes by the forecast; it is what the zero Policy does.
+	Forecast PolicyKind = "Forecast"
+	// Static keeps so much headroom above the demand of now.
+	Static PolicyKind = "Static"
+	// Reactive keeps nothing ahead.
+	Reactive PolicyKind = "Reactive"
+)
+
+// Policy is how the need of a chunk is estimated. Package policy chooses one by backtest.
+type Policy struct {
+	// Kind is the way; empty means Forecast.
+	Kind PolicyKind
+	// Headroom is what Static keeps, in chunks, and Share what it keeps per chunk of demand.
+	Headroom, Share float64
+	// Margin is added to every peak of the forecast, in units of its Outlook's Spread: how much
+	// the forecast has to be corrected, by what it has missed before.
+	Margin float64
+}
+
+// Outlook is what a forecast says about the highest demand within a window.
+type Outlook struct {
+	// P50, P90 and Level are quantiles; Level is that at the service level asked for.
+	P50, P90, Level float64
+	// Spread is the unit of errors: one chunk, and what P90 is above P50.
+	Spread float64
+}
+
+// OutlookOf sums a forecast up, given the sorted highest demands of its paths within the window;
+// without any, demand stays as it is.
+func OutlookOf(peaks []float64, now, tau float64) Outlook {
+	o := Outlook{P50: quantile(peaks, 0.5, now), P90: quantile(peaks, 0.9, now), Level: quantile(peaks, tau, now)}
+	o.Spread = 1 + o.P90 - o.P50
+	if tau == 0 {
+		o.Level = now
+	}
+	return o
+}
+
+// corrected shifts the peaks by the margin, and below the demand of now no further.
+func (p Policy) corrected(sorted []float64, now, spread float64) []float64 {
+	if p.Margin == 0 {
+		return sorted
+	}
+	shifted := make([]float64, len(sorted))
+	for i, peak := range sorted {
+		shifted[i] = max(peak+p.Margin*spread, now)
+	}
+	return shifted
+}
+
+// Window is how far ahead capacity must be foreseen: what is asked for in one interval's time is
+// there a lead time later.
+func (l Limits) Window() time.Duration { return l.LeadTime + l.Interval }
+
+// HoldTime is for how long capacity is paid at least once it is asked for: the longest of Hold,
+// MinBilling and one interval.
+func (l Limits) HoldTime() time.Duration { return max(l.Hold, l.MinBilling, l.Interval) }
