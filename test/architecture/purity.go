@@ -19,7 +19,8 @@ var pure = map[string][]string{
 	"forecast":          {numerics},
 	"forecast/backtest": {numerics, Module + "/forecast"},
 	"capacity":          append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast"),
-	"capacity/simulate": append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity"),
+	"capacity/policy":   append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/capacity"),
+	"capacity/simulate": append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity", Module+"/capacity/policy"),
 	"webhook":           append(slices.Clone(kubernetesTypes), quantities),
 	"extender":          append(slices.Clone(kubernetesTypes), quantities),
 }
