@@ -10,11 +10,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"forewarm.dev/capacity/simulate"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/test/demo/arrivals"
 	"forewarm.dev/test/demo/play"
-	"forewarm.dev/test/demo/simulate"
 )
 
 // times are the durations that the demo plays with, uncompressed. Seven minutes from asking
@@ -67,11 +67,14 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 	introduce(out, s, w)
 
 	o := outcome{settings: s, workload: w, arms: map[play.Arm]play.Measured{}}
-	sim := simulate.Options{Workload: w, PreRoll: times().PreRoll, Boot: times().Boot, ConsolidateAfter: times().ConsolidateAfter}
-	o.oracle = simulate.Oracle(sim)
+	if o.oracle, err = simulate.Run(simulate.Oracle(simulation(w))); err != nil {
+		return err
+	}
 	for _, arm := range []play.Arm{play.Autoscaler, play.Forewarm, play.Constant} {
 		if arm == play.Constant {
-			o.placeholders = simulate.MatchIdle(sim, o.arms[play.Forewarm].IdleGPUHours)
+			if o.placeholders, err = matchIdle(simulation(w), o.arms[play.Forewarm].IdleGPUHours); err != nil {
+				return err
+			}
 			tell(fmt.Sprintf("constant: %d placeholders idle as much as forewarm did, by simulation", o.placeholders))
 		}
 		within := ctx

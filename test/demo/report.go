@@ -6,10 +6,8 @@ import (
 	"io"
 	"math"
 	"text/tabwriter"
-	"time"
 
 	"forewarm.dev/test/demo/play"
-	"forewarm.dev/test/demo/simulate"
 )
 
 // result is the last line of the output. Times are uncompressed seconds.
@@ -87,7 +85,7 @@ func table(out io.Writer, o outcome, r result) error {
 	}
 	oracle := func(share float64) float64 { return play.Quantile(o.oracle.Waits, share).Seconds() }
 	write("oracle (simulated)\t%d\t0\t%.1f s\t%.1f s\t%.1f s\t%.1f s\t\t%.1f\t%.1f\t\t\n",
-		len(o.oracle.Waits), oracle(0.5), oracle(0.95), oracle(0.99), oracle(1), o.oracle.GPUHours, o.oracle.IdleGPUHours)
+		len(o.oracle.Waits), oracle(0.5), oracle(0.95), oracle(0.99), oracle(1), o.oracle.GPUHours, o.oracle.IdleGPUHours())
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -105,10 +103,10 @@ from the Node object on; idle is what running jobs do not use of them. The const
 p95 wait of forewarm: %s of autoscaler, %s of constant; idle %s of constant.
 What does not compress (batching, API, scheduling) was %.0f s per node, %.1f %% of the boot
 time. The oracle asks for each node exactly its boot time before it is needed: a yardstick
-for waits; they are rounded up to the simulator's step of %d s. The demo took %.1f minutes.
+for waits. The demo took %.1f minutes.
 `,
 		o.placeholders, ratio(ours.WaitP95, alone.WaitP95), ratio(ours.WaitP95, constant.WaitP95), ratio(ours.IdleGPUHours, constant.IdleGPUHours),
-		overhead.Seconds(), 100*overhead.Seconds()/times().Boot.Seconds(), int(simulate.Tick/time.Second), o.took.Minutes())
+		overhead.Seconds(), 100*overhead.Seconds()/times().Boot.Seconds(), o.took.Minutes())
 	return err
 }
 

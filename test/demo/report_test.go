@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"forewarm.dev/capacity/simulate"
 	"forewarm.dev/test/demo/arrivals"
 	"forewarm.dev/test/demo/play"
-	"forewarm.dev/test/demo/simulate"
 )
 
 func waits(seconds ...int) []time.Duration {

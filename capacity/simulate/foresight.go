@@ -1,0 +1,140 @@
+package simulate
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"forewarm.dev/capacity"
+	"forewarm.dev/forecast"
+)
+
+// Foresight is what a model said at each interval of a demand series about the intervals ahead. It
+// is made once per series, since it depends neither on the lead time nor on the costs.
+type Foresight struct {
+	// Series is the demand of a chunk: value i is the highest of the step that ends at i steps.
+	Series forecast.Series
+	// Now is the demand at the end of each step.
+	Now []float64
+	// First is the index of the first interval at which the model was asked.
+	First int
+	// horizon are the times ahead.
+	horizon []time.Duration
+	// peaks[i][j] are the sorted highest demands of the paths until horizon j, seen at First + i.
+	peaks [][][]float64
+	// next[i] are the limits of the 95 % band of the demand one interval ahead.
+	next [][2]float64
+}
+
+// ForesightOptions say what is foreseen.
+type ForesightOptions struct {
+	// Model forecasts from at most History of the series, by the seasons, at every interval from
+	// First until before Until.
+	Model        forecast.Model
+	Seasons      []time.Duration
+	History      time.Duration
+	First, Until int
+	// Windows are the times ahead that will be asked for.
+	Windows []time.Duration
+	// Progress, if not nil, is told how many of all intervals are done.
+	Progress func(done, all int)
+}
+
+// Foresee asks the model at every interval. It sees what was before, and nothing later.
+func Foresee(stock Stock, o ForesightOptions) (Foresight, error) {
+	series := stock.Highest
+	f := Foresight{Series: series, Now: stock.Now, First: max(o.First, 0), horizon: horizons(series.Step, o.Windows)}
+	kept := int(o.History / series.Step)
+	until := min(o.Until, len(series.Values))
+	for i := f.First; i < until; i++ {
+		from := max(i+1-kept, 0)
+		known := forecast.Series{Start: series.Start.Add(time.Duration(from) * series.Step), Step: series.Step, Values: series.Values[from : i+1]}
+		answer, err := o.Model.Forecast(known, o.Seasons, f.horizon, known.End())
+		if err != nil {
+			return f, fmt.Errorf("forecast at interval %d: %w", i, err)
+		}
+		f.add(answer)
+		if o.Progress != nil {
+			o.Progress(i+1-f.First, until-f.First)
+		}
+	}
+	return f, nil
+}
+
+// horizons are all steps within the longest window.
+func horizons(step time.Duration, windows []time.Duration) []time.Duration {
+	var all []time.Duration
+	for ahead := step; len(all) == 0 || ahead <= slices.Max(windows); ahead += step {
+		all = append(all, ahead)
+	}
+	return all
+}
+
+func (f *Foresight) add(answer forecast.Forecast) {
+	rows := make([][]float64, len(f.horizon))
+	running := make([]float64, len(answer.Paths))
+	for j := range f.horizon {
+		for i, path := range answer.Paths {
+			running[i] = max(running[i], path[j])
+		}
+		rows[j] = slices.Clone(running)
+		slices.Sort(rows[j])
+	}
+	f.peaks = append(f.peaks, rows)
+	n := len(rows[0]) // the first step's peak is its value
+	f.next = append(f.next, [2]float64{rows[0][n/40], rows[0][n-1-n/40]})
+}
+
+// at are the peaks until a window's end, seen at an interval; none before the first.
+func (f Foresight) at(i int, window time.Duration) []float64 {
+	if i < f.First || i-f.First >= len(f.peaks) {
+		return nil
+	}
+	last := 0
+	for j, ahead := range f.horizon {
+		if ahead <= window {
+			last = j
+		}
+	}
+	return f.peaks[i-f.First][last]
+}
+
+// Demand is what was foreseen at an interval, as the plan takes it: one value per path, the
+// highest until the window's end. Where the demand of now is not that of the trace, since pods
+// wait in this run, what is foreseen moves along.
+func (f Foresight) Demand(i int, window time.Duration, now float64) capacity.ChunkDemand {
+	peaks := f.at(i, window)
+	demand := capacity.ChunkDemand{Now: now, Horizon: []time.Duration{window}, Paths: make([][]float64, len(peaks))}
+	moved := 0.0
+	if i < len(f.Now) {
+		moved = now - f.Now[i]
+	}
+	values := make([]float64, len(peaks))
+	for k, peak := range peaks {
+		values[k] = peak + moved
+		demand.Paths[k] = values[k : k+1]
+	}
+	return demand
+}
+
+// Outlooks are those of the intervals from one until before another, at a service level; NaN where
+// none was made.
+func (f Foresight) Outlooks(from, until int, window time.Duration, tau float64) []capacity.Outlook {
+	outlooks := make([]capacity.Outlook, until-from)
+	for i := range outlooks {
+		outlooks[i] = capacity.Outlook{Level: math.NaN(), Spread: 1}
+		if peaks := f.at(from+i, window); len(peaks) > 0 {
+			outlooks[i] = capacity.OutlookOf(peaks, f.Now[from+i], tau)
+		}
+	}
+	return outlooks
+}
+
+// value is the demand of an interval; zero outside of the series.
+func (f Foresight) value(i int) float64 {
+	if i < 0 || i >= len(f.Series.Values) {
+		return 0
+	}
+	return f.Series.Values[i]
+}

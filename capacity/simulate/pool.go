@@ -1,0 +1,124 @@
+// Package simulate replays a trace on a model of a node pool, an autoscaler and the scheduler,
+// event by event, through the same capacity.Plan that the reserver uses. It is pure and, for a
+// seed, repeatable.
+//
+// What it models: nodes that take a lead time to come and are billed for at least a while, the
+// timers of Karpenter and of Cluster Autoscaler with its wait for GPUs, preemption of
+// placeholders, jobs of several GPUs and of several pods, stock-outs, and interruptions. What it
+// leaves out: other resources than one, DaemonSets, zones, consolidation that moves running pods.
+package simulate
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Pool is a node pool and its autoscaler.
+type Pool struct {
+	// NodeGPUs is how many units of the resource a node has.
+	NodeGPUs int
+	// Chunks are the shapes of placeholders, in the order of the WarmPool.
+	Chunks []ChunkSize
+	// Lead is from asking for a node until a pod runs on it.
+	Lead Lead
+	// Autoscaler buys nodes and gives empty ones back.
+	Autoscaler Autoscaler
+	// MinBilling is the least time for which a node is paid.
+	MinBilling time.Duration
+	// MinNodes are always kept: a constant pool.
+	MinNodes int
+	// MaxNodes bounds the nodes, those that are coming included; zero is no bound.
+	MaxNodes int
+	// StockOuts are when no node can be had.
+	StockOuts []Span
+	// InterruptionsPerHour is how often a node is lost, per hour that it exists.
+	InterruptionsPerHour float64
+	// Spread places pods on the emptiest node, as the default scheduler does, instead of on the
+	// fullest.
+	Spread bool
+}
+
+// ChunkSize is the shape of a placeholder.
+type ChunkSize struct {
+	Name string
+	GPUs int
+}
+
+// Lead is a distribution of lead times: log-normal, or one value where P95 is not above P50.
+type Lead struct{ P50, P95 time.Duration }
+
+// draw is one lead time.
+func (l Lead) draw(random *rand.Rand) time.Duration {
+	if l.P95 <= l.P50 || l.P50 <= 0 {
+		return l.P50
+	}
+	const z95 = 1.6449 // the 95 % quantile of the normal distribution
+	sigma := math.Log(float64(l.P95)/float64(l.P50)) / z95
+	return time.Duration(float64(l.P50) * math.Exp(sigma*random.NormFloat64()))
+}
+
+// Span is a time from, and until before, another.
+type Span struct{ From, Until time.Duration }
+
+// Autoscaler is the timing of a node autoscaler.
+type Autoscaler struct {
+	// Every is the grid of its loop; zero looks whenever a pod has waited for Batch.
+	Every time.Duration
+	// Batch is how long it waits for more pods before it buys.
+	Batch time.Duration
+	// PodAge is how old a pod must be: counted from its creation, not from the end of its gate.
+	PodAge time.Duration
+	// EmptyFor is how long an empty node is kept.
+	EmptyFor time.Duration
+	// AfterAdd is how long after buying none is given back.
+	AfterAdd time.Duration
+}
+
+// Karpenter has the timing of Karpenter's defaults: a batch ends when no pod has come for a
+// second. An empty node is kept as long as the NodePool's consolidateAfter says.
+func Karpenter(consolidateAfter time.Duration) Autoscaler {
+	return Autoscaler{Batch: time.Second, EmptyFor: consolidateAfter}
+}
+
+// ClusterAutoscaler has the timing of Cluster Autoscaler's defaults: a loop of 10 s, 30 s of age
+// for pods that ask for GPUs, 10 minutes unneeded, and 10 minutes after buying.
+func ClusterAutoscaler() Autoscaler {
+	return Autoscaler{Every: 10 * time.Second, PodAge: 30 * time.Second, EmptyFor: 10 * time.Minute, AfterAdd: 10 * time.Minute}
+}
+
+// podsOf splits a job into pods.
+func (p Pool) podsOf(job Job) (pods, gpusEach int) {
+	if job.GPUs <= p.NodeGPUs {
+		return 1, job.GPUs
+	}
+	return (job.GPUs + p.NodeGPUs - 1) / p.NodeGPUs, p.NodeGPUs
+}
+
+// chunkOf is the chunk that a pod's demand counts for, and how many it is, as capacity.Shape
+// says; −1 where there are no chunks.
+func (p Pool) chunkOf(gpus int) (chunk int, amount float64) {
+	best, smallest := -1, -1
+	for i, c := range p.Chunks {
+		if smallest < 0 || c.GPUs < p.Chunks[smallest].GPUs {
+			smallest = i
+		}
+		if c.GPUs <= gpus && (best < 0 || c.GPUs > p.Chunks[best].GPUs) {
+			best = i
+		}
+	}
+	if best < 0 {
+		best = smallest
+	}
+	if best < 0 {
+		return -1, 0
+	}
+	return best, float64(gpus) / float64(p.Chunks[best].GPUs)
+}
+
+// demandOf is the demand of all pods of a job.
+func (p Pool) demandOf(job Job) (chunk int, amount float64) {
+	pods, gpus := p.podsOf(job)
+	chunk, amount = p.chunkOf(gpus)
+	return chunk, amount * float64(pods)
+}
