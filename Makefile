@@ -73,6 +73,11 @@ playground: control-plane build ## Start everything, print the kubeconfig, and r
 bench-forecast: ## Score the forecasts on a folder of series, on made ones, or on M4 Hourly. DATA=FOLDER or M4=TRAIN M4TEST=TEST
 	go run ./test/bench/forecast --data '$(DATA)' --m4 '$(M4)' --m4-test '$(M4TEST)'
 
+.PHONY: bench-capacity
+bench-capacity: ## Replay traces on a simulated pool with each arm (about 10 minutes). DATA=FOLDER of replay/ and series/
+	@go build -o bin/bench-capacity ./test/bench/capacity
+	@exec bin/bench-capacity --data '$(DATA)' $(ARGS)
+
 .PHONY: bench-webhook
 bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a typed validator and the in-tree policy (8 minutes). PEERS=1 ARGS=
 	@go build -o bin/bench-webhook ./test/bench/webhook

@@ -17,6 +17,7 @@ import (
 
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/backtest"
+	"forewarm.dev/test/bench/series"
 )
 
 func main() {
@@ -54,7 +55,10 @@ type results struct {
 }
 
 func run(data, rows string, out io.Writer) error {
-	samples := generated()
+	var samples []sample
+	for _, made := range series.Make() {
+		samples = append(samples, sample{made.Name, made.Series})
+	}
 	if data != "" {
 		var err error
 		if samples, err = samplesIn(data); err != nil {

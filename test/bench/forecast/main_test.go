@@ -4,14 +4,10 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/backtest"
@@ -95,20 +91,5 @@ func TestHighest95(t *testing.T) {
 	}
 	if got := highest95(values); got != 95 {
 		t.Errorf("p95 of 1..100 = %v", got)
-	}
-}
-
-func TestMadeSeriesAreTheSameInEveryRun(t *testing.T) {
-	first := generated()
-	if diff := cmp.Diff(first, generated(), cmp.AllowUnexported(sample{})); diff != "" {
-		t.Error(diff)
-	}
-	if len(first) != 25 {
-		t.Errorf("%d series", len(first))
-	}
-	for _, s := range first {
-		if lowest, highest := slices.Min(s.series.Values), slices.Max(s.series.Values); lowest < 0 || !(highest > lowest) || math.IsInf(highest, 0) {
-			t.Errorf("%s goes from %v to %v", s.name, lowest, highest)
-		}
 	}
 }

@@ -1,4 +1,6 @@
-package main
+// Package series makes demand series of the kinds that the public data has, for benchmarks where no
+// data is given.
+package series
 
 import (
 	"fmt"
@@ -30,15 +32,21 @@ const (
 	daysMade = 36
 )
 
-// generated are the series, the same in every run.
-func generated() []sample {
-	var samples []sample
+// Made is a series and its name, the first word of which is its kind.
+type Made struct {
+	Name   string
+	Series forecast.Series
+}
+
+// Make returns the series, the same in every run.
+func Make() []Made {
+	var all []Made
 	for i, kind := range kinds {
 		for seed := range ofEachKind {
 			random := rand.New(rand.NewPCG(uint64(seed+1), uint64(i)))
-			samples = append(samples, sample{
-				name: fmt.Sprintf("%s_%d", kind.name, seed+1),
-				series: forecast.Series{
+			all = append(all, Made{
+				Name: fmt.Sprintf("%s_%d", kind.name, seed+1),
+				Series: forecast.Series{
 					Start:  time.Date(2026, 9, 7, 0, 0, 0, 0, time.UTC),
 					Step:   kind.step,
 					Values: kind.make(random, daysMade*int(24*time.Hour/kind.step)),
@@ -46,7 +54,7 @@ func generated() []sample {
 			})
 		}
 	}
-	return samples
+	return all
 }
 
 // between draws a parameter.

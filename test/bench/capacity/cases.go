@@ -1,0 +1,143 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/simulate"
+	"forewarm.dev/forecast"
+	"forewarm.dev/internal/quantity"
+)
+
+// What is the same for all traces. None of it was chosen by a result: costs, hold and the time an
+// empty node is kept are those of the demo, and of its sample WarmPool.
+const (
+	scored       = 7 * 24 * time.Hour
+	backtested   = 14 * 24 * time.Hour
+	history      = 28 * 24 * time.Hour
+	warmUp       = time.Hour
+	hold         = 10 * time.Minute
+	emptyFor     = 10 * time.Minute
+	waitCost     = 60.0
+	idleCost     = 3.0
+	noBound      = 1 << 20
+	gpu          = "nvidia.com/gpu"
+	constantGoal = 0.99
+)
+
+// leads are the lead times measured.
+func leads() []time.Duration {
+	return []time.Duration{5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute}
+}
+
+// taus are the service levels of the frontiers, which the ratio of the costs sets.
+func taus() []float64 { return []float64{0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999} }
+
+// newCase is a trace with one lead time, at the costs that are the same for all.
+func newCase(t trace, seen []simulate.Foresight, lead time.Duration) simulate.Case {
+	pool := simulate.Pool{NodeGPUs: 1, Lead: simulate.Lead{P50: lead}, Autoscaler: simulate.Karpenter(emptyFor)}
+	limits := capacity.Limits{LeadTime: lead, Hold: hold, Interval: t.step, MaxChanges: noBound}
+	add := func(name string, gpus int, perNode int64, factor float64) {
+		pool.Chunks = append(pool.Chunks, simulate.ChunkSize{Name: name, GPUs: gpus})
+		limits.Chunks = append(limits.Chunks, capacity.Chunk{
+			Name: name, Requests: quantity.Vector{gpu: int64(gpus)}, Max: noBound, PerNode: perNode,
+			WaitCostPerHour: factor * waitCost, IdleCostPerHour: factor * idleCost,
+		})
+	}
+	switch {
+	case t.jobs:
+		pool.NodeGPUs = nodeGPUs
+		add("node", nodeGPUs, 1, nodeGPUs)
+		add("single", 1, nodeGPUs, 1)
+	case t.gpus:
+		pool.NodeGPUs = nodeGPUs
+		add("single", 1, nodeGPUs, 1)
+	default:
+		add("unit", 1, 1, 1)
+	}
+	score := (t.Length - scored).Truncate(t.step)
+	return simulate.Case{
+		Options: simulate.Options{
+			Trace: t.Trace, Pool: pool, Limits: limits, Seed: 1,
+			From: max(score-warmUp, 0), Score: score, Until: score + scored,
+		},
+		Foresights: seen, Backtest: backtested,
+	}
+}
+
+// priced is the case at another ratio of the costs.
+func priced(c simulate.Case, tau float64) simulate.Case {
+	c.Limits.Chunks = slices.Clone(c.Limits.Chunks)
+	for i, chunk := range c.Limits.Chunks {
+		ratio := tau / (1 - tau) * c.Limits.HoldTime().Hours() / c.Limits.LeadTime.Hours()
+		c.Limits.Chunks[i].WaitCostPerHour = chunk.IdleCostPerHour * ratio
+	}
+	return c
+}
+
+// foresee asks the model at each interval of the scored time and of what is backtested.
+func foresee(t trace, progress func(done, all int)) ([]simulate.Foresight, error) {
+	c := newCase(t, nil, leads()[0])
+	var windows []time.Duration
+	for _, lead := range leads() {
+		windows = append(windows, lead+t.step)
+	}
+	var seen []simulate.Foresight
+	for _, stock := range t.Demand(c.Pool, t.step) {
+		f, err := simulate.Foresee(stock, simulate.ForesightOptions{
+			Model: forecast.Combined{}, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: history,
+			First: int((c.Score - backtested) / t.step), Until: int(c.Until/t.step) + 1, Windows: windows, Progress: progress,
+		})
+		if err != nil {
+			return nil, err
+		}
+		seen = append(seen, f)
+	}
+	return seen, nil
+}
+
+// daily says that the demand has a pattern of the day: it looks more like that of the day before
+// than like any other, by a correlation of 0.7 at least.
+func daily(seen []simulate.Foresight) bool {
+	values := seen[len(seen)-1].Series.Values
+	lag := int(24 * time.Hour / seen[0].Series.Step)
+	if len(values) < 2*lag {
+		return false
+	}
+	return correlation(values[lag:], values[:len(values)-lag]) >= 0.7
+}
+
+func correlation(a, b []float64) float64 {
+	var meanA, meanB, aa, bb, ab float64
+	for i := range a {
+		meanA += a[i] / float64(len(a))
+		meanB += b[i] / float64(len(a))
+	}
+	for i := range a {
+		aa += (a[i] - meanA) * (a[i] - meanA)
+		bb += (b[i] - meanB) * (b[i] - meanB)
+		ab += (a[i] - meanA) * (b[i] - meanB)
+	}
+	if aa == 0 || bb == 0 {
+		return 0
+	}
+	return ab / math.Sqrt(aa*bb)
+}
+
+// nodesFor is how many nodes a constant pool has that covered a share of the time before the
+// scored one.
+func nodesFor(c simulate.Case, share float64) int {
+	until := min(int(c.Score/c.Limits.Interval)+1, len(c.Foresights[0].Series.Values))
+	total := make([]float64, until)
+	for chunk, f := range c.Foresights {
+		for i := range total {
+			total[i] += f.Series.Values[i] * float64(c.Pool.Chunks[chunk].GPUs)
+		}
+	}
+	total = total[max(0, until-int(history/c.Limits.Interval)):]
+	slices.Sort(total)
+	need := total[min(max(int(math.Ceil(share*float64(len(total))))-1, 0), len(total)-1)]
+	return int(math.Ceil(need / float64(c.Pool.NodeGPUs)))
+}
