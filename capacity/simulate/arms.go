@@ -35,6 +35,9 @@ type Case struct {
 	Foresights []Foresight
 	// Backtest is how far back policies are compared.
 	Backtest time.Duration
+	// Safety, where above one, has all policies ask for so many times what they keep ahead: what
+	// lies beyond all that the history has shown.
+	Safety float64
 }
 
 // index is the interval that ends at or before a time.
@@ -79,6 +82,7 @@ func (c Case) WithPolicies(policies []capacity.Policy) Options {
 	o.Expect = func(at time.Duration, now []float64) capacity.Demand {
 		var demand capacity.Demand
 		for chunk, p := range policies {
+			p = c.safe(p)
 			expected := capacity.ChunkDemand{Now: now[chunk], Policy: p}
 			if p.Kind == capacity.Forecast || p.Kind == "" {
 				expected = c.Foresights[chunk].Demand(c.index(at), c.Limits.Window(), now[chunk])
@@ -89,6 +93,15 @@ func (c Case) WithPolicies(policies []capacity.Policy) Options {
 		return demand
 	}
 	return o
+}
+
+// safe stretches a policy. A margin grows by a spread at least.
+func (c Case) safe(p capacity.Policy) capacity.Policy {
+	if c.Safety > 1 {
+		p.Headroom, p.Share = c.Safety*p.Headroom, c.Safety*p.Share
+		p.Margin += (c.Safety - 1) * max(p.Margin, 1)
+	}
+	return p
 }
 
 // Chosen counts how long each kind of policy was in use, in intervals of chunks.

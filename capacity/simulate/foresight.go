@@ -31,7 +31,10 @@ type Foresight struct {
 type ForesightOptions struct {
 	// Model forecasts from at most History of the series, by the seasons, at every interval from
 	// First until before Until.
-	Model        forecast.Model
+	Model forecast.Model
+	// Refit, where above zero, has forecast.Auto in place of Model: fitted anew so often, and asked
+	// with the newest values at every interval.
+	Refit        time.Duration
 	Seasons      []time.Duration
 	History      time.Duration
 	First, Until int
@@ -45,12 +48,17 @@ type ForesightOptions struct {
 func Foresee(stock Stock, o ForesightOptions) (Foresight, error) {
 	series := stock.Highest
 	f := Foresight{Series: series, Now: stock.Now, First: max(o.First, 0), horizon: horizons(series.Step, o.Windows)}
-	kept := int(o.History / series.Step)
 	until := min(o.Until, len(series.Values))
+	var fitted *forecast.Fitted
 	for i := f.First; i < until; i++ {
-		from := max(i+1-kept, 0)
-		known := forecast.Series{Start: series.Start.Add(time.Duration(from) * series.Step), Step: series.Step, Values: series.Values[from : i+1]}
-		answer, err := o.Model.Forecast(known, o.Seasons, f.horizon, known.End())
+		var answer forecast.Forecast
+		var err error
+		if o.Refit > 0 {
+			fitted, answer, err = f.follow(o, fitted, i)
+		} else {
+			known := f.known(o, i)
+			answer, err = o.Model.Forecast(known, o.Seasons, f.horizon, known.End())
+		}
 		if err != nil {
 			return f, fmt.Errorf("forecast at interval %d: %w", i, err)
 		}
@@ -60,6 +68,28 @@ func Foresee(stock Stock, o ForesightOptions) (Foresight, error) {
 		}
 	}
 	return f, nil
+}
+
+// known is the history at an interval.
+func (f Foresight) known(o ForesightOptions, i int) forecast.Series {
+	step := f.Series.Step
+	from := max(i+1-int(o.History/step), 0)
+	return forecast.Series{Start: f.Series.Start.Add(time.Duration(from) * step), Step: step, Values: f.Series.Values[from : i+1]}
+}
+
+// follow asks the last fit with the newest value, or a new one where it is due.
+func (f Foresight) follow(o ForesightOptions, fitted *forecast.Fitted, i int) (*forecast.Fitted, forecast.Forecast, error) {
+	known := f.known(o, i)
+	if every := max(int(o.Refit/f.Series.Step), 1); fitted == nil || i%every == 0 {
+		var err error
+		if fitted, err = (forecast.Auto{}).Fit(known, o.Seasons, f.horizon, known.End()); err != nil {
+			return nil, forecast.Forecast{}, err
+		}
+	} else {
+		fitted.Follow(f.Series.Values[i])
+	}
+	answer, err := fitted.Forecast(known.End())
+	return fitted, answer, err
 }
 
 // horizons are all steps within the longest window.

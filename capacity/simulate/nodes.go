@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ const never = math.MinInt64
 
 // node is one node of the pool.
 type node struct {
+	name       string
 	ready      bool
 	gone       bool
 	readyAt    time.Duration
@@ -86,11 +88,17 @@ func (w *world) noteEmpty(n *node) {
 
 // addNode is a node that is there at once.
 func (w *world) addNode(at time.Duration) *node {
-	n := &node{readyAt: at, emptySince: never}
+	n := &node{name: w.nodeName(), readyAt: at, emptySince: never}
 	w.nodes = append(w.nodes, n)
 	w.coming++
 	w.arrive(n)
 	return n
+}
+
+// nodeName is a name that no node had before.
+func (w *world) nodeName() string {
+	w.namedNodes++
+	return fmt.Sprintf("node-%06d", w.namedNodes)
 }
 
 // arrive makes a node ready.

@@ -67,7 +67,7 @@ func (w *world) placeholder(p *pod) capacity.Placeholder {
 	if p.node == nil {
 		return seen
 	}
-	seen.Stage = capacity.Reserved
+	seen.Stage, seen.Node = capacity.Reserved, p.node.name
 	for _, other := range p.node.pods {
 		switch {
 		case other == p:

@@ -153,7 +153,7 @@ func (w *world) add(p *pod, whole, parts *int) {
 }
 
 func (w *world) buy() {
-	n := &node{emptySince: never}
+	n := &node{name: w.nodeName(), emptySince: never}
 	w.nodes = append(w.nodes, n)
 	w.coming++
 	w.bought = w.now

@@ -94,17 +94,18 @@ type world struct {
 	seq     int
 	arrives []Job // those that are still to come
 
-	nodes   []*node
-	rooms   rooms
-	coming  int
-	bought  time.Duration // when a node was bought last
-	pending []*pod        // real pods that wait, in order
-	warm    []*pod        // placeholders, in order of creation
-	named   int
-	wishes  []wish // what was wanted in the hold time
-	demand  []float64
-	scanAt  time.Duration
-	dirty   bool
+	nodes      []*node
+	rooms      rooms
+	namedNodes int
+	coming     int
+	bought     time.Duration // when a node was bought last
+	pending    []*pod        // real pods that wait, in order
+	warm       []*pod        // placeholders, in order of creation
+	named      int           // placeholders so far
+	wishes     []wish        // what was wanted in the hold time
+	demand     []float64
+	scanAt     time.Duration
+	dirty      bool
 
 	offered, used, wanting int // GPUs of ready nodes, of running pods, of pods that wait
 	outcome                Outcome
