@@ -35,6 +35,9 @@ func leads() []time.Duration {
 // taus are the service levels of the frontiers, which the ratio of the costs sets.
 func taus() []float64 { return []float64{0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999} }
 
+// safeties stretch the highest of the levels, to reach what the history has not shown.
+func safeties() []float64 { return []float64{1.5, 2, 3} }
+
 // newCase is a trace with one lead time, at the costs that are the same for all.
 func newCase(t trace, seen []simulate.Foresight, lead time.Duration) simulate.Case {
 	pool := simulate.Pool{NodeGPUs: 1, Lead: simulate.Lead{P50: lead}, Autoscaler: simulate.Karpenter(emptyFor)}
@@ -78,7 +81,7 @@ func priced(c simulate.Case, tau float64) simulate.Case {
 }
 
 // foresee asks the model at each interval of the scored time and of what is backtested.
-func foresee(t trace, progress func(done, all int)) ([]simulate.Foresight, error) {
+func foresee(t trace, refit time.Duration, progress func(done, all int)) ([]simulate.Foresight, error) {
 	c := newCase(t, nil, leads()[0])
 	var windows []time.Duration
 	for _, lead := range leads() {
@@ -87,7 +90,7 @@ func foresee(t trace, progress func(done, all int)) ([]simulate.Foresight, error
 	var seen []simulate.Foresight
 	for _, stock := range t.Demand(c.Pool, t.step) {
 		f, err := simulate.Foresee(stock, simulate.ForesightOptions{
-			Model: forecast.Combined{}, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: history,
+			Model: forecast.Combined{}, Refit: refit, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: history,
 			First: int((c.Score - backtested) / t.step), Until: int(c.Until/t.step) + 1, Windows: windows, Progress: progress,
 		})
 		if err != nil {

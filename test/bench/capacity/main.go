@@ -17,16 +17,17 @@ import (
 
 func main() {
 	data := flag.String("data", "", "folder that has the folders replay and series; without it, made traces")
+	refit := flag.Duration("refit", 0, "how often Auto is fitted anew; zero forecasts with Combined")
 	only := flag.String("only", "", "measure only the traces whose name has this in it")
 	flag.Parse()
 	runtime.GOMAXPROCS(1) // what it takes is stated for one core
-	if err := run(*data, *only, os.Stdout, os.Stderr); err != nil {
+	if err := run(*data, *only, *refit, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-capacity:", err)
 		os.Exit(1)
 	}
 }
 
-func run(data, only string, out, progress io.Writer) error {
+func run(data, only string, refit time.Duration, out, progress io.Writer) error {
 	traces, err := chosen(data, only)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func run(data, only string, out, progress io.Writer) error {
 	begin := time.Now()
 	var results []traceResult
 	for i, t := range traces {
-		seen, err := foresee(t, func(int, int) {})
+		seen, err := foresee(t, refit, func(int, int) {})
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}

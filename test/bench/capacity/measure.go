@@ -72,11 +72,18 @@ func measure(t trace, seen []simulate.Foresight, lead time.Duration) (traceResul
 	ours, chosen := c.Forewarmed()
 	got := set(simulate.Forewarm, ours)
 	result.Forecastable = chosen.Mostly(capacity.Forecast)
-	result.SameIdle = resultOf(sameIdle(r, c, got.IdleGPUHours()))
+	result.SameIdle = sameIdle(r, c, got)
 
 	var ownFrontier, staticFrontier, constantFrontier frontier
 	for _, tau := range taus() {
 		at := priced(c, tau)
+		swept, _ := at.Forewarmed()
+		ownFrontier.add(r.run(swept))
+		staticFrontier.add(r.run(at.WithPolicies(at.Frozen())))
+	}
+	for _, safety := range safeties() {
+		at := priced(c, taus()[len(taus())-1])
+		at.Safety = safety
 		swept, _ := at.Forewarmed()
 		ownFrontier.add(r.run(swept))
 		staticFrontier.add(r.run(at.WithPolicies(at.Frozen())))
@@ -91,8 +98,9 @@ func measure(t trace, seen []simulate.Foresight, lead time.Duration) (traceResul
 	return result, r.err
 }
 
-// sameIdle is the run with the least number of constant placeholders that idles at least as much.
-func sameIdle(r *runner, c simulate.Case, idle float64) simulate.Outcome {
+// sameIdle is what constant placeholders reach that idle as much as an outcome does, interpolated
+// between two numbers of them.
+func sameIdle(r *runner, c simulate.Case, target simulate.Outcome) armResult {
 	last := len(c.Pool.Chunks) - 1 // of the smallest chunk
 	with := func(n int) simulate.Outcome {
 		policies := make([]capacity.Policy, len(c.Pool.Chunks))
@@ -102,19 +110,32 @@ func sameIdle(r *runner, c simulate.Case, idle float64) simulate.Outcome {
 		policies[last] = capacity.Policy{Kind: capacity.Static, Headroom: float64(n)}
 		return r.run(c.WithPolicies(policies))
 	}
+	idle := target.IdleGPUHours()
 	low, high := 0, 1
-	best := with(high)
-	for best.IdleGPUHours() < idle && high < noBound/2 && r.err == nil {
-		low, high = high, 2*high
-		best = with(high)
+	below, above := with(low), with(high)
+	for above.IdleGPUHours() < idle && high < noBound/2 && r.err == nil {
+		low, high, below = high, 2*high, above
+		above = with(high)
 	}
 	for high-low > 1 && r.err == nil {
 		middle := (low + high) / 2
 		if got := with(middle); got.IdleGPUHours() < idle {
-			low = middle
+			low, below = middle, got
 		} else {
-			high, best = middle, got
+			high, above = middle, got
 		}
 	}
-	return best
+	return between(resultOf(below), resultOf(above), target.IdleShare())
+}
+
+// between interpolates two results at an idle share.
+func between(a, b armResult, idle float64) armResult {
+	if b.IdleShare <= a.IdleShare {
+		return a
+	}
+	share := min(max((idle-a.IdleShare)/(b.IdleShare-a.IdleShare), 0), 1)
+	mix := func(x, y float64, digits int) float64 { return rounded(x+(y-x)*share, digits) }
+	return armResult{
+		WaitP95: mix(a.WaitP95, b.WaitP95, 1), IdleShare: mix(a.IdleShare, b.IdleShare, 4), HitRate: mix(a.HitRate, b.HitRate, 4),
+	}
 }
