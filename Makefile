@@ -1,5 +1,5 @@
 # Everything that a person or the continuous integration runs. Versions of tools are pinned in
-# the go.mod files of test/tools, test/cluster/kubernetes and test/cluster/karpenter only.
+# the go.mod files of test/tools and of kubernetes, karpenter and prometheus in test/cluster only.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,7 +9,7 @@ SHELL := bash
 # Builds do not depend on how, and by whom, the checkout was made.
 export GOFLAGS += -buildvcs=false
 
-MODULES := . test/tools test/cluster/kubernetes test/cluster/karpenter
+MODULES := . test/tools test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs

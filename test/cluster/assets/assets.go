@@ -25,6 +25,7 @@ const (
 	KWOK              = "kwok"
 	Karpenter         = "karpenter"
 	KarpenterCRDs     = "karpenter-crds"
+	Prometheus        = "prometheus"
 	ControllerGen     = "controller-gen"
 	GolangCILint      = "golangci-lint"
 	Gatekeeper        = "gatekeeper"
@@ -36,7 +37,7 @@ const (
 // ControlPlane lists what the launcher in test/cluster starts; Linters what `make verify`
 // runs; Peers what `make bench-webhook PEERS=1` measures beside Forewarm.
 var (
-	ControlPlane = []string{Etcd, APIServer, Scheduler, ControllerManager, KWOK, Karpenter, KarpenterCRDs}
+	ControlPlane = []string{Etcd, APIServer, Scheduler, ControllerManager, KWOK, Karpenter, KarpenterCRDs, Prometheus}
 	Linters      = []string{ControllerGen, GolangCILint}
 	Peers        = []string{Gatekeeper, GatekeeperCRDs, Kyverno, KyvernoCRDs}
 )
@@ -49,6 +50,8 @@ type recipe struct {
 	module string
 	// program is the import path of the main package; empty for a folder of files.
 	program string
+	// tags are the build tags of the program.
+	tags string
 	// copies are the folders of the module whose files make up a folder asset.
 	copies []string
 }
@@ -56,6 +59,7 @@ type recipe struct {
 const (
 	kubernetesRecipe = "test/cluster/kubernetes"
 	karpenterRecipe  = "test/cluster/karpenter"
+	prometheusRecipe = "test/cluster/prometheus"
 	toolsRecipe      = "test/tools"
 	gatekeeperRecipe = "test/bench/peers/gatekeeper"
 	kyvernoRecipe    = "test/bench/peers/kyverno"
@@ -71,11 +75,13 @@ var recipes = map[string]recipe{
 	KWOK:              {folder: kubernetesRecipe, module: "sigs.k8s.io/kwok", program: "sigs.k8s.io/kwok/cmd/kwok"},
 	Karpenter:         {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", program: "sigs.k8s.io/karpenter/kwok"},
 	KarpenterCRDs:     {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", copies: []string{"kwok/charts/crds", "kwok/apis/crds"}},
-	ControllerGen:     {folder: toolsRecipe, module: "sigs.k8s.io/controller-tools", program: "sigs.k8s.io/controller-tools/cmd/controller-gen"},
-	GolangCILint:      {folder: toolsRecipe, module: "github.com/golangci/golangci-lint/v2", program: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
-	Gatekeeper:        {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", program: "github.com/open-policy-agent/gatekeeper/v3"},
-	GatekeeperCRDs:    {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", copies: []string{"charts/gatekeeper/crds"}},
-	Kyverno:           {folder: kyvernoRecipe, module: "github.com/kyverno/kyverno", program: "github.com/kyverno/kyverno/cmd/kyverno"},
+	// Without the clouds' libraries for service discovery, which take most of the build.
+	Prometheus:     {folder: prometheusRecipe, module: "github.com/prometheus/prometheus", program: "github.com/prometheus/prometheus/cmd/prometheus", tags: "remove_all_sd"},
+	ControllerGen:  {folder: toolsRecipe, module: "sigs.k8s.io/controller-tools", program: "sigs.k8s.io/controller-tools/cmd/controller-gen"},
+	GolangCILint:   {folder: toolsRecipe, module: "github.com/golangci/golangci-lint/v2", program: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
+	Gatekeeper:     {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", program: "github.com/open-policy-agent/gatekeeper/v3"},
+	GatekeeperCRDs: {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", copies: []string{"charts/gatekeeper/crds"}},
+	Kyverno:        {folder: kyvernoRecipe, module: "github.com/kyverno/kyverno", program: "github.com/kyverno/kyverno/cmd/kyverno"},
 	KyvernoCRDs: {folder: kyvernoRecipe, module: "github.com/kyverno/kyverno", copies: []string{
 		"config/crds/kyverno", "config/crds/policies.kyverno.io", "config/crds/policyreport", "config/crds/reports",
 	}},

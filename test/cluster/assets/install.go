@@ -129,7 +129,7 @@ func (s Store) build(ctx context.Context, r recipe, output string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.goTool(ctx, r, "build", "-trimpath", "-ldflags", r.ldflags(version), "-o", output, r.program)
+	_, err = s.goTool(ctx, r, "build", "-trimpath", "-tags", r.tags, "-ldflags", r.ldflags(version), "-o", output, r.program)
 	return err
 }
 

@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"forewarm.dev/test/cluster/assets"
+)
+
+// Prometheus is a running Prometheus server.
+type Prometheus struct {
+	*Process
+	// URL is the root of its API.
+	URL string
+}
+
+// PrometheusForTest starts a Prometheus server that ends with the test. Its database is empty
+// and takes remote writes; it reads the metrics of targets, host:port, every second. Where
+// the program is missing the test fails, or is skipped with -short.
+func PrometheusForTest(t testing.TB, targets ...string) *Prometheus {
+	t.Helper()
+	store, err := assets.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, err := store.Find(assets.Prometheus)
+	if assets.IsMissing(err) && testing.Short() {
+		t.Skipf("-short and no Prometheus: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	// No component of a control plane, but its way to run processes.
+	c := &Cluster{Dir: dir, options: Options{Dir: dir}, logDir: dir, programs: programs, endpoints: map[string]Endpoint{}, spawner: newSpawner()}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("Prometheus:\n%s", c.LogOf(assets.Prometheus))
+		}
+		if err := c.Stop(); err != nil {
+			t.Errorf("stop Prometheus: %v", err)
+		}
+	})
+	p, err := c.startPrometheus(targets)
+	if err != nil {
+		t.Fatalf("start Prometheus: %v", err)
+	}
+	Eventually(t, startTimeout, p.ready)
+	return p
+}
+
+func (c *Cluster) startPrometheus(targets []string) (*Prometheus, error) {
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	settings := filepath.Join(c.Dir, "prometheus.yaml")
+	if err := os.WriteFile(settings, []byte(prometheusSettings(targets)), 0o600); err != nil {
+		return nil, err
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	// The background context: it ends with Stop only.
+	process, err := c.StartProcess(context.Background(), assets.Prometheus, c.programs[assets.Prometheus], []string{
+		"--config.file=" + settings, "--storage.tsdb.path=" + filepath.Join(c.Dir, "data"), "--storage.tsdb.retention.time=90d",
+		"--web.listen-address=" + address, "--web.enable-remote-write-receiver", "--log.level=warn",
+	}, nil)
+	return &Prometheus{process, "http://" + address}, err
+}
+
+// ready fails until the server answers; at once and for good if it has ended.
+func (p *Prometheus) ready() error {
+	if err := p.check(); err != nil {
+		return &finalError{err}
+	}
+	answer, err := http.Get(p.URL + "/-/ready")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", answer.Status)
+	}
+	return nil
+}
+
+func prometheusSettings(targets []string) string {
+	settings := "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+	if len(targets) > 0 {
+		settings += "scrape_configs: [{job_name: forewarm, static_configs: [{targets: ['" + strings.Join(targets, "', '") + "']}]}]\n"
+	}
+	return settings
+}
