@@ -45,6 +45,8 @@ const (
 	width, height = 10 * vg.Inch, 5 * vg.Inch
 	// shown is how much of the history is drawn, as a multiple of the horizon.
 	shown = 3
+	// roomForLegend is kept free above what is drawn, as a share of its height.
+	roomForLegend = 0.25
 )
 
 // bands are the pairs of levels that make the fan, widest first.
@@ -71,7 +73,7 @@ func (c Fan) Draw(out io.Writer, format Format) error {
 	p := plot.New()
 	p.Title.Text = c.Title
 	p.Y.Label.Text = "demand"
-	p.X.Tick.Marker = plot.TimeTicks{Format: "Jan 02\n15:04", Time: plot.UTCUnixTime}
+	p.X.Tick.Marker = clockTicks{}
 	p.X.Label.Text = "UTC"
 	p.Legend.Top, p.Legend.Left = true, true
 	if err := addBands(p, c.Forecast, c.From); err != nil {
@@ -91,6 +93,7 @@ func (c Fan) Draw(out io.Writer, format Format) error {
 		}
 	}
 	p.Y.Min = math.Min(p.Y.Min, 0)
+	p.Y.Max += roomForLegend * (p.Y.Max - p.Y.Min)
 	return write(out, p, format)
 }
 
