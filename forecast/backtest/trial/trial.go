@@ -57,7 +57,7 @@ type Options struct {
 	Seasons []time.Duration
 	// Rows, if not nil, takes every forecast as the rows that the reference scorer reads.
 	Rows io.Writer
-	// Progress, if not nil, is called as each series is done.
+	// Progress, if not nil, is called as each method is done with each series.
 	Progress func(done, total int, name string)
 	// Clock times the forecasts.
 	Clock func() time.Time
@@ -105,14 +105,16 @@ func Run(ctx context.Context, subjects []Subject, o Options) (*Report, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		switch err := t.measure(subject); {
+		told := func(method int) {
+			if o.Progress != nil {
+				o.Progress(i*len(o.Methods)+method+1, len(subjects)*len(o.Methods), subject.Name)
+			}
+		}
+		switch err := t.measure(subject, told); {
 		case errors.Is(err, backtest.ErrNothingToScore):
 			short = append(short, subject.Name)
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", subject.Name, err)
-		}
-		if o.Progress != nil {
-			o.Progress(i+1, len(subjects), subject.Name)
 		}
 	}
 	if len(t.classes) == 0 {
@@ -137,12 +139,13 @@ type cell struct {
 	method string
 }
 
-func (t *tally) measure(s Subject) error {
+// measure scores every method on a series, and calls told as each is done.
+func (t *tally) measure(s Subject, told func(method int)) error {
 	cuts := backtest.Standard().Cuts(s.Series)
 	if len(cuts) == 0 {
 		return backtest.ErrNothingToScore
 	}
-	for _, method := range t.Methods {
+	for i, method := range t.Methods {
 		predictions, err := t.predict(s, method, cuts)
 		if err != nil {
 			return err
@@ -160,6 +163,7 @@ func (t *tally) measure(s Subject) error {
 		if method.Name == Ours {
 			t.coverage.Add(s.Series, predictions)
 		}
+		told(i)
 	}
 	if !slices.Contains(t.classes, s.Class) {
 		t.classes = append(t.classes, s.Class)
