@@ -18,8 +18,9 @@ import (
 
 // backtestFlags are what the command is told.
 type backtestFlags struct {
-	data, pool, out, output string
-	m4                      bool
+	recorded          recordedFrom
+	data, out, output string
+	m4                bool
 }
 
 func backtestCommand() *cobra.Command {
@@ -54,7 +55,7 @@ test file, or without it on the last 48 values of the training file.`,
 		},
 	}
 	c.Flags().StringVar(&flags.data, "data", "", "folder of series, *.csv or *.csv.gz, or one that has them in series/")
-	c.Flags().StringVar(&flags.pool, "pool", "", "WarmPool whose recorded demand is scored, a series per chunk")
+	flags.recorded.addFlags(c)
 	c.Flags().BoolVar(&flags.m4, "m4", false, "score M4 Hourly, whose files are the arguments")
 	c.Flags().StringVar(&flags.out, "out", "", "also write every forecast to this CSV file: series,method,origin,step,seconds,q0.1..q0.9")
 	c.Flags().StringVarP(&flags.output, "output", "o", "table", "output format: table or json")
@@ -114,14 +115,10 @@ func (f backtestFlags) subjects(c *cobra.Command) ([]trial.Subject, []time.Durat
 		}
 		return subjects, daily, err
 	}
-	kubeconfig, err := c.Flags().GetString("kubeconfig")
-	if err != nil {
-		return nil, nil, err
-	}
-	all, err := demandOf(c.Context(), kubeconfig, f.pool, "", c.ErrOrStderr())
+	all, err := f.recorded.read(c)
 	seasons := daily
 	for _, d := range all {
-		subjects = append(subjects, trial.Subject{Name: d.name, Class: f.pool, Series: d.series})
+		subjects = append(subjects, trial.Subject{Name: d.name, Class: f.recorded.pool, Series: d.series})
 		seasons = d.seasons
 	}
 	return subjects, seasons, err

@@ -17,8 +17,9 @@ import (
 
 // forecastFlags are what the command is told.
 type forecastFlags struct {
-	pool, chunk, output, chart string
-	horizon, step              time.Duration
+	recorded      recordedFrom
+	output, chart string
+	horizon, step time.Duration
 }
 
 func forecastCommand() *cobra.Command {
@@ -37,15 +38,14 @@ line "# step_s=", is read too.`,
   forewarmctl forecast --pool a100 --chunk single -o csv`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			all, from, err := flags.read(c, args)
+			all, from, err := flags.series(c, args)
 			if err != nil {
 				return err
 			}
 			return flags.run(c.OutOrStdout(), all, from)
 		},
 	}
-	c.Flags().StringVar(&flags.pool, "pool", "", "WarmPool whose recorded demand is forecast, instead of a file")
-	c.Flags().StringVar(&flags.chunk, "chunk", "", "chunk of the pool; empty means all")
+	flags.recorded.addFlags(c)
 	c.Flags().DurationVar(&flags.horizon, "horizon", 24*time.Hour, "how far to forecast")
 	c.Flags().DurationVar(&flags.step, "step", 0, "step of the series of a file; 0 means as its times show")
 	c.Flags().StringVarP(&flags.output, "output", "o", "table", "output format: table, json or csv")
@@ -53,18 +53,14 @@ line "# step_s=", is read too.`,
 	return c
 }
 
-// read reads the series, and says what the forecasts are counted from; zero means the end of
-// the series.
-func (f forecastFlags) read(c *cobra.Command, args []string) ([]demand, time.Time, error) {
+// series reads the series, and says what the forecasts are counted from; zero means the end
+// of the series.
+func (f forecastFlags) series(c *cobra.Command, args []string) ([]demand, time.Time, error) {
 	switch {
-	case (len(args) == 1) == (f.pool != ""):
+	case (len(args) == 1) == (f.recorded.pool != ""):
 		return nil, time.Time{}, errors.New("give either a file or --pool NAME")
-	case f.pool != "":
-		kubeconfig, err := c.Flags().GetString("kubeconfig")
-		if err != nil {
-			return nil, time.Time{}, err
-		}
-		all, err := demandOf(c.Context(), kubeconfig, f.pool, f.chunk, c.ErrOrStderr())
+	case f.recorded.pool != "":
+		all, err := f.recorded.read(c)
 		return all, time.Now().UTC(), err
 	default:
 		file, err := seriesfile.ReadPath(args[0], f.step)

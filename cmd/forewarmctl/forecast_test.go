@@ -82,6 +82,7 @@ func TestForecastSaysWhatIsWrong(t *testing.T) {
 	}{
 		"no series":        {[]string{"forecast"}, "give either a file or --pool NAME"},
 		"two series":       {[]string{"forecast", file, "--pool", "a100"}, "give either a file or --pool NAME"},
+		"no pool":          {[]string{"forecast", file, "--prometheus", "http://p:1"}, "say which with --pool"},
 		"no such file":     {[]string{"forecast", "none.csv"}, "none.csv"},
 		"unknown output":   {[]string{"forecast", file, "-o", "xml"}, "write -o table, -o json or -o csv"},
 		"unknown picture":  {[]string{"forecast", file, "--chart", "fan.gif"}, "*.png or *.svg"},

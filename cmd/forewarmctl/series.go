@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/history"
+	"forewarm.dev/internal/config"
 )
 
 // demand is a series with what it is called, and the seasons to use on it.
@@ -25,36 +27,79 @@ type demand struct {
 // daily are the seasons of a series whose own nobody has said.
 var daily = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
 
-// demandOf reads the recorded demand of a pool: of one chunk, or of all if chunk is empty.
-// What cannot be read is told to complaints and left out.
-func demandOf(ctx context.Context, kubeconfig, name, chunk string, complaints io.Writer) ([]demand, error) {
-	pool, err := readPool(ctx, kubeconfig, name)
+// recordedFrom says which recorded demand of a pool is meant, and where it is.
+type recordedFrom struct {
+	pool, chunk string
+	// prometheus is the URL of a server to query instead of reading DemandHistory objects.
+	prometheus, query string
+}
+
+func (r *recordedFrom) addFlags(c *cobra.Command) {
+	c.Flags().StringVar(&r.pool, "pool", "", "WarmPool whose recorded demand is read")
+	c.Flags().StringVar(&r.chunk, "chunk", "", "chunk of the pool; empty means all")
+	c.Flags().StringVar(&r.prometheus, "prometheus", "", "URL of a Prometheus to read the pool's demand from; empty means DemandHistory objects")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if r.pool == "" && (r.prometheus != "" || r.chunk != "") {
+			return errors.New("--chunk and --prometheus are about a pool: say which with --pool")
+		}
+		return nil
+	}
+	c.Flags().StringVar(&r.query, "query", config.Default().Reserver.History.Prometheus.Query, "PromQL to read it by, with --prometheus")
+}
+
+// loader reads one recorded series.
+type loader interface {
+	Load(ctx context.Context, key history.Key, since time.Time, step time.Duration) (forecast.Series, error)
+}
+
+func (r *recordedFrom) loader(kubeconfig string) (loader, error) {
+	if r.prometheus == "" {
+		c, err := clientFor(kubeconfig)
+		if err != nil {
+			return nil, err
+		}
+		return history.NewStore(c), nil
+	}
+	defaults := config.Default().Reserver.History.Prometheus
+	return history.NewPrometheus(history.PrometheusOptions{
+		URL: r.prometheus, Query: r.query, MaxInFlight: defaults.MaxInFlight, Timeout: defaults.Timeout.Duration, Now: time.Now,
+	})
+}
+
+// read reads the recorded demand, a series per chunk. What cannot be read is told and left out.
+func (r *recordedFrom) read(c *cobra.Command) ([]demand, error) {
+	ctx := c.Context()
+	kubeconfig, err := c.Flags().GetString("kubeconfig")
 	if err != nil {
 		return nil, err
 	}
-	chunks, err := chunksOf(pool, chunk)
+	pool, err := readPool(ctx, kubeconfig, r.pool)
 	if err != nil {
 		return nil, err
 	}
-	c, err := clientFor(kubeconfig)
+	chunks, err := chunksOf(pool, r.chunk)
 	if err != nil {
 		return nil, err
 	}
-	store, settings := history.NewStore(c), pool.Spec.Forecast
+	store, err := r.loader(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	settings := pool.Spec.Forecast
 	var seasons []time.Duration
 	for _, season := range settings.Seasons {
 		seasons = append(seasons, season.Duration)
 	}
 	var all []demand
 	for _, chunk := range chunks {
-		series, err := store.Load(ctx, history.Key{Pool: name, Chunk: chunk}, time.Now().Add(-settings.History.Duration), settings.Interval.Duration)
+		series, err := store.Load(ctx, history.Key{Pool: r.pool, Chunk: chunk}, time.Now().Add(-settings.History.Duration), settings.Interval.Duration)
 		switch {
 		case errors.Is(err, history.ErrUnreadable):
-			fmt.Fprintln(complaints, "forewarmctl:", err)
+			fmt.Fprintln(c.ErrOrStderr(), "forewarmctl:", err)
 		case err != nil:
 			return nil, err
 		}
-		all = append(all, demand{name + "/" + chunk, sinceFirst(series), seasons})
+		all = append(all, demand{r.pool + "/" + chunk, sinceFirst(series), seasons})
 	}
 	return all, nil
 }

@@ -261,6 +261,11 @@ func historyFiles(t *testing.T, e historyEnv, key history.Key) {
 			t.Errorf("%v: %v\n%s", arguments, err, said)
 		}
 	}
+	server := cluster.PrometheusForTest(t)
+	promWrite(t, server, map[string][]history.Sample{key.Pool: e.samples(e.today.AddDate(0, 0, -1), 1440)})
+	if said, err := ctl("forecast", "--pool", key.Pool, "--prometheus", server.URL); err != nil || !strings.Contains(said, key.Pool+"/single: 144 values every 10m0s") {
+		t.Errorf("from Prometheus: %v\n%s", err, said)
+	}
 	for want, arguments := range map[string][]string{
 		`no WarmPool "none"`: {"history", "import", file, "--pool", "none"}, `no chunk "double"`: {"history", "export", "--pool", key.Pool, "--chunk", "double"},
 	} {
