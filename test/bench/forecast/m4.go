@@ -11,6 +11,7 @@ import (
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/backtest"
 	"forewarm.dev/forecast/backtest/trial"
+	"forewarm.dev/forecast/seriesfile"
 )
 
 // m4Result is the last line of the output.
@@ -56,7 +57,7 @@ func m4Methods() []trial.Method {
 }
 
 func readM4(file string) ([]backtest.M4Row, error) {
-	text, err := readText(file)
+	text, err := seriesfile.ReadText(file)
 	if err != nil {
 		return nil, err
 	}

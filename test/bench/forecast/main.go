@@ -3,12 +3,10 @@
 package main
 
 import (
-	"compress/gzip"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +15,7 @@ import (
 
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/backtest"
+	"forewarm.dev/forecast/seriesfile"
 	"forewarm.dev/test/bench/series"
 )
 
@@ -89,28 +88,12 @@ type sample struct {
 }
 
 func samplesIn(data string) ([]sample, error) {
-	files, err := filesIn(data)
-	if err != nil {
-		return nil, err
-	}
+	all, err := seriesfile.ReadFolder(data)
 	var samples []sample
-	for _, file := range files {
-		series, err := read(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		samples = append(samples, sample{strings.TrimSuffix(filepath.Base(file), ".csv.gz"), series})
+	for _, named := range all {
+		samples = append(samples, sample{named.Name, named.Series})
 	}
-	return samples, nil
-}
-
-func filesIn(data string) ([]string, error) {
-	for _, folder := range []string{filepath.Join(data, "series"), data} {
-		if files, err := filepath.Glob(filepath.Join(folder, "*.csv.gz")); err == nil && len(files) > 0 {
-			return files, nil
-		}
-	}
-	return nil, fmt.Errorf("no *.csv.gz in %s or its folder series: name the folder of the series", data)
+	return samples, err
 }
 
 // measure scores every model on one series.
@@ -173,31 +156,6 @@ const all = "all"
 
 func key(class string, span backtest.Span, model forecast.Model) string {
 	return fmt.Sprint(class, " ", span, " ", model.Name())
-}
-
-func read(file string) (forecast.Series, error) {
-	text, err := readText(file)
-	if err != nil {
-		return forecast.Series{}, err
-	}
-	return backtest.ParseSeries(text)
-}
-
-// readText reads a file, unpacked if its name says that it is gzipped.
-func readText(file string) (string, error) {
-	opened, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer opened.Close()
-	var text io.Reader = opened
-	if filepath.Ext(file) == ".gz" {
-		if text, err = gzip.NewReader(opened); err != nil {
-			return "", fmt.Errorf("%s: %w", file, err)
-		}
-	}
-	read, err := io.ReadAll(text)
-	return string(read), err
 }
 
 func (r *results) print(out io.Writer) error {
