@@ -17,6 +17,14 @@ const (
 	// the DeviceClass of a claim; several are separated by commas.
 	AnnotationGPUShape = "forewarm.dev/gpu-shape"
 
+	// AnnotationRequeued on a pod is the WarmPool, and its version, that stopped keeping the pod off
+	// its nodes; the extender writes it so that the scheduler tries the pod again.
+	AnnotationRequeued = "forewarm.dev/requeued"
+
+	// ResourceManaged is asked for in quantity zero by pods that get their GPUs by claims alone, so
+	// that the scheduler calls the extender for them. No node offers it, and nobody uses it up.
+	ResourceManaged = "forewarm.dev/managed"
+
 	// LabelPool on a placeholder pod and on a DemandHistory names its WarmPool.
 	LabelPool = "forewarm.dev/pool"
 	// LabelChunk on a placeholder pod and on a DemandHistory names the chunk of the WarmPool.

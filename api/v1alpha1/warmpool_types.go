@@ -49,6 +49,19 @@ const (
 	ModeEnforce Mode = "Enforce"
 )
 
+// Borrow says when others may take what a pool keeps warm.
+//
+// +kubebuilder:validation:Enum=Never;WhenIdle
+type Borrow string
+
+// Ways to lend.
+const (
+	// BorrowNever keeps others off the pool's nodes always.
+	BorrowNever Borrow = "Never"
+	// BorrowWhenIdle keeps others off the pool's nodes while owners are expected.
+	BorrowWhenIdle Borrow = "WhenIdle"
+)
+
 // WarmPoolSpec says which nodes are kept warm, for whom, and what it may cost.
 //
 // +kubebuilder:validation:XValidation:rule="self.chunks.all(c, self.demand.resource in c.requests)",message="spec.chunks: every chunk must request spec.demand.resource; add it to the chunk's requests"
@@ -60,6 +73,11 @@ type WarmPoolSpec struct {
 	Nodes NodeSelection `json:"nodes"`
 	// Demand says whose requests count, and who may take the warm capacity.
 	Demand DemandSelection `json:"demand"`
+	// Borrow says when pods outside the demand class that ask for the same may take the pool's free
+	// capacity: WhenIdle (the default), while no owner is expected, or Never. It binds in mode Enforce.
+	// +optional
+	// +kubebuilder:default=WhenIdle
+	Borrow Borrow `json:"borrow,omitempty"`
 	// Chunks are what one placeholder pod may hold: the shapes of the jobs.
 	// +listType=map
 	// +listMapKey=name
