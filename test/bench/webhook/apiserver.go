@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"forewarm.dev/test/bench/statistics"
 	"forewarm.dev/test/bench/webhook/serve"
 )
 
@@ -88,7 +89,7 @@ func (b *bench) measured(ctx context.Context, a arm, f *armFigures) error {
 		}
 	}
 	n := float64(len(latencies))
-	f.p50, f.p99 = append(f.p50, quantile(latencies, 0.5)), append(f.p99, quantile(latencies, 0.99))
+	f.p50, f.p99 = append(f.p50, statistics.Quantile(latencies, 0.5)), append(f.p99, statistics.Quantile(latencies, 0.99))
 	f.apiCPU = append(f.apiCPU, (after[0]-before[0])*1e6/n)
 	if a.hook != nil {
 		f.hookCPU = append(f.hookCPU, (after[1]-before[1])*1e6/n)
@@ -201,7 +202,7 @@ func (b *bench) openLoop(ctx context.Context, w write, d time.Duration) ([]float
 func p50SoFar(arms []arm, figures []armFigures) string {
 	var out []string
 	for i, a := range arms {
-		out = append(out, fmt.Sprintf("%s %s %.2f ms", a.name, a.write.name, quantile(figures[i].p50, 0.5)))
+		out = append(out, fmt.Sprintf("%s %s %.2f ms", a.name, a.write.name, statistics.Quantile(figures[i].p50, 0.5)))
 	}
 	return strings.Join(out, ", ")
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"math"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"forewarm.dev/test/bench/statistics"
 	"forewarm.dev/test/cluster/assets"
 )
 
@@ -64,29 +64,13 @@ func TestShortMemory(t *testing.T) {
 	}
 }
 
-func TestEstimate(t *testing.T) {
-	got := estimated([]float64{3, 1, 2, math.NaN(), math.Inf(1), 4, 5})
-	if got.Median != 3 || got.Low < 1 || got.Low > 3 || got.High < 3 || got.High > 5 {
-		t.Errorf("%+v", got)
-	}
-	if got != estimated([]float64{3, 1, 2, 4, 5}) {
-		t.Error("the same values give another interval")
-	}
-	if got := estimated(nil); !math.IsNaN(got.Median) {
-		t.Errorf("of nothing: %+v", got)
-	}
-	if got := quantile([]float64{4, 1, 2, 3}, 0.5); got != 2.5 {
-		t.Errorf("median %v, want 2.5", got)
-	}
-}
-
 func TestCPUSecondsGrow(t *testing.T) {
 	before, err := cpuSeconds(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 100_000 {
-		_ = quantile([]float64{3, 2, 1}, 0.5)
+		_ = statistics.Quantile([]float64{3, 2, 1}, 0.5)
 	}
 	after, err := cpuSeconds(os.Getpid())
 	if err != nil || after <= before {
@@ -104,8 +88,8 @@ func TestVersionOfTheAPIServer(t *testing.T) {
 }
 
 func TestVerdict(t *testing.T) {
-	for e, want := range map[estimate]string{
-		{1, 0.9, 1.1}: "met", {1.3, 1.2, 1.4}: "MISSED", {1.1, 0.9, 1.4}: "met by the median only", {1.2, 0.9, 1.4}: "missed by the median only",
+	for e, want := range map[statistics.Estimate]string{
+		{Median: 1, Low: 0.9, High: 1.1}: "met", {Median: 1.3, Low: 1.2, High: 1.4}: "MISSED", {Median: 1.1, Low: 0.9, High: 1.4}: "met by the median only", {Median: 1.2, Low: 0.9, High: 1.4}: "missed by the median only",
 	} {
 		if got := verdict(e, maxOfNoop); got != want {
 			t.Errorf("%+v: %q, want %q", e, got, want)

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"forewarm.dev/test/bench/statistics"
 	"forewarm.dev/test/bench/webhook/serve"
 )
 
@@ -190,7 +191,7 @@ func (b *bench) measurePort(ctx context.Context) ([]portFigures, error) {
 func soFar(subjects []subject, figures []portFigures) string {
 	var out []string
 	for i, s := range subjects {
-		out = append(out, fmt.Sprintf("%s %s %.0f µs", s.name, s.asked, quantile(figures[i].cpuMicros, 0.5)))
+		out = append(out, fmt.Sprintf("%s %s %.0f µs", s.name, s.asked, statistics.Quantile(figures[i].cpuMicros, 0.5)))
 	}
 	return strings.Join(out, ", ")
 }

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"forewarm.dev/test/bench/statistics"
 	"forewarm.dev/test/cluster/assets"
 )
 
@@ -93,9 +94,9 @@ func (r report) portTable(out io.Writer, reviews map[writeName][]byte) {
 	fmt.Fprintln(table, "review\tbytes\twebhook\tCPU µs\t90 %\treviews/s\tallocations\tRSS MiB\t")
 	for i, s := range r.subjects {
 		f := r.atPort[i]
-		cpu := estimated(f.cpuMicros)
+		cpu := statistics.Estimated(f.cpuMicros)
 		fmt.Fprintf(table, "%s\t%d\t%s\t%.0f\t%.0f..%.0f\t%.0f\t%.0f\t%.0f\t\n",
-			s.asked, len(reviews[s.asked]), s.name, cpu.Median, cpu.Low, cpu.High, quantile(f.perSecond, 0.5), f.mallocs, f.rssMiB)
+			s.asked, len(reviews[s.asked]), s.name, cpu.Median, cpu.Low, cpu.High, statistics.Quantile(f.perSecond, 0.5), f.mallocs, f.rssMiB)
 	}
 	_ = table.Flush()
 }
@@ -106,25 +107,25 @@ func (r report) serverTable(out io.Writer, s settings) {
 	fmt.Fprintln(table, "write\tarm\tp50 ms\tp99 ms\tAPI CPU µs\tp50 ratio\tp50 added ms\tp99 added ms\tAPI CPU added µs\twebhook CPU µs\t")
 	for i, a := range r.arms {
 		f, base := r.atServer[i], r.baselineOf(a.write.name)
-		fmt.Fprintf(table, "%s\t%s\t%.2f\t%.2f\t%.0f\t", a.write.name, a.name, quantile(f.p50, 0.5), quantile(f.p99, 0.5), quantile(f.apiCPU, 0.5))
+		fmt.Fprintf(table, "%s\t%s\t%.2f\t%.2f\t%.0f\t", a.write.name, a.name, statistics.Quantile(f.p50, 0.5), statistics.Quantile(f.p99, 0.5), statistics.Quantile(f.apiCPU, 0.5))
 		if a.name == baseline {
 			fmt.Fprint(table, "\t\t\t\t\t\n")
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t", interval(each(f.p50, base.p50, over), 2), interval(each(f.p50, base.p50, minus), 2),
-			interval(each(f.p99, base.p99, minus), 2), interval(each(f.apiCPU, base.apiCPU, minus), 0))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t", interval(statistics.Each(f.p50, base.p50, statistics.Over), 2), interval(statistics.Each(f.p50, base.p50, statistics.Minus), 2),
+			interval(statistics.Each(f.p99, base.p99, statistics.Minus), 2), interval(statistics.Each(f.apiCPU, base.apiCPU, statistics.Minus), 0))
 		if len(f.hookCPU) == 0 {
 			fmt.Fprint(table, "\t\n")
 			continue
 		}
-		fmt.Fprintf(table, "%.0f\t\n", quantile(f.hookCPU, 0.5))
+		fmt.Fprintf(table, "%.0f\t\n", statistics.Quantile(f.hookCPU, 0.5))
 	}
 	_ = table.Flush()
 }
 
 // interval is an estimate as text.
 func interval(values []float64, digits int) string {
-	e := estimated(values)
+	e := statistics.Estimated(values)
 	return fmt.Sprintf("%.*f (%.*f..%.*f)", digits, e.Median, digits, e.Low, digits, e.High)
 }
 
@@ -132,9 +133,9 @@ func interval(values []float64, digits int) string {
 func (r report) targets(out io.Writer) {
 	fmt.Fprintln(out, "\nTargets (medians of the pairs' ratios, 90 % intervals)")
 	say := func(what string, ours, theirs []float64, limit float64) {
-		e := estimated(each(ours, theirs, over))
+		e := statistics.Estimated(statistics.Each(ours, theirs, statistics.Over))
 		told := verdict(e, limit)
-		if estimated(theirs).Low <= 0 {
+		if statistics.Estimated(theirs).Low <= 0 {
 			told = "not measurable, since what the peer adds is within the noise"
 		}
 		fmt.Fprintf(out, "  %s: %.2f (%.2f..%.2f), at most %.2f: %s\n", what, e.Median, e.Low, e.High, limit, told)
@@ -142,13 +143,13 @@ func (r report) targets(out io.Writer) {
 	say("CPU per Deployment review, forewarm / typed", r.portOf(forewarm, update).cpuMicros, r.portOf(typed, update).cpuMicros, maxOfTyped)
 	for _, w := range []writeName{update, pod} {
 		base, ours, theirs := r.baselineOf(w), r.serverOf(forewarm, w), r.serverOf(noop, w)
-		say(fmt.Sprintf("p50 added to a write (%s), forewarm / noop", w), each(ours.p50, base.p50, minus), each(theirs.p50, base.p50, minus), maxOfNoop)
-		say(fmt.Sprintf("API server CPU added to a write (%s), forewarm / noop", w), each(ours.apiCPU, base.apiCPU, minus), each(theirs.apiCPU, base.apiCPU, minus), maxOfNoop)
+		say(fmt.Sprintf("p50 added to a write (%s), forewarm / noop", w), statistics.Each(ours.p50, base.p50, statistics.Minus), statistics.Each(theirs.p50, base.p50, statistics.Minus), maxOfNoop)
+		say(fmt.Sprintf("API server CPU added to a write (%s), forewarm / noop", w), statistics.Each(ours.apiCPU, base.apiCPU, statistics.Minus), statistics.Each(theirs.apiCPU, base.apiCPU, statistics.Minus), maxOfNoop)
 	}
 }
 
 // verdict is whether a limit is kept, and whether the interval settles it.
-func verdict(e estimate, limit float64) string {
+func verdict(e statistics.Estimate, limit float64) string {
 	switch {
 	case e.High <= limit:
 		return "met"
@@ -167,17 +168,17 @@ func (r report) results() map[string]result {
 	for i, a := range r.arms {
 		f, base := r.atServer[i], r.baselineOf(a.write.name)
 		one := out[key(a.name, a.write.name)]
-		one.APICPU = rounded(quantile(f.apiCPU, 0.5), 1)
+		one.APICPU = rounded(statistics.Quantile(f.apiCPU, 0.5), 1)
 		if a.name != baseline {
-			one.P50Added = rounded(quantile(each(f.p50, base.p50, minus), 0.5), 3)
-			one.P99Added = rounded(quantile(each(f.p99, base.p99, minus), 0.5), 3)
-			one.APIAdded = rounded(quantile(each(f.apiCPU, base.apiCPU, minus), 0.5), 1)
+			one.P50Added = rounded(statistics.Quantile(statistics.Each(f.p50, base.p50, statistics.Minus), 0.5), 3)
+			one.P99Added = rounded(statistics.Quantile(statistics.Each(f.p99, base.p99, statistics.Minus), 0.5), 3)
+			one.APIAdded = rounded(statistics.Quantile(statistics.Each(f.apiCPU, base.apiCPU, statistics.Minus), 0.5), 1)
 		}
 		out[key(a.name, a.write.name)] = one
 	}
 	for i, s := range r.subjects {
 		f, one := r.atPort[i], out[key(s.name, s.asked)]
-		one.CPU, one.PerSecond = rounded(quantile(f.cpuMicros, 0.5), 1), rounded(quantile(f.perSecond, 0.5), 0)
+		one.CPU, one.PerSecond = rounded(statistics.Quantile(f.cpuMicros, 0.5), 1), rounded(statistics.Quantile(f.perSecond, 0.5), 0)
 		one.RSS, one.Mallocs = rounded(f.rssMiB, 1), rounded(f.mallocs, 0)
 		out[key(s.name, s.asked)] = one
 	}

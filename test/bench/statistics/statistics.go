@@ -1,4 +1,5 @@
-package main
+// Package statistics judges paired measurements: medians with bootstrap intervals.
+package statistics
 
 import (
 	"math"
@@ -10,15 +11,15 @@ import (
 // measurements give the same interval.
 const resamples = 2000
 
-// estimate is the median of pairs with its 90 % bootstrap interval.
-type estimate struct{ Median, Low, High float64 }
+// Estimate is the median of pairs with its 90 % bootstrap interval.
+type Estimate struct{ Median, Low, High float64 }
 
-// estimated is the estimate from one value per pair. Values that are no numbers, from a
+// Estimated is the Estimate from one value per pair. Values that are no numbers, from a
 // division by nothing, are left out.
-func estimated(values []float64) estimate {
+func Estimated(values []float64) Estimate {
 	kept := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 	if len(kept) == 0 {
-		return estimate{math.NaN(), math.NaN(), math.NaN()}
+		return Estimate{math.NaN(), math.NaN(), math.NaN()}
 	}
 	dice := rand.New(rand.NewPCG(1, 2))
 	medians := make([]float64, resamples)
@@ -27,13 +28,13 @@ func estimated(values []float64) estimate {
 		for j := range draw {
 			draw[j] = kept[dice.IntN(len(kept))]
 		}
-		medians[i] = quantile(draw, 0.5)
+		medians[i] = Quantile(draw, 0.5)
 	}
-	return estimate{quantile(kept, 0.5), quantile(medians, 0.05), quantile(medians, 0.95)}
+	return Estimate{Quantile(kept, 0.5), Quantile(medians, 0.05), Quantile(medians, 0.95)}
 }
 
-// quantile interpolates between the neighbours.
-func quantile(values []float64, q float64) float64 {
+// Quantile interpolates between the neighbours.
+func Quantile(values []float64, q float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	if len(sorted) == 0 {
 		return math.NaN()
@@ -44,8 +45,8 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[below] + (at-float64(below))*(sorted[above]-sorted[below])
 }
 
-// each applies an operation to the pairs of two series, one of each round.
-func each(a, b []float64, operation func(a, b float64) float64) []float64 {
+// Each applies an operation to the pairs of two series, one of each round.
+func Each(a, b []float64, operation func(a, b float64) float64) []float64 {
 	out := make([]float64, min(len(a), len(b)))
 	for i := range out {
 		out[i] = operation(a[i], b[i])
@@ -53,6 +54,8 @@ func each(a, b []float64, operation func(a, b float64) float64) []float64 {
 	return out
 }
 
-func minus(a, b float64) float64 { return a - b }
+// Minus is a − b.
+func Minus(a, b float64) float64 { return a - b }
 
-func over(a, b float64) float64 { return a / b }
+// Over is a ÷ b.
+func Over(a, b float64) float64 { return a / b }
