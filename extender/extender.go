@@ -12,15 +12,23 @@ import (
 
 // Pod is the pod to be placed.
 type Pod struct {
-	// Requests is what the scheduler reserves for it.
+	UID types.UID
+	// Requests is what the scheduler reserves for it, and what its claims ask for.
 	Requests quantity.Vector
 	// Classes are the WarmPools whose demand class it belongs to.
 	Classes []string
 	// Exempt pods, of DaemonSets and of system namespaces, are never kept off a node.
 	Exempt bool
+	// Nominated is the node on which the scheduler has made room for it; empty for most.
+	Nominated string
+	// Priority is its priority; it may have pods of a lower one deleted.
+	Priority int32
+	// Plain pods fit wherever their requests fit: they have no host port, and no rule about
+	// the pods around them.
+	Plain bool
 }
 
-// Node is a node that the scheduler finds fit.
+// Node is a node that the scheduler finds fit, or could make fit.
 type Node struct {
 	Name string
 	// Pool is the WarmPool that the node belongs to; empty if none.
@@ -31,8 +39,22 @@ type Node struct {
 	Real quantity.Vector
 	// Placeholders is what placeholder pods request on it.
 	Placeholders quantity.Vector
+	// Tentative is what pods request that are expected on it and not bound yet.
+	Tentative quantity.Vector
 	// Leaving nodes are about to be taken away.
 	Leaving bool
+	// Domain is what the node shares a fast network with: an NVLink clique, a block, a rack;
+	// empty if its labels say nothing.
+	Domain string
+	// Shares is into how many parts each of its GPUs is sliced by time; zero means one.
+	Shares int64
+	// Stand are the placeholder pods on it.
+	Stand []Victim
+}
+
+// free is what is left of a resource; never negative.
+func (n *Node) free(name corev1.ResourceName) int64 {
+	return max(n.Allocatable[name]-n.Real[name]-n.Placeholders[name]-n.Tentative[name], 0)
 }
 
 // Held is capacity kept warm for the demand class of a pool while its owners are expected.
@@ -45,8 +67,6 @@ type Held struct {
 
 // Verdict is the answer for one node.
 type Verdict struct {
-	// Node is the node's name.
-	Node string
 	// Reason is empty for a node that the pod may take.
 	Reason Reason
 	// Message says why not, for the pod's events.
@@ -60,7 +80,14 @@ type Reason string
 // class. Waiting helps, preempting somebody there does not.
 const ReasonHeldForOthers Reason = "HeldForOthers"
 
-// Victims are the pods that the scheduler would delete on one node.
+// Candidate is a node on which the scheduler could make room by deleting pods.
+type Candidate struct {
+	// Node is the node; nil if it is not known.
+	Node *Node
+	Victims
+}
+
+// Victims are the pods that would be deleted on one node.
 type Victims struct {
 	Pods []Victim
 	// PDBViolations is the scheduler's own count, kept as given.
@@ -74,4 +101,6 @@ type Victim struct {
 	Pool string
 	// Requests is what the pod holds.
 	Requests quantity.Vector
+	// Priority is the pod's priority.
+	Priority int32
 }

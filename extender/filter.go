@@ -1,28 +1,43 @@
 package extender
 
-import (
-	"fmt"
-	"slices"
+// opinion is what a rule thinks of a node.
+type opinion int
+
+const (
+	none opinion = iota
+	pass
+	refuse
 )
 
+// rule looks at one node for a pod. Only a refusal carries a verdict.
+type rule func(pod *Pod, node *Node, held []Held) (opinion, Verdict)
+
+// rules in their order: the first that has an opinion decides, and what none has an opinion
+// about passes.
+var rules = []rule{
+	exempt,    // DaemonSets and the system run everywhere
+	nominated, // room that was made for the pod is its own
+	guard,     // what is kept warm for others is not taken
+}
+
 // Filter answers for each node, in the order given.
-func Filter(pod Pod, nodes []Node, held []Held) []Verdict {
+func Filter(pod *Pod, nodes []*Node, held []Held) []Verdict {
 	verdicts := make([]Verdict, len(nodes))
 	for i, node := range nodes {
-		verdicts[i] = Verdict{Node: node.Name}
-		if guarded(pod, node.Pool, held) {
-			verdicts[i].Reason = ReasonHeldForOthers
-			verdicts[i].Message = fmt.Sprintf("node(s) kept warm for the demand class of WarmPool %s, which this pod is not in", node.Pool)
-		}
+		verdicts[i] = judge(pod, node, held)
 	}
 	return verdicts
 }
 
-// guarded tells whether the capacity of a pool is kept warm for others than the pod: the
-// pool expects its owners, and the pod asks for what they ask for without being one.
-func guarded(pod Pod, pool string, held []Held) bool {
-	if pod.Exempt || pool == "" || slices.Contains(pod.Classes, pool) {
-		return false
+func judge(pod *Pod, node *Node, held []Held) Verdict {
+	for _, rule := range rules {
+		switch o, verdict := rule(pod, node, held); o {
+		case pass:
+			return Verdict{}
+		case refuse:
+			return verdict
+		case none:
+		}
 	}
-	return slices.ContainsFunc(held, func(h Held) bool { return h.Pool == pool && pod.Requests[h.Resource] > 0 })
+	return Verdict{}
 }

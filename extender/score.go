@@ -1,7 +1,7 @@
 package extender
 
 import (
-	"math"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -10,31 +10,87 @@ import (
 	"forewarm.dev/internal/quantity"
 )
 
-// MaxScore is the best score.
-const MaxScore = 10
+// Scores. Only one node gets MaxScore, so that among equals the same one is taken again and
+// again, whatever the scheduler's own dice say; the next best is two points behind, which is
+// more than the scheduler's own scores of resources can make up for.
+const (
+	MaxScore = 10
+	nextBest = 8
+	worst    = 1
+)
 
-// Score rates each node from 0 to MaxScore, in the order given. The node that the pod
-// would fill most is best, so that whole GPU nodes stay whole. Placeholders fill half as
-// much as real work, since a node that only they keep can be given back. A node that is
-// leaving scores zero, any other that has what the pod asks for at least one.
-func Score(pod Pod, nodes []Node, held []Held) []int64 {
-	scarce := scarceResource(pod, held)
+// preference compares two nodes for a pod; below zero means that the first is better.
+type preference func(t *task, a, b *Node) int
+
+// preferences in their order: the first that tells two nodes apart decides.
+var preferences = []preference{
+	keepWhole, // a node that nobody works on stays whole for whole-node jobs
+	bestFit,   // the node that is left with the least
+	keepNear,  // the rack or NVLink domain that is left with the fewest whole nodes
+	byName,    // and the same one each time
+}
+
+// task is a pod with what the preferences need to know of it and of all nodes.
+type task struct {
+	scarce corev1.ResourceName
+	asks   int64
+	// whole are the whole nodes per domain.
+	whole map[string]int
+}
+
+// Score rates each node from 0 to MaxScore, in the order given: leaving nodes and those without
+// what the pod asks for zero, the best one MaxScore, all others by how little they are left with.
+func Score(pod *Pod, nodes []*Node, held []Held) []int64 {
 	scores := make([]int64, len(nodes))
+	t := task{scarce: scarceResource(pod, held)}
+	if t.scarce == "" {
+		return scores
+	}
+	t.asks = pod.Requests[t.scarce]
+	t.whole = wholeNodes(nodes, t.scarce)
+	best := -1
 	for i, node := range nodes {
-		offered := float64(node.Allocatable[scarce])
-		if scarce == "" || node.Leaving || offered <= 0 {
+		if node.Leaving || node.Allocatable[t.scarce] <= 0 {
 			continue
 		}
-		filled := float64(node.Real[scarce]) + float64(pod.Requests[scarce]) + float64(node.Placeholders[scarce])/2
-		share := min(max(filled/offered, 0), 1)
-		scores[i] = 1 + int64(math.Round(share*(MaxScore-1)))
+		scores[i] = t.level(node)
+		if best < 0 || t.compare(node, nodes[best]) < 0 {
+			best = i
+		}
+	}
+	if best >= 0 {
+		scores[best] = MaxScore
 	}
 	return scores
 }
 
+func (t *task) compare(a, b *Node) int {
+	for _, prefer := range preferences {
+		if c := prefer(t, a, b); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// level is the score of a node that is not the best: by its GPUs left, in whole ones, and the
+// worst for a node that would no longer be whole.
+func (t *task) level(node *Node) int64 {
+	if t.breaks(node) {
+		return worst
+	}
+	return max(nextBest-t.left(node), worst+1)
+}
+
+// left is how many GPUs, in whole ones and rounded up, are free once the pod is there.
+func (t *task) left(node *Node) int64 {
+	shares := max(node.Shares, 1)
+	return (max(node.free(t.scarce)-t.asks, 0) + shares - 1) / shares
+}
+
 // scarceResource is what decides where the pod goes: what its demand class asks for, else
 // the first extended resource by name that the pod asks for.
-func scarceResource(pod Pod, held []Held) corev1.ResourceName {
+func scarceResource(pod *Pod, held []Held) corev1.ResourceName {
 	for _, h := range held {
 		if slices.Contains(pod.Classes, h.Pool) && pod.Requests[h.Resource] > 0 {
 			return h.Resource
@@ -44,10 +100,14 @@ func scarceResource(pod Pod, held []Held) corev1.ResourceName {
 }
 
 func firstExtended(requests quantity.Vector) corev1.ResourceName {
-	for _, name := range requests.Names() {
-		if requests[name] > 0 && strings.Contains(string(name), "/") {
-			return name
+	first := corev1.ResourceName("")
+	for name, amount := range requests {
+		if amount > 0 && strings.Contains(string(name), "/") && (first == "" || name < first) {
+			first = name
 		}
 	}
-	return ""
+	return first
 }
+
+// byName makes ties stable.
+func byName(_ *task, a, b *Node) int { return cmp.Compare(a.Name, b.Name) }

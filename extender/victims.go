@@ -1,63 +1,134 @@
 package extender
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"forewarm.dev/internal/quantity"
 )
 
 // SelectVictims chooses among the nodes that the scheduler could preempt on:
-//  1. a node whose placeholder victims are guarded against the pod's class is dropped;
-//  2. if on some node only placeholders die, those nodes with the fewest, and then the
-//     least held, are kept, and no real work is evicted;
+//  1. a node whose placeholder victims are guarded against the pod's class is dropped, and so is
+//     one where nobody would have to die but we refuse the pod;
+//  2. if on some node placeholders alone make room, those nodes with the first to be consumed,
+//     the fewest, and then the least held, are kept, and no real work is evicted: also where the
+//     scheduler, which goes by priority, would have taken real work beside them;
 //  3. else the rest is returned as it came, so that ordinary preemption goes on.
 //
-// A node where nobody dies (schedulers after 1.37 send such) costs nothing and is always
-// kept. Nodes and victims are never added.
-func SelectVictims(pod Pod, candidates map[string]Victims, held []Held) map[string]Victims {
-	allowed := maps.Clone(candidates)
-	maps.DeleteFunc(allowed, func(_ string, v Victims) bool { return takesGuarded(pod, v, held) })
+// A node where nobody dies (schedulers after 1.37 send such) costs nothing and is kept if it is
+// not refused. Nodes are never added.
+func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[string]Victims {
+	allowed := make(map[string]Victims, len(candidates))
 	scarce := scarceResource(pod, held)
 	best, found := cost{}, false
-	for _, v := range allowed {
-		if c, ok := takeover(v, scarce); ok && (!found || c.less(best)) {
-			best, found = c, true
+	costs := map[string]cost{}
+	for name, c := range candidates {
+		if dropped(pod, c, held) {
+			continue
+		}
+		allowed[name] = c.Victims
+		victims, ok := takeover(pod, c, held)
+		if !ok {
+			continue
+		}
+		allowed[name] = victims
+		costs[name] = priceOf(pod, victims.Pods, scarce)
+		if !found || costs[name].compare(best) < 0 {
+			best, found = costs[name], true
 		}
 	}
 	if found {
-		maps.DeleteFunc(allowed, func(_ string, v Victims) bool {
-			c, ok := takeover(v, scarce)
-			return len(v.Pods) > 0 && (!ok || best.less(c))
+		maps.DeleteFunc(allowed, func(name string, v Victims) bool {
+			c, ok := costs[name]
+			return len(v.Pods) > 0 && (!ok || best.compare(c) < 0)
 		})
 	}
 	return allowed
 }
 
-func takesGuarded(pod Pod, v Victims, held []Held) bool {
-	for _, victim := range v.Pods {
-		if victim.Pool != "" && guarded(pod, victim.Pool, held) {
-			return true
+// dropped tells whether preemption on a node would break a guard, or end in our refusal.
+func dropped(pod *Pod, c Candidate, held []Held) bool {
+	if len(c.Pods) == 0 {
+		return c.Node != nil && judge(pod, c.Node, held).Reason != ""
+	}
+	return slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Pool != "" && guarded(pod, v.Pool, held) })
+}
+
+// takeover is how placeholders alone make room on a node: the scheduler's own victims if they
+// are nothing else, or else, where resources alone decide, the cheapest placeholders there.
+func takeover(pod *Pod, c Candidate, held []Held) (Victims, bool) {
+	if len(c.Pods) == 0 {
+		return Victims{}, false
+	}
+	if !slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Pool == "" }) {
+		return c.Victims, true
+	}
+	if c.Node == nil || !pod.Plain {
+		return Victims{}, false
+	}
+	pods, ok := placeholdersFor(pod, c.Node, held)
+	return Victims{Pods: pods}, ok
+}
+
+// placeholdersFor are the placeholders of a node that make room for a pod, first to be consumed
+// first, without those that turn out not to be needed; ok is false if all would not do.
+func placeholdersFor(pod *Pod, node *Node, held []Held) (chosen []Victim, ok bool) {
+	usable := slices.DeleteFunc(slices.Clone(node.Stand), func(v Victim) bool {
+		return v.Priority >= pod.Priority || guarded(pod, v.Pool, held)
+	})
+	scarce := scarceResource(pod, held)
+	slices.SortFunc(usable, func(a, b Victim) int {
+		return cmp.Or(cmp.Compare(tier(pod, a), tier(pod, b)), cmp.Compare(b.Requests[scarce], a.Requests[scarce]), cmp.Compare(a.UID, b.UID))
+	})
+	room := node.Allocatable.Minus(node.Real).Minus(node.Placeholders).Minus(node.Tentative)
+	for len(usable) > 0 && !pod.Requests.FitsIn(room) {
+		room = room.Plus(usable[0].Requests)
+		chosen, usable = append(chosen, usable[0]), usable[1:]
+	}
+	if !pod.Requests.FitsIn(room) || len(chosen) == 0 {
+		return nil, false
+	}
+	return spare(chosen, room, pod.Requests), true
+}
+
+// spare leaves out those victims that room can do without, the last to be consumed first.
+func spare(chosen []Victim, room, requests quantity.Vector) []Victim {
+	for i := len(chosen) - 1; i >= 0 && len(chosen) > 1; i-- {
+		if less := room.Minus(chosen[i].Requests); requests.FitsIn(less) {
+			room, chosen = less, slices.Delete(chosen, i, i+1)
 		}
 	}
-	return false
+	return chosen
 }
 
-// cost is what a takeover takes: placeholders, then the amount that they hold.
-type cost struct{ chunks, amount int64 }
-
-func (c cost) less(d cost) bool {
-	return c.chunks < d.chunks || c.chunks == d.chunks && c.amount < d.amount
+// tier is the order of consumption: what was warmed for the pod's own class, then what another
+// pool lends.
+func tier(pod *Pod, v Victim) int {
+	if slices.Contains(pod.Classes, v.Pool) {
+		return 0
+	}
+	return 1
 }
 
-// takeover is the cost on a node where only placeholders die; ok is false elsewhere, and
-// where nobody dies.
-func takeover(v Victims, scarce corev1.ResourceName) (c cost, ok bool) {
-	for _, victim := range v.Pods {
-		if victim.Pool == "" {
-			return cost{}, false
-		}
+// cost is what a takeover takes: the last tier that it touches, placeholders, and the amount that
+// they hold.
+type cost struct {
+	tier           int
+	chunks, amount int64
+}
+
+func (c cost) compare(d cost) int {
+	return cmp.Or(cmp.Compare(c.tier, d.tier), cmp.Compare(c.chunks, d.chunks), cmp.Compare(c.amount, d.amount))
+}
+
+func priceOf(pod *Pod, victims []Victim, scarce corev1.ResourceName) (c cost) {
+	for _, v := range victims {
+		c.tier = max(c.tier, tier(pod, v))
 		c.chunks++
-		c.amount += victim.Requests[scarce]
+		c.amount += v.Requests[scarce]
 	}
-	return c, c.chunks > 0
+	return c
 }

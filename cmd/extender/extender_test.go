@@ -11,7 +11,7 @@ import (
 	"forewarm.dev/internal/observe"
 )
 
-func TestCheckLoopback(t *testing.T) {
+func TestCheckAddress(t *testing.T) {
 	tests := map[string]struct {
 		address string
 		want    string // part of the error; empty means none
@@ -27,11 +27,23 @@ func TestCheckLoopback(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := checkLoopback(test.address)
+			err := checkAddress(config.Extender{Address: test.address})
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("checkLoopback(%q) = %v, want %q", test.address, err, test.want)
+				t.Errorf("checkAddress(%q) = %v, want %q", test.address, err, test.want)
 			}
 		})
+	}
+}
+
+// TestOthersAreServedWithClientCertificatesOnly: serving TLS alone does not tell who calls.
+func TestOthersAreServedWithClientCertificatesOnly(t *testing.T) {
+	open := config.Extender{Address: ":8888", Serving: &config.Serving{CertFile: "/c", KeyFile: "/k"}}
+	if err := checkAddress(open); err == nil || !strings.Contains(err.Error(), "extender.clientCA") {
+		t.Errorf("without client certificates: %v", err)
+	}
+	open.ClientCA = &config.ClientCA{File: "/ca"}
+	if err := checkAddress(open); err != nil {
+		t.Error(err)
 	}
 }
 

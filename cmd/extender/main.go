@@ -14,8 +14,9 @@ import (
 
 const about = `extender answers the filter, prioritize and preempt calls of kube-scheduler.
 
-Run it beside the scheduler: it serves plain HTTP and listens on loopback only. It answers
-from informers, asks nobody, and passes everything through when it is not synced or late.
+Run it beside the scheduler: it serves plain HTTP on loopback, or TLS to callers with a client
+certificate. It answers from informers, asks nobody, and passes everything through when it is
+not synced or late. It writes one annotation, forewarm.dev/requeued, to have a pod tried again.
 manifests/scheduler shows the scheduler's side of the configuration.`
 
 func main() { os.Exit(observe.Main("extender", about, run)) }

@@ -2,19 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"sync/atomic"
-	"time"
+	"strings"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"forewarm.dev/api/v1alpha1"
@@ -25,10 +25,11 @@ import (
 
 // wire makes the manager that watches the cluster and serves the scheduler.
 func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) (ctrl.Manager, error) {
-	if err := checkLoopback(settings.Extender.Address); err != nil {
+	own := settings.Extender
+	if err := checkAddress(own); err != nil {
 		return nil, err
 	}
-	if err := observe.CheckFree("extender.address", settings.Extender.Address); err != nil {
+	if err := observe.CheckFree("extender.address", own.Address); err != nil {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
@@ -38,96 +39,66 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	manager, err := observe.Manager(ctx, observe.ManagerOptions{
-		Scheme: scheme, Kubeconfig: flags.Kubeconfig, Process: settings.Extender.Process,
-		Customize: func(o *ctrl.Options) {
-			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
-		},
+	m, err := observe.Manager(ctx, observe.ManagerOptions{
+		Scheme: scheme, Kubeconfig: flags.Kubeconfig, Process: own.Process,
+		Customize: func(o *ctrl.Options) { o.Cache = caches(own.SchedulerLease) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &server{settings: settings, informers: manager.GetCache(), log: log}
-	if err := manager.Add(s); err != nil {
-		return nil, err
-	}
-	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, err
-	}
-	return manager, manager.AddReadyzCheck("serving", s.ready)
-}
-
-// checkLoopback refuses to serve plain HTTP to others.
-func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("extender.address %q: %w", address, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("extender.address %q is not on loopback: calls are plain HTTP, so write 127.0.0.1:port and run the extender beside the scheduler", address)
-	}
-	return nil
-}
-
-// server serves the scheduler's calls while the manager runs.
-type server struct {
-	settings  config.Config
-	informers cache.Informers
-	log       logr.Logger
-	synced    atomic.Bool
-}
-
-// NeedLeaderElection says that every replica serves.
-func (s *server) NeedLeaderElection() bool { return false }
-
-func (s *server) ready(*http.Request) error {
-	if !s.synced.Load() {
-		return errors.New("nodes, pods and WarmPools have not all been seen yet")
-	}
-	return nil
-}
-
-// Start serves until ctx ends, then finishes the calls under way.
-func (s *server) Start(ctx context.Context) error {
-	index := handler.NewIndex(s.settings.Reserver.PlaceholderNamespace)
-	synced, err := index.Watch(ctx, s.informers)
-	if err != nil {
-		return err
-	}
-	calls := handler.New(handler.Options{
-		Index: index, Deadline: s.settings.Extender.Deadline.Duration,
-		Synced:     s.synced.Load,
-		Registerer: ctrlmetrics.Registry, Log: s.log,
+	index := handler.NewIndex(settings.Reserver.PlaceholderNamespace)
+	metrics := handler.NewMetrics(index, ctrlmetrics.Registry)
+	devices := observe.NewOptional(observe.OptionalOptions{
+		Informers: m.GetCache(), Kinds: handler.DeviceKinds(), Watched: index.WatchDevices, Log: log,
+		Without: "The cluster has no resource.k8s.io/v1: GPUs that pods claim are not counted",
 	})
-	listener, err := net.Listen("tcp", s.settings.Extender.Address)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w; free the port, or set another extender.address in the configuration file", s.settings.Extender.Address, err)
-	}
-	go s.awaitSync(ctx, synced)
-	web := &http.Server{Handler: calls, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
-	stopped := make(chan error, 1)
-	go func() { stopped <- web.Serve(listener) }()
-	s.log.Info("Serving the scheduler", "address", listener.Addr().String())
-	select {
-	case err := <-stopped:
-		return fmt.Errorf("serve the scheduler: %w", err)
-	case <-ctx.Done():
-		drain, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		return web.Shutdown(drain)
-	}
-}
-
-// awaitSync makes the process ready as soon as the index is complete, called or not.
-func (s *server) awaitSync(ctx context.Context, synced func() bool) {
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	for !synced() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+	s := &server{settings: own, index: index, metrics: metrics, informers: m.GetCache(), devices: devices, log: log}
+	audit := make(chan struct{}, 1)
+	for _, part := range []manager.Runnable{
+		devices, s,
+		&handler.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: metrics, Log: log, Now: audit},
+		&handler.Poker{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log},
+		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &handler.Epochs{Index: index, Metrics: metrics, Audit: audit}},
+	} {
+		if err := m.Add(part); err != nil {
+			return nil, err
 		}
 	}
-	s.synced.Store(true)
+	if err := m.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, err
+	}
+	return m, m.AddReadyzCheck("serving", s.ready)
+}
+
+// caches hold what is watched; of Leases only the scheduler's.
+func caches(lease string) cache.Options {
+	o := cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+	if namespace, name, found := strings.Cut(lease, "/"); found {
+		o.ByObject = map[client.Object]cache.ByObject{&coordinationv1.Lease{}: {
+			Namespaces: map[string]cache.Config{namespace: {}}, Field: fields.OneTermEqualSelector("metadata.name", name),
+		}}
+	}
+	return o
+}
+
+// follower watches the scheduler's Lease.
+type follower struct {
+	lease     string
+	informers cache.Informers
+	epochs    *handler.Epochs
+}
+
+// NeedLeaderElection says that every replica follows.
+func (f *follower) NeedLeaderElection() bool { return false }
+
+// Start begins to watch; it ends at once where there is no Lease to follow.
+func (f *follower) Start(ctx context.Context) error {
+	if f.lease == "" {
+		return nil
+	}
+	informer, err := f.informers.GetInformer(ctx, &coordinationv1.Lease{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watch the scheduler's Lease: %w", err)
+	}
+	return f.epochs.Follow(informer)
 }

@@ -5,6 +5,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
+
+	"forewarm.dev/api/v1alpha1"
 )
 
 // weight lets packing decide against the scheduler's own spreading: an extender's score
@@ -13,7 +15,8 @@ import (
 const weight = 5
 
 // SchedulerEntry is what kube-scheduler's configuration needs to call us at a URL for pods
-// that ask for any of the resources. manifests/scheduler holds the same as a file.
+// that ask for any of the resources, and for those that the webhook has marked since they get
+// their GPUs by claims. manifests/scheduler holds the same as a file.
 func SchedulerEntry(url string, resources ...string) configv1.Extender {
 	entry := configv1.Extender{
 		URLPrefix:        url,
@@ -28,5 +31,6 @@ func SchedulerEntry(url string, resources ...string) configv1.Extender {
 	for _, name := range resources {
 		entry.ManagedResources = append(entry.ManagedResources, configv1.ExtenderManagedResource{Name: name})
 	}
+	entry.ManagedResources = append(entry.ManagedResources, configv1.ExtenderManagedResource{Name: v1alpha1.ResourceManaged, IgnoredByScheduler: true})
 	return entry
 }

@@ -32,7 +32,7 @@ func gpus(n string) corev1.ResourceList { return corev1.ResourceList{gpu: resour
 func node(name, pool string) *corev1.Node {
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"pool": pool}},
-		Status:     corev1.NodeStatus{Allocatable: gpus("8")},
+		Status:     corev1.NodeStatus{Allocatable: corev1.ResourceList{gpu: resource.MustParse("8"), corev1.ResourcePods: resource.MustParse("110")}},
 	}
 }
 
@@ -79,7 +79,7 @@ func cluster() *Index {
 }
 
 func serve(x *Index, edit ...func(*Options)) http.Handler {
-	o := Options{Index: x, Synced: func() bool { return true }, Deadline: time.Second, Registerer: prometheus.NewRegistry(), Log: logr.Discard()}
+	o := Options{Index: x, Synced: func() bool { return true }, Deadline: time.Second, Metrics: NewMetrics(x, prometheus.NewRegistry()), Log: logr.Discard()}
 	for _, e := range edit {
 		e(&o)
 	}
@@ -104,6 +104,14 @@ func post[R any](t *testing.T, h http.Handler, path string, args any) R {
 		t.Fatal(err)
 	}
 	return reply
+}
+
+func postRaw(h http.Handler, path, body string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	recorder := httptest.NewRecorder()
+	h.ServeHTTP(recorder, request)
+	return recorder
 }
 
 func TestFilterNamesEveryRefusedNode(t *testing.T) {
@@ -142,7 +150,7 @@ func TestNothingIsGuardedWhenNobodyIsExpected(t *testing.T) {
 func TestPrioritizePrefersTheFullestNode(t *testing.T) {
 	names := []string{"warm-1", "warm-2", "plain"}
 	got := post[extenderv1.HostPriorityList](t, serve(cluster()), "/prioritize", extenderv1.ExtenderArgs{Pod: pod("ml", "p", "", "1"), NodeNames: &names})
-	want := extenderv1.HostPriorityList{{Host: "warm-1", Score: 3}, {Host: "warm-2", Score: 7}, {Host: "plain", Score: 2}}
+	want := extenderv1.HostPriorityList{{Host: "warm-1", Score: 1}, {Host: "warm-2", Score: 10}, {Host: "plain", Score: 1}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("scores (-want +got):\n%s", diff)
 	}
@@ -220,6 +228,7 @@ func TestSenselessRequestsAreRefused(t *testing.T) {
 		"no pod":          {http.MethodPost, "application/json", `{"NodeNames":[]}`, 400, "Pod is missing"},
 		"no nodes":        {http.MethodPost, "application/json", `{"Pod":{}}`, 400, "exactly one of"},
 		"both node lists": {http.MethodPost, "application/json", `{"Pod":{},"NodeNames":[],"Nodes":{}}`, 400, "exactly one of"},
+		"empty":           {http.MethodPost, "application/json", "", 400, "empty"},
 		"too large":       {http.MethodPost, "application/json", `{"x":"` + strings.Repeat("x", maxBody) + `"}`, 413, "nodeCacheCapable"},
 	}
 	for name, test := range tests {
@@ -266,7 +275,7 @@ func TestWhoIsKeptOffAWarmNode(t *testing.T) {
 func TestAPlaceholderIsKnownBeforeItIsBound(t *testing.T) {
 	x := cluster()
 	x.SetPod(placeholder("hold-2", ""))
-	candidates := map[string][]types.UID{"warm-2": {"hold-2"}}
+	candidates := Candidates{"warm-2": {Pods: []types.UID{"hold-2"}}}
 	if got := x.SelectVictims(pod("web", "p", "", "1"), candidates); len(got) != 0 {
 		t.Errorf("another class may preempt on %v, want nowhere", got)
 	}
@@ -295,8 +304,8 @@ func TestIndexForgetsWhatIsGone(t *testing.T) {
 		t.Errorf("an ended pod still holds %d GPUs", got)
 	}
 	x.DropPod(placeholder("hold-1", "warm-1"))
-	if len(x.pods) != 0 || len(x.used) != 0 {
-		t.Errorf("without pods there are still pods %v and usage %v", x.pods, x.used)
+	if left := x.node("warm-1"); len(x.pods) != 0 || left.Placeholders[gpu] != 0 || len(left.Stand) != 0 {
+		t.Errorf("without pods there are still pods %v and usage %v", x.pods, left)
 	}
 	again := warmPool(2) // deleted and recreated while the watch was broken
 	again.UID = "again"
@@ -311,18 +320,32 @@ func TestIndexForgetsWhatIsGone(t *testing.T) {
 	}
 }
 
-func TestManifestIsTheSchedulerEntry(t *testing.T) {
+func TestManifestsAreTheSchedulerEntry(t *testing.T) {
+	decode := func(text []byte, what string) {
+		var c configv1.KubeSchedulerConfiguration
+		if err := yaml.UnmarshalStrict(text, &c); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if diff := cmp.Diff([]configv1.Extender{SchedulerEntry("http://127.0.0.1:8888", gpu, "amd.com/gpu")}, c.Extenders); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
 	data, err := os.ReadFile("../../manifests/scheduler/kube-scheduler-configuration.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var c configv1.KubeSchedulerConfiguration
-	if err := yaml.UnmarshalStrict(data, &c); err != nil {
+	decode(data, "self-managed")
+	if data, err = os.ReadFile("../../manifests/scheduler/second-scheduler.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]configv1.Extender{SchedulerEntry("http://127.0.0.1:8888", gpu, "amd.com/gpu")}, c.Extenders); diff != "" {
-		t.Errorf("manifest (-want +got):\n%s", diff)
+	for document := range strings.SplitSeq(string(data), "\n---\n") {
+		var m corev1.ConfigMap
+		if err := yaml.Unmarshal([]byte(document), &m); err == nil && m.Kind == "ConfigMap" {
+			decode([]byte(m.Data["scheduler.yaml"]), "second scheduler")
+			return
+		}
 	}
+	t.Error("second-scheduler.yaml holds no ConfigMap with scheduler.yaml")
 }
 
 func FuzzRequests(f *testing.F) {
@@ -334,10 +357,7 @@ func FuzzRequests(f *testing.F) {
 		if path != "/filter" && path != "/prioritize" && path != "/preempt" {
 			return
 		}
-		request := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-		request.Header.Set("Content-Type", "application/json")
-		recorder := httptest.NewRecorder()
-		h.ServeHTTP(recorder, request)
+		recorder := postRaw(h, path, body)
 		if recorder.Code != http.StatusOK && recorder.Code != http.StatusBadRequest {
 			t.Errorf("status %d", recorder.Code)
 		}

@@ -1,23 +1,50 @@
 package handler
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
 
-type metrics struct {
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are those of the extender.
+type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	repairs  *prometheus.CounterVec
+	pokes    *prometheus.CounterVec
+	epochs   prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer) *metrics {
-	m := &metrics{
+// NewMetrics makes the metrics of an index and registers them.
+func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
+	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_extender_requests_total",
-			Help: "Calls of the scheduler by verb and result: ok; passed through because unsynced, late or failed; refused; unsent.",
+			Help: "Calls of the scheduler by verb and result: ok; not decided because unsynced, late or failed; refused; unsent.",
 		}, []string{"verb", "result"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "forewarm_extender_request_duration_seconds", Help: "Time to answer a call of the scheduler.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 14),
 		}, []string{"verb"}),
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_extender_repairs_total",
+			Help: "What the audit found different from the API server and put right, by kind: missing, stale or gone pods.",
+		}, []string{"kind"}),
+		pokes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_extender_pokes_total", Help: "Pods touched so that the scheduler tries them again, by result: ok, failed.",
+		}, []string{"result"}),
+		epochs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "forewarm_extender_scheduler_changes_total", Help: "How often another scheduler has taken over.",
+		}),
 	}
-	registerer.MustRegister(m.requests, m.duration)
+	holds := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "forewarm_extender_tentative_holds", Help: "Pods that are expected on a node and not bound yet.",
+	}, func() float64 { return float64(index.Holds()) })
+	registerer.MustRegister(m.requests, m.duration, m.repairs, m.pokes, m.epochs, holds)
 	return m
+}
+
+func (m *Metrics) observe(verb, result string, took time.Duration) {
+	m.requests.WithLabelValues(verb, result).Inc()
+	m.duration.WithLabelValues(verb).Observe(took.Seconds())
 }

@@ -1,117 +1,144 @@
 package handler
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	extenderv1 "k8s.io/kube-scheduler/extender/v1"
+
+	"forewarm.dev/extender"
 )
 
-// namesOf are the node names of a request, each once. With nodeCacheCapable the scheduler
-// sends names, without it whole nodes.
-func namesOf(args *extenderv1.ExtenderArgs) []string {
-	var names []string
-	if args.NodeNames != nil {
-		names = *args.NodeNames
-	} else {
-		for i := range args.Nodes.Items {
-			names = append(names, args.Nodes.Items[i].Name)
-		}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// checkNodes refuses requests that lack what every answer needs.
+func checkNodes(a *extenderv1.ExtenderArgs) error {
+	if a.Pod == nil {
+		return errors.New("field Pod is missing")
 	}
-	seen := make(map[string]bool, len(names))
-	unique := names[:0:0]
-	for _, name := range names {
-		if !seen[name] {
-			seen[name] = true
-			unique = append(unique, name)
-		}
+	if (a.Nodes == nil) == (a.NodeNames == nil) {
+		return errors.New("exactly one of Nodes and NodeNames must be given")
 	}
-	return unique
+	return nil
+}
+
+func notProtocol(err error) error {
+	return fmt.Errorf("the body is not a request of the extender protocol: %w", err)
 }
 
 // filter refuses nodes with a reason each. They go into FailedAndUnresolvableNodes: an
 // extender's refusal cannot be preempted away up to Kubernetes 1.37, and trying ends in an
 // error of the scheduler.
-func (h *handler) filter(args *extenderv1.ExtenderArgs) any {
-	passed := []string{}
-	refused := extenderv1.FailedNodesMap{}
-	for _, verdict := range h.Index.Filter(args.Pod, namesOf(args)) {
-		if verdict.Reason == "" {
-			passed = append(passed, verdict.Node)
-		} else {
-			refused[verdict.Node] = verdict.Message
+func (h *handler) filter(c *nodesCall) reply {
+	verdicts := h.Index.Filter(c.pod, c.names)
+	passed := make([]string, 0, len(c.names))
+	var refused map[string]string
+	for i, name := range c.names {
+		if verdicts[i].Reason == "" {
+			passed = append(passed, name)
+			continue
 		}
+		if refused == nil {
+			refused = map[string]string{}
+		}
+		refused[name] = verdicts[i].Message
 	}
-	return filterResult(args, passed, refused)
+	return c.filtered(passed, refused)
 }
 
-func passAll(args *extenderv1.ExtenderArgs) any {
-	return filterResult(args, namesOf(args), nil)
-}
+func passAll(c *nodesCall) reply { return c.filtered(c.names, nil) }
 
-// filterResult answers in kind: names for names, nodes for nodes.
-func filterResult(args *extenderv1.ExtenderArgs, passed []string, refused extenderv1.FailedNodesMap) *extenderv1.ExtenderFilterResult {
-	result := &extenderv1.ExtenderFilterResult{FailedAndUnresolvableNodes: refused}
-	if args.NodeNames != nil {
-		result.NodeNames = &passed
-		return result
+// filtered answers in kind: names for names, nodes for nodes.
+func (c *nodesCall) filtered(passed []string, refused map[string]string) reply {
+	if c.nodes == nil {
+		return func(b []byte) ([]byte, error) { return appendNames(b, passed, refused), nil }
 	}
-	byName := make(map[string]*corev1.Node, len(args.Nodes.Items))
-	for i := range args.Nodes.Items {
-		byName[args.Nodes.Items[i].Name] = &args.Nodes.Items[i]
-	}
-	result.Nodes = &corev1.NodeList{}
+	result := &extenderv1.ExtenderFilterResult{Nodes: &corev1.NodeList{}, FailedAndUnresolvableNodes: refused}
 	for _, name := range passed {
-		result.Nodes.Items = append(result.Nodes.Items, *byName[name])
+		result.Nodes.Items = append(result.Nodes.Items, *c.nodes[name])
 	}
-	return result
+	return encoded(result)
 }
 
-func (h *handler) prioritize(args *extenderv1.ExtenderArgs) any {
-	names := namesOf(args)
-	scores := extenderv1.HostPriorityList{}
-	for i, score := range h.Index.Score(args.Pod, names) {
-		scores = append(scores, extenderv1.HostPriority{Host: names[i], Score: score})
-	}
-	return &scores
+func (h *handler) prioritize(c *nodesCall) reply {
+	scores := h.Index.Score(c.pod, c.names)
+	return func(b []byte) ([]byte, error) { return appendScores(b, c.names, scores), nil }
 }
 
-func zeroScores(args *extenderv1.ExtenderArgs) any {
-	scores := extenderv1.HostPriorityList{}
-	for _, name := range namesOf(args) {
-		scores = append(scores, extenderv1.HostPriority{Host: name})
-	}
-	return &scores
+func zeroScores(c *nodesCall) reply {
+	return func(b []byte) ([]byte, error) { return appendScores(b, c.names, nil), nil }
 }
 
-func (h *handler) preempt(args *extenderv1.ExtenderPreemptionArgs) any {
-	all := metaVictims(args)
-	candidates := make(map[string][]types.UID, len(all))
-	for node, victims := range all {
-		uids := []types.UID{}
+func encoded(result any) reply {
+	return func(b []byte) ([]byte, error) {
+		text, err := json.Marshal(result)
+		return append(b, text...), err
+	}
+}
+
+// decodeVictims decodes the body of preempt.
+func decodeVictims(body []byte) (*extenderv1.ExtenderPreemptionArgs, error) {
+	var a extenderv1.ExtenderPreemptionArgs
+	if err := json.Unmarshal(body, &a); err != nil {
+		return nil, notProtocol(err)
+	}
+	if a.Pod == nil {
+		return nil, errors.New("field Pod is missing")
+	}
+	if (a.NodeNameToVictims == nil) == (a.NodeNameToMetaVictims == nil) {
+		return nil, errors.New("exactly one of NodeNameToVictims and NodeNameToMetaVictims must be given")
+	}
+	return &a, nil
+}
+
+func (h *handler) preempt(args *extenderv1.ExtenderPreemptionArgs) reply {
+	candidates := Candidates{}
+	for node, victims := range metaVictims(args) {
+		c := CandidateVictims{PDBViolations: victims.NumPDBViolations}
 		for _, pod := range victims.Pods {
-			uids = append(uids, types.UID(pod.UID))
+			c.Pods = append(c.Pods, types.UID(pod.UID))
 		}
-		candidates[node] = uids
+		candidates[node] = c
 	}
 	result := &extenderv1.ExtenderPreemptionResult{NodeNameToMetaVictims: map[string]*extenderv1.MetaVictims{}}
-	for _, node := range h.Index.SelectVictims(args.Pod, candidates) {
-		result.NodeNameToMetaVictims[node] = all[node]
+	for node, victims := range h.Index.SelectVictims(args.Pod, candidates) {
+		result.NodeNameToMetaVictims[node] = metaOf(victims)
 	}
-	return result
+	return encoded(result)
 }
 
-func keepCandidates(args *extenderv1.ExtenderPreemptionArgs) any {
-	return &extenderv1.ExtenderPreemptionResult{NodeNameToMetaVictims: metaVictims(args)}
+func metaOf(victims extender.Victims) *extenderv1.MetaVictims {
+	m := &extenderv1.MetaVictims{NumPDBViolations: victims.PDBViolations}
+	for _, v := range victims.Pods {
+		m.Pods = append(m.Pods, &extenderv1.MetaPod{UID: string(v.UID)})
+	}
+	return m
 }
 
-// metaVictims are the candidates by UID; without nodeCacheCapable the scheduler sends
-// whole pods, yet the answer is always by UID.
+func keepCandidates(args *extenderv1.ExtenderPreemptionArgs) reply {
+	return encoded(&extenderv1.ExtenderPreemptionResult{NodeNameToMetaVictims: metaVictims(args)})
+}
+
+// metaVictims are the candidates by UID, without null entries; without nodeCacheCapable the
+// scheduler sends whole pods, yet the answer is always by UID.
 func metaVictims(args *extenderv1.ExtenderPreemptionArgs) map[string]*extenderv1.MetaVictims {
 	all := map[string]*extenderv1.MetaVictims{}
 	for node, victims := range args.NodeNameToMetaVictims {
-		if victims != nil {
-			all[node] = compact(victims)
+		if victims == nil {
+			continue
 		}
+		kept := &extenderv1.MetaVictims{NumPDBViolations: victims.NumPDBViolations}
+		for _, pod := range victims.Pods {
+			if pod != nil {
+				kept.Pods = append(kept.Pods, pod)
+			}
+		}
+		all[node] = kept
 	}
 	for node, victims := range args.NodeNameToVictims {
 		if victims == nil {
@@ -126,15 +153,4 @@ func metaVictims(args *extenderv1.ExtenderPreemptionArgs) map[string]*extenderv1
 		all[node] = converted
 	}
 	return all
-}
-
-// compact drops null entries.
-func compact(victims *extenderv1.MetaVictims) *extenderv1.MetaVictims {
-	kept := &extenderv1.MetaVictims{NumPDBViolations: victims.NumPDBViolations}
-	for _, pod := range victims.Pods {
-		if pod != nil {
-			kept.Pods = append(kept.Pods, pod)
-		}
-	}
-	return kept
 }

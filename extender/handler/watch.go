@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,12 +47,40 @@ func (x *Index) Watch(ctx context.Context, informers cache.Informers) (synced fu
 	}, nil
 }
 
+// DeviceKinds are the kinds of dynamic resource allocation, which a cluster has from Kubernetes
+// 1.34 on.
+func DeviceKinds() []client.Object {
+	return []client.Object{&resourcev1.DeviceClass{}, &resourcev1.ResourceSlice{}, &resourcev1.ResourceClaimTemplate{}, &resourcev1.ResourceClaim{}}
+}
+
+// WatchDevices feeds the events of one of the DeviceKinds to the index.
+func (x *Index) WatchDevices(kind client.Object, informer cache.Informer) error {
+	var err error
+	switch kind.(type) {
+	case *resourcev1.DeviceClass:
+		_, err = feed(informer, x.SetDeviceClass, x.DropDeviceClass)
+	case *resourcev1.ResourceSlice:
+		_, err = feed(informer, x.SetSlice, x.DropSlice)
+	case *resourcev1.ResourceClaimTemplate:
+		_, err = feed(informer, x.SetTemplate, x.DropTemplate)
+	case *resourcev1.ResourceClaim:
+		_, err = feed(informer, x.SetClaim, x.DropClaim)
+	default:
+		err = fmt.Errorf("%T is not a kind of dynamic resource allocation", kind)
+	}
+	return err
+}
+
 // watch feeds the events of one kind to set and drop.
 func watch[T client.Object](ctx context.Context, informers cache.Informers, kind T, set, drop func(T)) (toolscache.ResourceEventHandlerRegistration, error) {
 	informer, err := informers.GetInformer(ctx, kind)
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", kind, err)
 	}
+	return feed(informer, set, drop)
+}
+
+func feed[T client.Object](informer cache.Informer, set, drop func(T)) (toolscache.ResourceEventHandlerRegistration, error) {
 	return informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { set(object.(T)) },
 		UpdateFunc: func(_, object any) { set(object.(T)) },

@@ -85,10 +85,36 @@ type WebhookKind struct {
 // Extender configures cmd/extender.
 type Extender struct {
 	Process `json:",inline"`
-	// Address is where the scheduler's calls are served over plain HTTP; a loopback host:port.
+	// Address is where the scheduler's calls are served, host:port: over plain HTTP on loopback only,
+	// over TLS with ClientCA anywhere.
 	Address string `json:"address"`
 	// Deadline is how long one call may take, below the scheduler's httpTimeout.
 	Deadline metav1.Duration `json:"deadline"`
+	// Undecided says what is answered while nothing can be decided (not synced yet, or too late): Pass
+	// (the default) passes everything, Error leaves it to the scheduler's "ignorable".
+	Undecided string `json:"undecided"`
+	// SchedulerLease is the Lease of the scheduler's leader election as NAMESPACE/NAME; empty for a
+	// scheduler without one.
+	SchedulerLease string `json:"schedulerLease,omitempty"`
+	// DrainSeconds is how long calls are still served after SIGTERM, while readiness is already false.
+	DrainSeconds int `json:"drainSeconds"`
+	// Serving is the certificate to serve TLS with; absent means plain HTTP.
+	Serving *Serving `json:"serving,omitempty"`
+	// ClientCA says whose client certificates are accepted; it needs Serving.
+	ClientCA *ClientCA `json:"clientCA,omitempty"`
+}
+
+// What an extender answers while nothing can be decided.
+const (
+	UndecidedPass  = "Pass"
+	UndecidedError = "Error"
+)
+
+// Serving is a serving certificate that others write. Its files are read again when they change.
+type Serving struct {
+	// CertFile and KeyFile hold the certificate with its intermediates, and its key, as PEM.
+	CertFile string `json:"certFile"`
+	KeyFile  string `json:"keyFile"`
 }
 
 // Reserver configures cmd/reserver.
@@ -130,6 +156,8 @@ func Default() Config {
 			Process:  Process{MetricsAddress: ":8082", HealthAddress: ":8083"},
 			Address:  "127.0.0.1:8888",
 			Deadline: metav1.Duration{Duration: 200 * time.Millisecond},
+
+			Undecided: UndecidedPass, SchedulerLease: "kube-system/kube-scheduler", DrainSeconds: 2,
 		},
 		Reserver: Reserver{
 			Process:              Process{MetricsAddress: ":8084", HealthAddress: ":8085"},
@@ -227,14 +255,6 @@ func (k *WebhookKind) validate(path *field.Path) field.ErrorList {
 	case "replicas", "nodes":
 	default:
 		errs = append(errs, field.NotSupported(path.Child("measure"), k.Measure, []string{"replicas", "nodes"}))
-	}
-	return errs
-}
-
-func (e Extender) validate(path *field.Path) field.ErrorList {
-	errs := append(e.Process.validate(path), address(path.Child("address"), e.Address)...)
-	if e.Deadline.Duration < time.Millisecond || e.Deadline.Duration > 5*time.Second {
-		errs = append(errs, field.Invalid(path.Child("deadline"), e.Deadline.Duration.String(), "write a duration from 1ms to 5s, below the scheduler's httpTimeout"))
 	}
 	return errs
 }

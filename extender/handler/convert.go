@@ -1,0 +1,123 @@
+package handler
+
+import (
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender"
+	"forewarm.dev/internal/demand"
+	"forewarm.dev/internal/quantity"
+)
+
+// domainLabels are the labels by which nodes say whom they share a fast network with, the
+// closest first: NVIDIA's NVLink clique, the clouds' blocks, and racks.
+var domainLabels = []string{
+	"nvidia.com/gpu.clique",
+	"cloud.google.com/gce-topology-subblock",
+	"cloud.google.com/gce-topology-block",
+	"topology.k8s.aws/network-node-layer-3",
+	"topology.kubernetes.io/rack",
+}
+
+func domainOf(node *corev1.Node) string {
+	for _, label := range domainLabels {
+		if value := node.Labels[label]; value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// sharesOf is into how many parts NVIDIA's device plugin says that it slices each GPU.
+func sharesOf(node *corev1.Node) int64 {
+	shares, err := strconv.ParseInt(node.Labels["nvidia.com/gpu.replicas"], 10, 64)
+	if err != nil || shares < 1 {
+		return 1
+	}
+	return shares
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+func priorityOf(pod *corev1.Pod) int32 {
+	if pod.Spec.Priority == nil {
+		return 0
+	}
+	return *pod.Spec.Priority
+}
+
+// placeholderOf is the pool of a placeholder pod, empty for any other.
+func (x *Index) placeholderOf(pod *corev1.Pod) string {
+	if demand.IsPlaceholder(pod, x.placeholders) {
+		return pod.Labels[v1alpha1.LabelPool]
+	}
+	return ""
+}
+
+// pod converts the pod to be placed. A placeholder is of its own pool's class, whatever the
+// selectors say, since it holds capacity for that class.
+func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
+	converted := &extender.Pod{
+		UID: pod.UID, Requests: x.devices.requests(pod, quantity.OfPod(pod)), Exempt: x.exempt(pod),
+		Nominated: pod.Status.NominatedNodeName, Priority: priorityOf(pod), Plain: plain(pod),
+	}
+	if pool := x.placeholderOf(pod); pool != "" {
+		converted.Classes = []string{pool}
+		return converted
+	}
+	for i := range x.classes {
+		if x.classes[i].Matches(pod, x.namespaces[pod.Namespace]) {
+			converted.Classes = append(converted.Classes, x.classes[i].Pool)
+		}
+	}
+	return converted
+}
+
+// exempt tells whether a pod is never kept off a node: one of a DaemonSet or of the system,
+// and one whose namespace has not been seen yet, since nobody can tell its class.
+func (x *Index) exempt(pod *corev1.Pod) bool {
+	if _, seen := x.namespaces[pod.Namespace]; !seen {
+		return true
+	}
+	owner := metav1.GetControllerOf(pod)
+	return slices.Contains(systemNamespaces, pod.Namespace) || owner != nil && owner.Kind == "DaemonSet"
+}
+
+// plain tells whether a pod fits wherever its requests fit, as far as other pods go.
+func plain(pod *corev1.Pod) bool {
+	a := pod.Spec.Affinity
+	if a != nil && (a.PodAffinity != nil || a.PodAntiAffinity != nil) || len(pod.Spec.ResourceClaims) > 0 {
+		return false
+	}
+	if slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+		return c.WhenUnsatisfiable == corev1.DoNotSchedule
+	}) {
+		return false
+	}
+	hostPort := func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.HostPort != 0 })
+	}
+	return !pod.Spec.HostNetwork && !slices.ContainsFunc(pod.Spec.Containers, hostPort) && !slices.ContainsFunc(pod.Spec.InitContainers, hostPort)
+}
+
+// node converts a node by name. One that has not been seen yet belongs to no pool and is
+// empty, so that it is neither refused nor preferred.
+func (x *Index) node(name string) *extender.Node {
+	if e := x.nodes[name]; e != nil {
+		return &e.Node
+	}
+	return &extender.Node{Name: name}
+}
+
+// victim converts a pod that would be deleted; one that is not known is taken for real work.
+func (x *Index) victim(uid types.UID) extender.Victim {
+	entry := x.pods[uid]
+	return extender.Victim{UID: uid, Pool: entry.pool, Requests: entry.requests, Priority: entry.priority}
+}

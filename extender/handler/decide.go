@@ -1,0 +1,82 @@
+package handler
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"forewarm.dev/extender"
+)
+
+// Filter decides about nodes by name. What was expected of the pod before is forgotten; if one
+// node alone passes, the pod is expected there, since the scheduler asks nothing more.
+func (x *Index) Filter(pod *corev1.Pod, nodes []string) []extender.Verdict {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.release(pod.UID)
+	asked := x.pod(pod)
+	verdicts := extender.Filter(asked, x.convert(nodes), x.held)
+	only, passed := "", 0
+	for i := range verdicts {
+		if verdicts[i].Reason == "" {
+			only = nodes[i]
+			passed++
+		}
+	}
+	if passed == 1 {
+		x.hold(asked, only)
+	}
+	return verdicts
+}
+
+// Score rates nodes by name. The pod is expected on the best.
+func (x *Index) Score(pod *corev1.Pod, nodes []string) []int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.release(pod.UID)
+	asked := x.pod(pod)
+	scores := extender.Score(asked, x.convert(nodes), x.held)
+	for i, score := range scores {
+		if score == extender.MaxScore {
+			x.hold(asked, nodes[i])
+			break
+		}
+	}
+	return scores
+}
+
+// Candidates are victims given by UID per node name.
+type Candidates map[string]CandidateVictims
+
+// CandidateVictims are whom the scheduler would delete on one node.
+type CandidateVictims struct {
+	Pods          []types.UID
+	PDBViolations int64
+}
+
+// SelectVictims chooses among candidates. The pod is expected where it was nominated once the
+// scheduler says so.
+func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string]extender.Victims {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.release(pod.UID)
+	converted := make(map[string]extender.Candidate, len(candidates))
+	for name, given := range candidates {
+		c := extender.Candidate{Victims: extender.Victims{PDBViolations: given.PDBViolations}}
+		if e := x.nodes[name]; e != nil && e.known {
+			c.Node = &e.Node
+		}
+		for _, uid := range given.Pods {
+			c.Pods = append(c.Pods, x.victim(uid))
+		}
+		converted[name] = c
+	}
+	return extender.SelectVictims(x.pod(pod), converted, x.held)
+}
+
+func (x *Index) convert(names []string) []*extender.Node {
+	nodes := make([]*extender.Node, len(names))
+	for i, name := range names {
+		nodes[i] = x.node(name)
+	}
+	return nodes
+}

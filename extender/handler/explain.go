@@ -1,0 +1,158 @@
+package handler
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender"
+	"forewarm.dev/internal/quantity"
+)
+
+// PodExplanation is how the extender sees a pod.
+type PodExplanation struct {
+	Requests quantity.Vector
+	Classes  []string
+	Exempt   bool
+	// Nodes are those that offer what the pod asks for, the best first.
+	Nodes []NodeExplanation
+}
+
+// NodeExplanation is how it sees one node for the pod.
+type NodeExplanation struct {
+	Name, Pool string
+	// Lacks are the resources that are not free, as "nvidia.com/gpu (1 of 8 free)".
+	Lacks []string
+	// Placeholders is how many could be taken over.
+	Placeholders int
+	Verdict      extender.Verdict
+	Score        int64
+}
+
+// Read fills an index from the API server, once.
+func (x *Index) Read(ctx context.Context, reader client.Reader) error {
+	if err := each(ctx, reader, &corev1.NamespaceList{}, x.SetNamespace); err != nil {
+		return err
+	}
+	if err := each(ctx, reader, &v1alpha1.WarmPoolList{}, x.SetPool); err != nil {
+		return err
+	}
+	if err := each(ctx, reader, &corev1.NodeList{}, x.SetNode); err != nil {
+		return err
+	}
+	err := each(ctx, reader, &resourcev1.DeviceClassList{}, x.SetDeviceClass)
+	if meta.IsNoMatchError(err) {
+		return each(ctx, reader, &corev1.PodList{}, x.SetPod)
+	}
+	for _, read := range []func() error{
+		func() error { return err },
+		func() error { return each(ctx, reader, &resourcev1.ResourceSliceList{}, x.SetSlice) },
+		func() error { return each(ctx, reader, &resourcev1.ResourceClaimTemplateList{}, x.SetTemplate) },
+		func() error { return each(ctx, reader, &resourcev1.ResourceClaimList{}, x.SetClaim) },
+		func() error { return each(ctx, reader, &corev1.PodList{}, x.SetPod) },
+	} {
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each lists a kind in pages.
+func each[T client.Object](ctx context.Context, reader client.Reader, list client.ObjectList, set func(T)) error {
+	next := ""
+	for {
+		if err := reader.List(ctx, list, client.Limit(500), client.Continue(next)); err != nil {
+			return fmt.Errorf("list %T: %w", list, err)
+		}
+		items, err := meta.ExtractList(list)
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			if typed, ok := item.(T); ok {
+				set(typed)
+			}
+		}
+		if next = list.GetContinue(); next == "" {
+			return nil
+		}
+	}
+}
+
+// Explain says how a pod fares on every node that offers what it asks for.
+func (x *Index) Explain(pod *corev1.Pod) PodExplanation {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if pod.Spec.NodeName != "" {
+		x.drop(pod.UID) // as if it were to be placed now
+	}
+	x.release(pod.UID)
+	asked := x.pod(pod)
+	e := PodExplanation{Requests: asked.Requests, Classes: asked.Classes, Exempt: asked.Exempt}
+	var roomy []*extender.Node // those that the scheduler would ask about
+	at := map[string]int{}
+	for _, name := range sortedKeys(x.nodes) {
+		n := x.nodes[name]
+		if !n.known || !asked.Requests.FitsIn(n.Allocatable) {
+			continue
+		}
+		one := explainNode(asked, &n.Node)
+		one.Verdict = extender.Filter(asked, []*extender.Node{&n.Node}, x.held)[0]
+		if len(one.Lacks) == 0 && one.Verdict.Reason == "" {
+			at[name] = len(e.Nodes)
+			roomy = append(roomy, &n.Node)
+		}
+		e.Nodes = append(e.Nodes, one)
+	}
+	for i, score := range extender.Score(asked, roomy, x.held) {
+		e.Nodes[at[roomy[i].Name]].Score = score
+	}
+	slices.SortStableFunc(e.Nodes, func(a, b NodeExplanation) int {
+		return cmp.Or(cmp.Compare(len(a.Lacks), len(b.Lacks)), cmp.Compare(len(a.Verdict.Reason), len(b.Verdict.Reason)), cmp.Compare(b.Score, a.Score))
+	})
+	return e
+}
+
+// explainNode says what a node lacks for a pod, and who could make room.
+func explainNode(asked *extender.Pod, n *extender.Node) NodeExplanation {
+	free := n.Allocatable.Minus(n.Real).Minus(n.Placeholders).Minus(n.Tentative)
+	one := NodeExplanation{Name: n.Name, Pool: n.Pool}
+	for _, resource := range asked.Requests.Names() {
+		if amount := asked.Requests[resource]; amount > free[resource] {
+			one.Lacks = append(one.Lacks, fmt.Sprintf("%s (%d of %d free)", resource, max(free[resource], 0), n.Allocatable[resource]))
+		}
+	}
+	for _, v := range n.Stand {
+		if v.Priority < asked.Priority {
+			one.Placeholders++
+		}
+	}
+	return one
+}
+
+// String says in a line how the node fares.
+func (n NodeExplanation) String() string {
+	said := fmt.Sprintf("score %d", n.Score)
+	switch {
+	case n.Verdict.Reason != "":
+		said = fmt.Sprintf("%s: %s", n.Verdict.Reason, n.Verdict.Message)
+	case len(n.Lacks) > 0:
+		said = "lacks " + strings.Join(n.Lacks, ", ")
+		if n.Placeholders > 0 {
+			said += fmt.Sprintf("; %d placeholders may make room", n.Placeholders)
+		}
+	}
+	if n.Pool != "" {
+		said += " (WarmPool " + n.Pool + ")"
+	}
+	return n.Name + "  " + said
+}

@@ -1,0 +1,101 @@
+package handler
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"forewarm.dev/extender"
+	"forewarm.dev/internal/quantity"
+)
+
+// hold expects a pod on a node, for a while.
+func (x *Index) hold(pod *extender.Pod, node string) {
+	x.put(pod.UID, extender.Hold{Node: node, Requests: pod.Requests, Expires: x.now().Add(holdFor)})
+}
+
+func (x *Index) put(uid types.UID, hold extender.Hold) {
+	x.release(uid)
+	if uid == "" {
+		return // not a pod of an API server
+	}
+	x.holds.Put(uid, hold)
+	x.entry(hold.Node).Tentative = x.holds.On(hold.Node)
+}
+
+// release forgets where a pod was expected.
+func (x *Index) release(uid types.UID) {
+	if node := x.holds.Drop(uid); node != "" {
+		e := x.entry(node)
+		e.Tentative = x.holds.On(node)
+		x.forget(e)
+	}
+}
+
+// expect takes in what an unbound pod says itself: for which node room was made, which outlives
+// a restart of ours; or that the scheduler could not place it, so that it is expected nowhere.
+func (x *Index) expect(pod *corev1.Pod) {
+	unschedulable := unschedulable(pod)
+	switch node := pod.Status.NominatedNodeName; {
+	case node != "":
+		x.put(pod.UID, extender.Hold{Node: node, Requests: x.devices.requests(pod, quantity.OfPod(pod)), Nominated: true, Expires: x.now().Add(nominatedFor)})
+	case unschedulable != nil:
+		x.release(pod.UID)
+	}
+	if unschedulable != nil {
+		x.await(pod, unschedulable.Message)
+	}
+}
+
+func unschedulable(pod *corev1.Pod) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return c
+		}
+	}
+	return nil
+}
+
+// Expire forgets holds whose time is over.
+func (x *Index) Expire() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, uid := range x.holds.Expired(x.now()) {
+		x.release(uid)
+	}
+}
+
+// Reconcile forgets every hold that no pod vouches for: another scheduler leads, and what the
+// one before had in mind is void.
+func (x *Index) Reconcile() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, uid := range x.holds.Pods() {
+		if hold, _ := x.holds.Of(uid); !hold.Nominated {
+			x.release(uid)
+		}
+	}
+}
+
+// Holds is how many pods are expected on nodes.
+func (x *Index) Holds() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.holds.Len()
+}
+
+// Upkeep forgets holds whose time is over, until done is closed.
+func (x *Index) Upkeep(done <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			x.Expire()
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package handler
+
+import (
+	"sync"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+)
+
+// Epochs follows the scheduler's Lease: what one scheduler had in mind is void once another leads.
+type Epochs struct {
+	Index   *Index
+	Metrics *Metrics
+	// Audit is told to audit at once.
+	Audit chan<- struct{}
+
+	mu     sync.Mutex
+	holder string
+}
+
+// Follow feeds the events of the Lease, which alone the informer must hold.
+func (e *Epochs) Follow(informer cache.Informer) error {
+	_, err := feed(informer, e.See, func(*coordinationv1.Lease) {})
+	return err
+}
+
+// See takes in the Lease.
+func (e *Epochs) See(lease *coordinationv1.Lease) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := ""
+	if lease.Spec.HolderIdentity != nil {
+		now = *lease.Spec.HolderIdentity
+	}
+	if now == "" || now == e.holder {
+		return
+	}
+	first := e.holder == ""
+	e.holder = now
+	if first {
+		return
+	}
+	e.Metrics.epochs.Inc()
+	e.Index.Reconcile()
+	select {
+	case e.Audit <- struct{}{}:
+	default: // one is due anyway
+	}
+}

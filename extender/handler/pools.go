@@ -1,0 +1,85 @@
+package handler
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender"
+	"forewarm.dev/internal/demand"
+)
+
+// SetPool adds or changes a WarmPool.
+func (x *Index) SetPool(pool *v1alpha1.WarmPool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	before := x.pools[pool.Name]
+	x.pools[pool.Name] = pool
+	x.compile(before == nil || before.UID != pool.UID || before.Generation != pool.Generation)
+}
+
+// DropPool removes a WarmPool.
+func (x *Index) DropPool(pool *v1alpha1.WarmPool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.pools, pool.Name)
+	x.compile(true)
+}
+
+// compile works out what is held, and, if a spec has changed, the classes and whose each
+// node is. A pool whose selectors cannot be read holds nothing; the reserver reports it.
+func (x *Index) compile(specs bool) {
+	x.held = nil
+	for _, pool := range x.pools {
+		if expecting(pool) {
+			x.held = append(x.held, extender.Held{Pool: pool.Name, Resource: pool.Spec.Demand.Resource})
+		}
+	}
+	slices.SortFunc(x.held, func(a, b extender.Held) int { return cmp.Compare(a.Pool, b.Pool) })
+	if specs {
+		x.classes = nil
+		for _, pool := range x.pools {
+			if c, err := demand.Compile(pool); err == nil {
+				x.classes = append(x.classes, c)
+			}
+		}
+		demand.Sort(x.classes)
+		for _, node := range x.nodes {
+			node.Pool = x.poolOf(node.labels)
+		}
+	}
+	x.wake()
+}
+
+// expecting tells whether a pool holds capacity for owners that it expects, or lends it never.
+func expecting(pool *v1alpha1.WarmPool) bool {
+	if pool.Spec.Mode != v1alpha1.ModeEnforce {
+		return false
+	}
+	return pool.Spec.Borrow == v1alpha1.BorrowNever ||
+		slices.ContainsFunc(pool.Status.Chunks, func(c v1alpha1.ChunkStatus) bool { return c.Wanted > 0 })
+}
+
+// holds tells whether a pool holds its capacity now.
+func (x *Index) holding(pool string) bool {
+	return slices.ContainsFunc(x.held, func(h extender.Held) bool { return h.Pool == pool })
+}
+
+// poolOf is the pool that a node belongs to: of several that select it, the oldest.
+func (x *Index) poolOf(node labels.Set) string {
+	owner := ""
+	for i := range x.classes {
+		c := &x.classes[i]
+		if node != nil && c.Nodes.Matches(node) && (owner == "" || x.older(c.Pool, owner)) {
+			owner = c.Pool
+		}
+	}
+	return owner
+}
+
+func (x *Index) older(a, b string) bool {
+	at, bt := x.pools[a].CreationTimestamp, x.pools[b].CreationTimestamp
+	return at.Before(&bt) || at.Equal(&bt) && a < b
+}

@@ -1,0 +1,257 @@
+package handler
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender"
+)
+
+func byNode(object client.Object) []string { return []string{object.(*corev1.Pod).Spec.NodeName} }
+
+// TestAuditRepairsWhatTheWatchLost: an event that never came, of each kind.
+func TestAuditRepairsWhatTheWatchLost(t *testing.T) {
+	x := cluster()
+	ended := pod("ml", "ended", "plain", "1")
+	x.SetPod(ended)
+	ended = ended.DeepCopy()
+	ended.Status.Phase = corev1.PodSucceeded
+	moved := pod("hold", "moved", "", "1")
+	moved.Labels, moved.Spec.PriorityClassName = placeholder("", "").Labels, v1alpha1.PlaceholderPriorityClass
+	x.SetPod(moved)
+	moved = moved.DeepCopy()
+	moved.Spec.NodeName = "plain"
+	reader := fake.NewClientBuilder().WithIndex(&corev1.Pod{}, "spec.nodeName", byNode).
+		WithObjects(pod("ml", "unseen", "plain", "2"), ended, moved, placeholder("hold-1", "warm-1")).Build() // work on warm-2 is gone
+	a := &Auditor{Index: x, Reader: reader, Metrics: NewMetrics(x, prometheus.NewRegistry()), Log: logr.Discard()}
+	for range 2 { // the second has nothing to do
+		if err := a.Audit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := [3]int64{x.node("plain").Real[gpu], x.node("plain").Placeholders[gpu], x.node("warm-2").Real[gpu]}; got != [3]int64{2, 1, 0} {
+		t.Errorf("real and placeholders on plain, real on warm-2: %v, want 2, 1 and 0", got)
+	}
+	for kind, want := range map[string]float64{"missing": 1, "stale": 1, "gone": 2} {
+		if got := testutil.ToFloat64(a.Metrics.repairs.WithLabelValues(kind)); got != want {
+			t.Errorf("%s: %v repairs, want %v", kind, got, want)
+		}
+	}
+}
+
+// refusedPod is one that the scheduler says we refused for a100.
+func refusedPod(name string, priority int32) *corev1.Pod {
+	p := pod("web", name, "", "1")
+	p.Spec.Priority = &priority
+	p.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+		Message: "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 " + extender.Filter(&extender.Pod{Requests: map[corev1.ResourceName]int64{gpu: 1}}, []*extender.Node{{Pool: "a100"}}, []extender.Held{{Pool: "a100", Resource: gpu}})[0].Message + ". preemption: none",
+	}}
+	return p
+}
+
+func TestPokes(t *testing.T) {
+	x := cluster()
+	x.SetPod(refusedPod("low", 0))
+	x.SetPod(refusedPod("high", 100))
+	other := unschedulablePod("somebody-else-refused")
+	x.SetPod(other)
+	c := fake.NewClientBuilder().WithObjects(refusedPod("low", 0), refusedPod("high", 100), other).Build()
+	p := &Poker{Index: x, Client: c, Metrics: NewMetrics(x, prometheus.NewRegistry()), Log: logr.Discard()}
+	if p.next(t.Context()) {
+		t.Fatal("a pod was touched although the pool holds")
+	}
+	free := warmPool(0)
+	free.ResourceVersion = "7"
+	x.SetPool(free)
+	var order []string
+	for p.next(t.Context()) {
+		for _, name := range []string{"low", "high"} {
+			got := &corev1.Pod{}
+			if err := c.Get(t.Context(), client.ObjectKey{Namespace: "web", Name: name}, got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Annotations[v1alpha1.AnnotationRequeued] == "a100/7" && !slices.Contains(order, name) {
+				order = append(order, name)
+				x.SetPod(got) // the watch tells of our own touch; the condition is still the old one
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"high", "low"}, order); diff != "" {
+		t.Errorf("touched (-want +got):\n%s", diff)
+	}
+	if got := testutil.ToFloat64(p.Metrics.pokes.WithLabelValues("ok")); got != 2 {
+		t.Errorf("%v touches, want each once", got)
+	}
+	x.SetPool(warmPool(2))
+	again := warmPool(0)
+	again.ResourceVersion = "9"
+	x.SetPool(again)
+	if !p.next(t.Context()) {
+		t.Error("the pool held and let go once more, and nobody was touched")
+	}
+}
+
+func TestALateMessageIsPokedAtOnce(t *testing.T) {
+	x := cluster()
+	x.SetPool(warmPool(0))
+	x.SetPod(refusedPod("late", 0)) // it was refused before, and the scheduler says so only now
+	if _, value, ok := x.due(); !ok || !strings.HasPrefix(value, "a100/") {
+		t.Errorf("due %v, %q", ok, value)
+	}
+}
+
+func lease(holder string) *coordinationv1.Lease {
+	return &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder}}
+}
+
+func TestAnotherSchedulerVoidsHolds(t *testing.T) {
+	x := cluster()
+	audit := make(chan struct{}, 1)
+	e := &Epochs{Index: x, Metrics: NewMetrics(x, prometheus.NewRegistry()), Audit: audit}
+	e.See(lease("a"))
+	x.Score(pod("ml", "p", "", "1"), []string{"plain"})
+	e.See(lease("a"))
+	e.See(lease(""))
+	if x.Holds() != 1 || len(audit) != 0 {
+		t.Errorf("%d holds, %d audits while the same scheduler leads", x.Holds(), len(audit))
+	}
+	e.See(lease("b"))
+	if x.Holds() != 0 || len(audit) != 1 || testutil.ToFloat64(e.Metrics.epochs) != 1 {
+		t.Errorf("%d holds, %d audits after another took over", x.Holds(), len(audit))
+	}
+}
+
+// TestDevices: GPUs that claims ask for and hold count as those of the plugin do.
+func TestDevices(t *testing.T) {
+	x := cluster()
+	class := &resourcev1.DeviceClass{ObjectMeta: metav1.ObjectMeta{Name: "gpu.nvidia.com"}}
+	class.Spec.Selectors = []resourcev1.DeviceSelector{{CEL: &resourcev1.CELDeviceSelector{Expression: `device.driver == "gpu.nvidia.com" && true`}}}
+	x.SetDeviceClass(class)
+	bare := node("dra", "")
+	bare.Status.Allocatable = corev1.ResourceList{}
+	x.SetNode(bare)
+	slice := &resourcev1.ResourceSlice{ObjectMeta: metav1.ObjectMeta{Name: "s"}}
+	slice.Spec.Driver, slice.Spec.Pool.Name, slice.Spec.NodeName = "gpu.nvidia.com", "dra", new("dra")
+	slice.Spec.Devices = make([]resourcev1.Device, 4)
+	x.SetSlice(slice)
+	two := []resourcev1.DeviceRequest{{Exactly: &resourcev1.ExactDeviceRequest{DeviceClassName: "gpu.nvidia.com", Count: 2}}}
+	template := &resourcev1.ResourceClaimTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "two"}}
+	template.Spec.Spec.Devices.Requests = two
+	x.SetTemplate(template)
+	asking := pod("ml", "asking", "", "0")
+	asking.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "c", ResourceClaimTemplateName: new("two")}}
+	const devices = "gpu.nvidia.com/devices"
+	if got := x.pod(asking).Requests[devices]; got != 2 {
+		t.Errorf("the pod asks for %d devices, want 2", got)
+	}
+	if got := x.node("dra").Allocatable[devices]; got != 4 {
+		t.Errorf("the node offers %d devices, want 4", got)
+	}
+	claim := &resourcev1.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "held"}}
+	claim.Spec.Devices.Requests = two
+	claim.Status.Allocation = &resourcev1.AllocationResult{}
+	claim.Status.Allocation.Devices.Results = []resourcev1.DeviceRequestAllocationResult{
+		{Driver: "gpu.nvidia.com", Pool: "dra"}, {Driver: "gpu.nvidia.com", Pool: "dra", AdminAccess: new(true)},
+	}
+	x.SetClaim(claim)
+	if got := x.node("dra").Allocatable[devices]; got != 3 {
+		t.Errorf("with one allocated, %d are offered, want 3", got)
+	}
+	if scores := x.Score(asking, []string{"dra", "plain"}); scores[0] != extender.MaxScore || scores[1] != 0 {
+		t.Errorf("scores %v, want the node with devices", scores)
+	}
+	class = class.DeepCopy()
+	class.Spec.ExtendedResourceName = new(gpu)
+	x.SetDeviceClass(class) // now claims and plugin share a name
+	if got := x.pod(asking).Requests[gpu]; got != 2 {
+		t.Errorf("by the extended resource the pod asks for %d, want 2", got)
+	}
+	x.DropClaim(claim)
+	x.DropSlice(slice)
+	x.DropTemplate(template)
+	x.DropDeviceClass(class)
+	if got := x.node("dra").Allocatable; len(got) != 0 {
+		t.Errorf("without anything the node offers %v", got)
+	}
+}
+
+// FuzzShortWay holds that what is cut is what decoding as JSON says.
+func FuzzShortWay(f *testing.F) {
+	names := []string{"a", "b"}
+	body, err := json.Marshal(map[string]any{"Pod": pod("ml", "p", "", "1"), "NodeNames": names})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(body)
+	f.Add([]byte(`{"Pod":{"a":"}\"{"},"Nodes":null,"NodeNames":["a","b","a"]}`))
+	f.Add([]byte(`{"Pod":{},"Nodes":null,"NodeNames":[]}` + "\n"))
+	f.Add([]byte(`{"Pod":{},"Nodes":null,"NodeNames":["a"],"Pod":null}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, _, short := cut(body); !short {
+			return
+		}
+		plain := func(b []byte) string { return string(b) }
+		got, err := decodeNodes(body, plain)
+		// A space in front makes any body go the long way.
+		want, wantErr := decodeNodes(append([]byte(" "), body...), plain)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%q: error %v, by JSON %v", body, err, wantErr)
+		}
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(want.names, got.names); diff != "" {
+			t.Errorf("%q: names (-JSON +short):\n%s", body, diff)
+		}
+		if diff := cmp.Diff(want.pod.ObjectMeta, got.pod.ObjectMeta); diff != "" {
+			t.Errorf("%q: pod (-JSON +short):\n%s", body, diff)
+		}
+	})
+}
+
+// TestExplain: why a pod waits, by node.
+func TestExplain(t *testing.T) {
+	x := cluster()
+	x.SetPod(placeholder("hold-2", "warm-1"))
+	eight := pod("ml", "eight", "", "8")
+	e := x.Explain(eight)
+	var lines []string
+	for _, n := range e.Nodes {
+		lines = append(lines, n.String())
+	}
+	want := []string{"plain  score 10", "warm-1  lacks nvidia.com/gpu (6 of 8 free) (WarmPool a100)", "warm-2  lacks nvidia.com/gpu (4 of 8 free) (WarmPool a100)"}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	outsider := x.Explain(pod("web", "p", "", "1"))
+	if text := outsider.Nodes[1].String(); !strings.Contains(text, "HeldForOthers") {
+		t.Errorf("another class is told %q", text)
+	}
+	if x.Holds() != 0 {
+		t.Error("to explain leaves a hold")
+	}
+}
+
+// TestFailClosed leaves it to the scheduler what becomes of a pod that nothing is known of.
+func TestFailClosed(t *testing.T) {
+	h := serve(cluster(), func(o *Options) { o.Synced = func() bool { return false }; o.FailClosed = true })
+	recorder := postRaw(h, "/filter", `{"Pod":{},"NodeNames":["warm-1"]}`)
+	if recorder.Code != 503 || !strings.Contains(recorder.Body.String(), "unsynced") {
+		t.Errorf("status %d: %s", recorder.Code, recorder.Body)
+	}
+}
