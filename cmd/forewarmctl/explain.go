@@ -18,20 +18,25 @@ func explainCommand() *cobra.Command {
 	ask := handler.Ask{}
 	c := &cobra.Command{
 		Use:   "explain RESOURCE/NAME",
-		Short: "Print the ceiling of an object, where it comes from, and what growing it would meet",
+		Short: "Print the ceiling of an object and what growing it would meet, or why a pod waits",
 		Long: `Print what an object asks for, every annotation that bears on it, the ceiling that results,
-and with --replicas whether the admission webhook would let it grow to that number.
+and with --replicas whether the admission webhook would let it grow to that number. Of a pod,
+print why it waits, or how the extender sees each node for it.
 
 It decides by the same code as the webhook and reads with your own rights. Last good values of
 annotations that cannot be read are in the webhook's memory only.`,
 		Example: `  forewarmctl explain deployment/web -n team
   forewarmctl explain rollouts.argoproj.io/web -n team --replicas 12
-  forewarmctl explain nodepool/a100`,
+  forewarmctl explain nodepool/a100
+  forewarmctl explain pod/train-0 -n team`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			resource, name, found := strings.Cut(args[0], "/")
 			if !found || resource == "" || name == "" {
 				return fmt.Errorf("%q is not of the form RESOURCE/NAME: write for example deployment/web", args[0])
+			}
+			if isPod(resource) {
+				return explainPod(c, namespace, name, config)
 			}
 			explainer, _, err := explainerFor(c, config)
 			if err != nil {

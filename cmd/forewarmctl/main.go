@@ -33,6 +33,7 @@ import change it.`,
 	root.AddCommand(
 		statusCommand(),
 		explainCommand(),
+		doctorCommand(),
 		auditCommand(),
 		disarmCommand(),
 		armCommand(),

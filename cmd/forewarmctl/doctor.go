@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	configv1 "k8s.io/kube-scheduler/config/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/doctor"
+)
+
+func doctorCommand() *cobra.Command {
+	var scheduler, configuration string
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Name what is wrong with the set-up, and what to do about it",
+		Long: `Look at the scheduler's configuration, at Forewarm's webhook configurations and at the cluster,
+and name each mistake that is known to bite, with its remedy. It reads with your own rights and
+changes nothing.
+
+It ends with exit code 1 if something is wrong; what is doubtful alone may be meant so.`,
+		Example: `  forewarmctl doctor
+  forewarmctl doctor --scheduler-config /etc/kubernetes/scheduler-config.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			from, err := reader(c)
+			if err != nil {
+				return err
+			}
+			facts, err := examine(c.Context(), from, scheduler, configuration)
+			if err != nil {
+				return err
+			}
+			return tell(c.OutOrStdout(), facts)
+		},
+	}
+	c.Flags().StringVar(&scheduler, "scheduler-config", "", "the KubeSchedulerConfiguration; without it the scheduler's side is not looked at")
+	c.Flags().StringVar(&configuration, "config", "", "Forewarm's configuration file; empty means the defaults")
+	return c
+}
+
+// examine gathers the facts.
+func examine(ctx context.Context, from client.Reader, scheduler, configuration string) (doctor.Facts, error) {
+	settings, err := config.Load(configuration)
+	if err != nil {
+		return doctor.Facts{}, err
+	}
+	f := doctor.Facts{Deadline: settings.Extender.Deadline.Duration, Now: time.Now()}
+	if f.Scheduler, err = schedulerConfiguration(scheduler); err != nil {
+		return f, err
+	}
+	var validating admissionregistrationv1.ValidatingWebhookConfigurationList
+	var mutating admissionregistrationv1.MutatingWebhookConfigurationList
+	var policies admissionregistrationv1.ValidatingAdmissionPolicyList
+	var bindings admissionregistrationv1.ValidatingAdmissionPolicyBindingList
+	var nodes corev1.NodeList
+	var priorities schedulingv1.PriorityClassList
+	var classes resourcev1.DeviceClassList
+	var pools v1alpha1.WarmPoolList
+	var pods corev1.PodList
+	for _, list := range []client.ObjectList{&validating, &mutating, &policies, &bindings, &nodes, &priorities, &classes, &pools} {
+		if err := from.List(ctx, list); err != nil && !meta.IsNoMatchError(err) {
+			return f, fmt.Errorf("list %T: %w", list, err)
+		}
+	}
+	if err := from.List(ctx, &pods, client.InNamespace(settings.Webhook.Namespace)); err != nil {
+		return f, fmt.Errorf("list pods of %s: %w", settings.Webhook.Namespace, err)
+	}
+	f.Validating, f.Mutating, f.Policies, f.PolicyBindings = validating.Items, mutating.Items, policies.Items, bindings.Items
+	f.Nodes, f.PriorityClasses, f.DeviceClasses, f.Pools, f.OwnPods = nodes.Items, priorities.Items, classes.Items, pools.Items, pods.Items
+	return f, nil
+}
+
+// schedulerConfiguration reads a file; nil if none is named.
+func schedulerConfiguration(path string) (*configv1.KubeSchedulerConfiguration, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the scheduler's configuration: %w; give the file that kube-scheduler has as --config", err)
+	}
+	c := &configv1.KubeSchedulerConfiguration{}
+	if err := yaml.UnmarshalStrict(data, c); err != nil {
+		return nil, fmt.Errorf("scheduler configuration %s: %w", path, err)
+	}
+	if c.Kind != "KubeSchedulerConfiguration" {
+		return nil, fmt.Errorf("scheduler configuration %s: kind is %q, want KubeSchedulerConfiguration", path, c.Kind)
+	}
+	return c, nil
+}
+
+// errWrong makes the exit code say that something is wrong.
+var errWrong = errors.New("something is wrong, see above")
+
+func tell(output io.Writer, facts doctor.Facts) error {
+	findings := doctor.Diagnose(facts)
+	wrong := false
+	for _, finding := range findings {
+		wrong = wrong || finding.Level == doctor.Wrong
+		if _, err := fmt.Fprintln(output, finding); err != nil {
+			return err
+		}
+	}
+	if facts.Scheduler == nil {
+		fmt.Fprintln(output, "not looked at: the scheduler's configuration; give it with --scheduler-config")
+	}
+	switch {
+	case wrong:
+		return errWrong
+	case len(findings) == 0:
+		fmt.Fprintln(output, "nothing found")
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+// Package doctor names what is wrong with how Forewarm is set up in a cluster, and what to do
+// about it. It looks at what it is given; it reads and changes nothing itself.
+package doctor
+
+import (
+	"fmt"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	configv1 "k8s.io/kube-scheduler/config/v1"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+// Facts are what there is.
+type Facts struct {
+	// Scheduler is the scheduler's configuration; nil if it was not given, and then not judged.
+	Scheduler *configv1.KubeSchedulerConfiguration
+	// Deadline is the extender's own.
+	Deadline        time.Duration
+	Validating      []admissionregistrationv1.ValidatingWebhookConfiguration
+	Mutating        []admissionregistrationv1.MutatingWebhookConfiguration
+	Policies        []admissionregistrationv1.ValidatingAdmissionPolicy
+	PolicyBindings  []admissionregistrationv1.ValidatingAdmissionPolicyBinding
+	Nodes           []corev1.Node
+	PriorityClasses []schedulingv1.PriorityClass
+	DeviceClasses   []resourcev1.DeviceClass
+	Pools           []v1alpha1.WarmPool
+	// OwnPods are those of Forewarm's own namespace.
+	OwnPods []corev1.Pod
+	Now     time.Time
+}
+
+// Level is how bad a finding is.
+type Level string
+
+// Levels.
+const (
+	// Wrong is what does not work, or breaks others.
+	Wrong Level = "wrong"
+	// Doubtful is what may be meant so.
+	Doubtful Level = "doubtful"
+)
+
+// Finding is one mistake.
+type Finding struct {
+	Level Level
+	// Where names the object and field.
+	Where string
+	// What is the mistake, and Remedy what to do.
+	What, Remedy string
+}
+
+func (f Finding) String() string {
+	return fmt.Sprintf("%-8s  %s: %s\n          %s", f.Level, f.Where, f.What, f.Remedy)
+}
+
+// check looks for one kind of mistake.
+type check func(Facts) []Finding
+
+// checks in the order in which they are told.
+var checks = []check{
+	extenderIsCalled,
+	calls,
+	transport,
+	whoIsManaged,
+	fakeResources,
+	sample,
+	ownScheduler,
+	configurations,
+	entries,
+	certificates,
+	pokePolicy,
+	taints,
+	priorities,
+}
+
+// Diagnose runs all checks.
+func Diagnose(f Facts) []Finding {
+	var all []Finding
+	for _, check := range checks {
+		all = append(all, check(f)...)
+	}
+	return all
+}

@@ -1,0 +1,151 @@
+package doctor
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	configv1 "k8s.io/kube-scheduler/config/v1"
+	"sigs.k8s.io/yaml"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+// healthy is a set-up with nothing to find: the scheduler's configuration of the manifests, and
+// policies and priorities as installed.
+func healthy(t *testing.T) Facts {
+	t.Helper()
+	data, err := os.ReadFile("../../manifests/scheduler/kube-scheduler-configuration.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := Facts{Scheduler: &configv1.KubeSchedulerConfiguration{}, Deadline: 200 * time.Millisecond, Now: time.Unix(1_800_000_000, 0)}
+	if err := yaml.UnmarshalStrict(data, f.Scheduler); err != nil {
+		t.Fatal(err)
+	}
+	f.Policies = []admissionregistrationv1.ValidatingAdmissionPolicy{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-extender"}}}
+	f.PolicyBindings = []admissionregistrationv1.ValidatingAdmissionPolicyBinding{{Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "forewarm-extender"}}}
+	f.PriorityClasses = []schedulingv1.PriorityClass{{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass}, Value: -10}}
+	ignore, two := admissionregistrationv1.Ignore, int32(2)
+	bundle := []byte(authority)
+	f.Validating = []admissionregistrationv1.ValidatingWebhookConfiguration{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm"}, Webhooks: []admissionregistrationv1.ValidatingWebhook{
+		{Name: "v.forewarm.dev", FailurePolicy: &ignore, TimeoutSeconds: &two, ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: bundle}},
+	}}}
+	f.Mutating = []admissionregistrationv1.MutatingWebhookConfiguration{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm"}, Webhooks: []admissionregistrationv1.MutatingWebhook{
+		{Name: "m.forewarm.dev", FailurePolicy: &ignore, TimeoutSeconds: &two, ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: bundle}},
+	}}}
+	f.Nodes = []corev1.Node{gpuNode("nvidia.com/gpu")}
+	return f
+}
+
+func gpuNode(name corev1.ResourceName) corev1.Node {
+	n := corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "nvidia.com/gpu", Effect: corev1.TaintEffectNoSchedule}}}}
+	n.Status.Allocatable = corev1.ResourceList{name: resource.MustParse("8")}
+	return n
+}
+
+// TestEachMistakeIsNamed breaks one thing at a time.
+func TestEachMistakeIsNamed(t *testing.T) {
+	extender := func(edit func(*configv1.Extender)) func(*Facts) {
+		return func(f *Facts) { edit(&f.Scheduler.Extenders[0]) }
+	}
+	fail, thirty := admissionregistrationv1.Fail, int32(30)
+	tests := map[string]struct {
+		spoil func(*Facts)
+		want  string // part of the only finding; empty means none
+	}{
+		"nothing is wrong": {func(*Facts) {}, ""},
+		"no extender":      {func(f *Facts) { f.Scheduler.Extenders = nil }, "nobody calls the extender"},
+		"empty nodes":      {extender(func(e *configv1.Extender) { e.NodeCacheCapable = false }), "nodeCacheCapable"},
+		"slow":             {extender(func(e *configv1.Extender) { e.HTTPTimeout.Duration = 2 * time.Second }), "httpTimeout"},
+		"slow by default":  {extender(func(e *configv1.Extender) { e.HTTPTimeout.Duration = 0 }), "is 5s"},
+		"deadline":         {func(f *Facts) { f.Deadline = time.Second }, "gives up before"},
+		"not ignorable":    {extender(func(e *configv1.Extender) { e.Ignorable = false }), "ignorable"},
+		"no preempt":       {extender(func(e *configv1.Extender) { e.PreemptVerb = "" }), "filter, prioritize and preempt"},
+		"bind":             {extender(func(e *configv1.Extender) { e.BindVerb = "bind" }), "never be bound"},
+		"light":            {extender(func(e *configv1.Extender) { e.Weight = 1 }), "weight"},
+		"plain HTTP":       {extender(func(e *configv1.Extender) { e.URLPrefix = "http://extender:8888" }), "plain HTTP"},
+		"no URL":           {extender(func(e *configv1.Extender) { e.URLPrefix = "extender" }), "no URL"},
+		"unverified":       {extender(func(e *configv1.Extender) { e.URLPrefix, e.EnableHTTPS = "https://extender:8888", true }), "not verified"},
+		"no client certificate": {extender(func(e *configv1.Extender) {
+			e.URLPrefix, e.EnableHTTPS, e.TLSConfig = "https://x:1", true, &configv1.ExtenderTLSConfig{CAFile: "/ca"}
+		}), "no client certificate"},
+		"every pod":           {extender(func(e *configv1.Extender) { e.ManagedResources = nil }), "every pod costs a call"},
+		"a GPU is missing":    {func(f *Facts) { f.Nodes = append(f.Nodes, gpuNode("nvidia.com/mig-1g.10gb")) }, "lacks nvidia.com/mig-1g.10gb"},
+		"a pool's is missing": {func(f *Facts) { f.Pools = make([]v1alpha1.WarmPool, 1); f.Pools[0].Spec.Demand.Resource = "x.dev/tpu" }, "lacks x.dev/tpu"},
+		"claims are not seen": {func(f *Facts) {
+			e := &f.Scheduler.Extenders[0]
+			e.ManagedResources, f.DeviceClasses = e.ManagedResources[:2], make([]resourcev1.DeviceClass, 1)
+		}, "lacks forewarm.dev/managed"},
+		"names that nobody offers": {func(f *Facts) {
+			e := &f.Scheduler.Extenders[0]
+			e.ManagedResources = append(e.ManagedResources, configv1.ExtenderManagedResource{Name: "nvidia.com/gpumem", IgnoredByScheduler: true})
+			f.DeviceClasses = []resourcev1.DeviceClass{{Spec: resourcev1.DeviceClassSpec{ExtendedResourceName: new("nvidia.com/gpu")}}}
+		}, "nvidia.com/gpumem is offered by no node"},
+		"few nodes are seen": {func(f *Facts) {
+			f.Scheduler.PercentageOfNodesToScore = new(int32(5))
+			f.Nodes = make([]corev1.Node, 1000)
+		}, "about 100"},
+		"nobody asks us": {func(f *Facts) { f.Validating = nil }, "nobody asks the webhook"},
+		"somebody else's": {func(f *Facts) {
+			f.Validating = append(f.Validating, admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Webhooks: []admissionregistrationv1.ValidatingWebhook{{}}})
+		}, ""},
+		"hangs long": {func(f *Facts) { f.Mutating[0].Webhooks[0].TimeoutSeconds = &thirty }, "timeoutSeconds"},
+		"an outage":  {func(f *Facts) { f.Validating[0].Webhooks[0].FailurePolicy = &fail }, "stops the cluster"},
+		"no trust":   {func(f *Facts) { f.Validating[0].Webhooks[0].ClientConfig.CABundle = nil }, "holds no certificate"},
+		"run out": {func(f *Facts) {
+			f.Now = f.Now.AddDate(200, 0, 0)
+			f.Mutating[0].Webhooks[0].ClientConfig.CABundle = nil
+		}, ""},
+		"no policy": {func(f *Facts) { f.PolicyBindings = nil }, "ValidatingAdmissionPolicy forewarm-extender"},
+		"no taint":  {func(f *Facts) { f.Nodes[0].Spec.Taints = nil }, "1 GPU nodes"},
+		"low priorities": {func(f *Facts) {
+			f.PriorityClasses = append(f.PriorityClasses, schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "cheap"}, Value: -100})
+		}, "PriorityClass cheap"},
+		"no class": {func(f *Facts) { f.PriorityClasses, f.Pools = nil, make([]v1alpha1.WarmPool, 1) }, "no placeholder can be made"},
+	}
+	delete(tests, "run out")
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := healthy(t)
+			test.spoil(&f)
+			found := Diagnose(f)
+			if test.want == "" && len(found) > 0 || test.want != "" && (len(found) != 1 || !strings.Contains(found[0].String(), test.want)) {
+				t.Errorf("found %v, want one with %q", found, test.want)
+			}
+		})
+	}
+}
+
+func TestExpiredBundles(t *testing.T) {
+	f := healthy(t)
+	f.Now = f.Now.AddDate(200, 0, 0)
+	for _, finding := range Diagnose(f) {
+		if !strings.Contains(finding.What, "has run out") {
+			t.Errorf("found %v", finding)
+		}
+	}
+	if n := len(Diagnose(f)); n != 2 {
+		t.Errorf("%d findings, want one per bundle", n)
+	}
+}
+
+// authority is a CA that holds for a hundred years.
+const authority = `-----BEGIN CERTIFICATE-----
+MIIBdDCCARugAwIBAgIUQem4vIEXX2mLx+BEUI20N6QUv0MwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjkwMzU3NTNaGA8yMTI2MTEwNTAzNTc1
+M1owDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEuk
+n8t/xrl09K4qrBYQzdynqLwxWd7kKeiHqNDRS380YgUoQnUKnUQEIWTSoYbBsjg8
+/M6ra4tMMfefzdGV2WejUzBRMB0GA1UdDgQWBBSs4En25tSjpArM6D8x+Z3ROHW2
+rTAfBgNVHSMEGDAWgBSs4En25tSjpArM6D8x+Z3ROHW2rTAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0cAMEQCIF/1j3G/EdCr1HY5NDltEa7VLx0z9WOkHPvF
+hdsWQSJEAiArFUyv9X67CS+BurJD4lOm6VcZ2qd4kCgoGkGXpr+Zsw==
+-----END CERTIFICATE-----
+`

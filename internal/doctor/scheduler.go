@@ -1,0 +1,222 @@
+package doctor
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	configv1 "k8s.io/kube-scheduler/config/v1"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+// longest is how long the scheduler's loop, which is serial, should wait for an extender.
+const longest = 300 * time.Millisecond
+
+// ours are the extenders with their place in the file that ask for the verbs which we serve
+// alone: with others of other makers only the general traps are told.
+func ours(f Facts) map[string]*configv1.Extender {
+	found := map[string]*configv1.Extender{}
+	if f.Scheduler == nil {
+		return nil
+	}
+	for i := range f.Scheduler.Extenders {
+		found[fmt.Sprintf("scheduler configuration, extenders[%d]", i)] = &f.Scheduler.Extenders[i]
+	}
+	return found
+}
+
+// each tells of every extender, in the order of the file.
+func each(f Facts, look func(where string, e *configv1.Extender) []Finding) []Finding {
+	var all []Finding
+	extenders := ours(f)
+	for _, where := range sortedKeys(extenders) {
+		all = append(all, look(where, extenders[where])...)
+	}
+	return all
+}
+
+func extenderIsCalled(f Facts) []Finding {
+	if f.Scheduler == nil {
+		return nil
+	}
+	if len(f.Scheduler.Extenders) == 0 {
+		return []Finding{{Wrong, "scheduler configuration, extenders", "is empty: nobody calls the extender", "take the entry of manifests/scheduler/kube-scheduler-configuration.yaml"}}
+	}
+	return nil
+}
+
+// calls judges what is called, and what becomes of the scheduler when there is no answer.
+func calls(f Facts) []Finding {
+	return each(f, func(where string, e *configv1.Extender) []Finding {
+		timeout := e.HTTPTimeout.Duration
+		if timeout == 0 {
+			timeout = 5 * time.Second
+		}
+		var all []Finding
+		for _, trap := range []struct {
+			trapped bool
+			finding Finding
+		}{
+			{!e.NodeCacheCapable, Finding{Wrong, where + ".nodeCacheCapable", "is false: since 1.33 the scheduler scores nodes as if they were empty, and sends whole nodes, which is nine times slower", "set it to true"}},
+			{timeout > longest, Finding{Wrong, where + ".httpTimeout", fmt.Sprintf("is %s: while an extender hangs, every pod waits that long for each call", timeout), "set it to 300ms"}},
+			{f.Deadline >= timeout, Finding{Wrong, where + ".httpTimeout", fmt.Sprintf("is %s and extender.deadline %s: the scheduler gives up before the extender passes everything through", timeout, f.Deadline), "set extender.deadline below httpTimeout"}},
+			{!e.Ignorable, Finding{Doubtful, where + ".ignorable", "is false: while the extender is down, no pod that concerns it is scheduled", "set it to true, unless warm capacity matters more than scheduling"}},
+			{e.FilterVerb != "filter" || e.PrioritizeVerb != "prioritize" || e.PreemptVerb != "preempt", Finding{Wrong, where, "does not call all of filter, prioritize and preempt by these names", "set filterVerb: filter, prioritizeVerb: prioritize, preemptVerb: preempt"}},
+			{e.BindVerb != "", Finding{Wrong, where + ".bindVerb", "is set, and the extender does not bind: pods would never be bound", "remove it"}},
+			{e.PrioritizeVerb != "" && e.Weight < 3, Finding{Doubtful, where + ".weight", fmt.Sprintf("is %d: packing counts %d at most, where the scheduler's own spreading counts 200", e.Weight, e.Weight*100), "set it to 5"}},
+		} {
+			if trap.trapped {
+				all = append(all, trap.finding)
+			}
+		}
+		return all
+	})
+}
+
+// transport judges who could answer in our place.
+func transport(f Facts) []Finding {
+	return each(f, func(where string, e *configv1.Extender) []Finding {
+		u, err := url.Parse(e.URLPrefix)
+		if err != nil || u.Host == "" {
+			return []Finding{{Wrong, where + ".urlPrefix", fmt.Sprintf("%q is no URL", e.URLPrefix), "write for example http://127.0.0.1:8888"}}
+		}
+		tls := e.TLSConfig
+		switch {
+		case u.Scheme == "http" && !loopback(u.Hostname()):
+			return []Finding{{Wrong, where + ".urlPrefix", "is plain HTTP to another host: whoever is on the way decides about preemption", "run the extender beside the scheduler, or use https with tlsConfig"}}
+		case u.Scheme == "https" && (!e.EnableHTTPS || !verified(tls)):
+			return []Finding{{Wrong, where + ".tlsConfig", "the extender's certificate is not verified", "set enableHTTPS: true and tlsConfig.caFile, and remove insecure"}}
+		case u.Scheme == "https" && tls.CertFile == "" && len(tls.CertData) == 0:
+			return []Finding{{Doubtful, where + ".tlsConfig", "shows no client certificate, which extender.clientCA asks for", "set tlsConfig.certFile and keyFile; a renewed one needs a restart of the scheduler"}}
+		}
+		return nil
+	})
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// verified tells whether the scheduler checks who answers.
+func verified(tls *configv1.ExtenderTLSConfig) bool {
+	return tls != nil && !tls.Insecure && (tls.CAFile != "" || len(tls.CAData) > 0)
+}
+
+// whoIsManaged judges for whom there are calls.
+func whoIsManaged(f Facts) []Finding {
+	return each(f, func(where string, e *configv1.Extender) []Finding {
+		where += ".managedResources"
+		if len(e.ManagedResources) == 0 {
+			return []Finding{{Wrong, where, "is empty: every pod costs a call, also those that do not concern the extender", "list the GPU resources of the cluster, and " + v1alpha1.ResourceManaged}}
+		}
+		managed := func(name string) bool {
+			return slices.ContainsFunc(e.ManagedResources, func(r configv1.ExtenderManagedResource) bool { return r.Name == name })
+		}
+		var all []Finding
+		for _, name := range demanded(f) {
+			if !managed(name) {
+				all = append(all, Finding{Wrong, where, "lacks " + name + ": pods that ask for it are neither guarded nor packed", "add it"})
+			}
+		}
+		if len(f.DeviceClasses) > 0 && !managed(v1alpha1.ResourceManaged) {
+			all = append(all, Finding{Wrong, where, "lacks " + v1alpha1.ResourceManaged + ": pods that get their GPUs by claims are not seen", "add it with ignoredByScheduler: true"})
+		}
+		return all
+	})
+}
+
+// demanded are the extended resources of WarmPools and the GPUs that nodes offer, in order.
+func demanded(f Facts) []string {
+	names := map[string]bool{}
+	for i := range f.Pools {
+		if name := string(f.Pools[i].Spec.Demand.Resource); strings.Contains(name, "/") {
+			names[name] = true
+		}
+	}
+	for i := range f.Nodes {
+		for name := range f.Nodes[i].Status.Allocatable {
+			if isGPU(string(name)) {
+				names[string(name)] = true
+			}
+		}
+	}
+	return sortedKeys(names)
+}
+
+func isGPU(name string) bool {
+	return name == "nvidia.com/gpu" || name == "nvidia.com/gpu.shared" || strings.HasPrefix(name, "nvidia.com/mig-") || name == "amd.com/gpu"
+}
+
+// fakeResources looks for names that no node offers beside a DeviceClass that stands for an
+// extended resource: the scheduler's DRA plugin, unlike its resource plugin, does not ignore
+// them, and refuses such pods everywhere before any extender is called.
+func fakeResources(f Facts) []Finding {
+	class := ""
+	for i := range f.DeviceClasses {
+		if name := f.DeviceClasses[i].Spec.ExtendedResourceName; name != nil {
+			class = f.DeviceClasses[i].Name + " (" + *name + ")"
+		}
+	}
+	if class == "" {
+		return nil
+	}
+	return each(f, func(where string, e *configv1.Extender) []Finding {
+		var all []Finding
+		for _, r := range e.ManagedResources {
+			if r.IgnoredByScheduler && r.Name != v1alpha1.ResourceManaged && !offered(f.Nodes, r.Name) {
+				all = append(all, Finding{Wrong, where + ".managedResources", fmt.Sprintf("%s is offered by no node, and DeviceClass %s stands for an extended resource: pods that ask for both are refused on every node, and no extender is called", r.Name, class), "ask for it by an annotation or a claim instead"})
+			}
+		}
+		return all
+	})
+}
+
+func offered(nodes []corev1.Node, name string) bool {
+	return slices.ContainsFunc(nodes, func(n corev1.Node) bool { _, ok := n.Status.Allocatable[corev1.ResourceName(name)]; return ok })
+}
+
+// sample looks for a scheduler that sees few nodes, of which none may be of the pool.
+func sample(f Facts) []Finding {
+	if f.Scheduler == nil || f.Scheduler.PercentageOfNodesToScore == nil {
+		return nil
+	}
+	percent := *f.Scheduler.PercentageOfNodesToScore
+	if percent <= 0 || percent >= 50 || len(f.Nodes) <= 100 {
+		return nil
+	}
+	return []Finding{{Doubtful, "scheduler configuration, percentageOfNodesToScore", fmt.Sprintf("is %d: of %d nodes about %d are looked at in turn, and the extender packs on those", percent, len(f.Nodes), max(100, len(f.Nodes)*int(percent)/100)), "leave it out, or set 100 where GPU nodes are few"}}
+}
+
+// ownScheduler looks for an extender whose own pod waits for it.
+func ownScheduler(f Facts) []Finding {
+	names := []string{corev1.DefaultSchedulerName}
+	if f.Scheduler != nil {
+		names = nil
+		for _, p := range f.Scheduler.Profiles {
+			if p.SchedulerName != nil {
+				names = append(names, *p.SchedulerName)
+			}
+		}
+	}
+	blocking := slices.Sorted(func(yield func(string) bool) {
+		each(f, func(where string, e *configv1.Extender) []Finding {
+			if len(e.ManagedResources) == 0 && !e.Ignorable {
+				yield(where)
+			}
+			return nil
+		})
+	})
+	var all []Finding
+	for i := range f.OwnPods {
+		if pod := &f.OwnPods[i]; len(blocking) > 0 && slices.Contains(names, pod.Spec.SchedulerName) && strings.Contains(pod.Name, "extender") {
+			all = append(all, Finding{Wrong, "pod " + pod.Namespace + "/" + pod.Name, "is placed by the scheduler that waits for it (" + blocking[0] + "): once it is gone, it never comes back", "set ignorable: true or managedResources"})
+		}
+	}
+	return all
+}
