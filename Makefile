@@ -9,7 +9,7 @@ SHELL := bash
 # Builds do not depend on how, and by whom, the checkout was made.
 export GOFLAGS += -buildvcs=false
 
-MODULES := . test/tools test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus
+MODULES := . test/tools test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs
@@ -87,6 +87,13 @@ bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a 
 bench-webhook-memory: control-plane ## Measure the memory of the webhook with 10,000 Namespaces and 100,000 workloads (half an hour). ARGS=
 	@go build -o bin/bench-webhook ./test/bench/webhook
 	@exec bin/bench-webhook --memory $(ARGS)
+
+# The first build of scheduler_perf takes some minutes, on top of the control plane's; Go caches it.
+.PHONY: bench-extender
+bench-extender: control-plane ## Measure what the extender costs the scheduler, by scheduler_perf (an hour). NODES= ARGS='--pairs 3'
+	@go build -o bin/ ./cmd/extender && go build -o bin/extender-stub ./test/bench/extender/stub && go build -o bin/bench-extender ./test/bench/extender
+	@echo "building scheduler_perf (minutes the first time)" >&2; cd test/bench/extender/perf && go test -c -trimpath -o $(CURDIR)/bin/scheduler-perf .
+	@exec bin/bench-extender $(if $(NODES),--nodes '$(NODES)') $(ARGS)
 
 .PHONY: peers
 peers: ## Build what bench-webhook PEERS=1 measures beside Forewarm (half an hour).
