@@ -34,6 +34,10 @@ func TestExtender(t *testing.T) {
 		}},
 		{"nor takes it free room while owners are expected", extenderOutsiderFilter},
 		{"ordinary preemption goes on", func(t *testing.T, e *extenderEnv) { extenderOrdinary(t, e, cheap) }},
+		{"a pod with the marker is seen", extenderMarked},
+		{"placeholders die, not the cheaper work beside them", extenderMixed},
+		{"hung, it costs its timeout and no more", extenderHangs},
+		{"killed in a burst, nothing counts twice and nothing is held", extenderBurst},
 		{"with the extender dead, scheduling and takeover go on", extenderDead},
 		{"it comes back, and ends by SIGTERM", extenderRestart},
 	} {

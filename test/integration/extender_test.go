@@ -51,6 +51,7 @@ func newExtenderEnv(t *testing.T) *extenderEnv {
 			{Name: "warm", Count: 2, GPUs: 8, Labels: pool("warm")},
 			{Name: "busy", Count: 1, GPUs: 8, Labels: pool("busy")},
 			{Name: "plain", Count: 2, GPUs: 8, Labels: pool("plain")},
+			{Name: "burst", Count: 10, GPUs: 8, Labels: pool("burst"), Taints: []corev1.Taint{{Key: "test.dev/burst", Effect: corev1.TaintEffectNoSchedule}}},
 		},
 	})
 	ctx := t.Context()
