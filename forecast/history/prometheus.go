@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,9 @@ type PrometheusOptions struct {
 // itself. It is safe for concurrent use.
 type Prometheus struct {
 	options PrometheusOptions
-	api     promv1.API
+	// shown is the URL without its password, for messages.
+	shown string
+	api   promv1.API
 	// slots hold a place for each query in flight.
 	slots   chan struct{}
 	breaker breaker
@@ -49,11 +52,15 @@ func NewPrometheus(o PrometheusOptions) (*Prometheus, error) {
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
 	}
+	root, err := url.Parse(o.URL)
+	if err != nil || root.Host == "" {
+		return nil, errors.New("the URL of Prometheus is not one: write the root of its API, such as http://prometheus.monitoring:9090")
+	}
 	client, err := api.NewClient(api.Config{Address: o.URL, RoundTripper: refusals{o.Transport}})
 	if err != nil {
-		return nil, fmt.Errorf("query history at %s: %w", o.URL, err)
+		return nil, fmt.Errorf("query history at %s: %w", root.Redacted(), err)
 	}
-	return &Prometheus{options: o, api: promv1.NewAPI(client), slots: make(chan struct{}, o.MaxInFlight)}, nil
+	return &Prometheus{options: o, shown: root.Redacted(), api: promv1.NewAPI(client), slots: make(chan struct{}, o.MaxInFlight)}, nil
 }
 
 // Append records nothing: the server scrapes demand from the reserver's metrics.
@@ -89,9 +96,9 @@ func (p *Prometheus) Load(ctx context.Context, key Key, since time.Time, step ti
 	switch {
 	case len(series.Values) == 0:
 		return series, incompleteError(fmt.Sprintf("pool %s chunk %s: %s returns nothing for the query %s since %s: "+
-			"correct reserver.history.prometheus.query, or wait until demand has been scraped", key.Pool, key.Chunk, p.options.URL, query, since.Format(time.RFC3339)))
+			"correct reserver.history.prometheus.query, or wait until demand has been scraped", key.Pool, key.Chunk, p.shown, query, since.Format(time.RFC3339)))
 	case len(warnings) > 0:
-		return series, incompleteError(fmt.Sprintf("pool %s chunk %s: %s says of the query %s: %s", key.Pool, key.Chunk, p.options.URL, query, strings.Join(warnings, "; ")))
+		return series, incompleteError(fmt.Sprintf("pool %s chunk %s: %s says of the query %s: %s", key.Pool, key.Chunk, p.shown, query, strings.Join(warnings, "; ")))
 	}
 	return series, nil
 }
@@ -172,7 +179,7 @@ func (p *Prometheus) ask(ctx context.Context, query string, r promv1.Range) (mod
 	p.breaker.close()
 	matrix, isMatrix := value.(model.Matrix)
 	if !isMatrix {
-		return nil, nil, fmt.Errorf("%s answers the range query %s with a %s: check reserver.history.prometheus.url", p.options.URL, query, value.Type())
+		return nil, nil, fmt.Errorf("%s answers the range query %s with a %s: check reserver.history.prometheus.url", p.shown, query, value.Type())
 	}
 	return matrix, warnings, nil
 }
@@ -183,11 +190,11 @@ func (p *Prometheus) failed(ctx context.Context, query string, err error) error 
 	refused, isRefused := errors.AsType[*promv1.Error](err)
 	switch {
 	case isRefused && (refused.Type == promv1.ErrBadData || refused.Type == promv1.ErrExec):
-		return fmt.Errorf("%s refuses the query %s: %s: correct reserver.history.prometheus.query", p.options.URL, query, refused.Msg)
+		return fmt.Errorf("%s refuses the query %s: %s: correct reserver.history.prometheus.query", p.shown, query, refused.Msg)
 	case isRefused:
-		return fmt.Errorf("query %s: %s %s: check reserver.history.prometheus", p.options.URL, refused.Msg, brief(refused.Detail))
+		return fmt.Errorf("query %s: %s %s: check reserver.history.prometheus", p.shown, refused.Msg, brief(refused.Detail))
 	case ctx.Err() == nil:
 		p.breaker.trip(p.options.Now(), err)
 	}
-	return fmt.Errorf("query %s: %w", p.options.URL, err)
+	return fmt.Errorf("query %s: %w", p.shown, err)
 }

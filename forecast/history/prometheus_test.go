@@ -241,6 +241,18 @@ func TestQueriesInFlightAreBounded(t *testing.T) {
 	}
 }
 
+func TestNoErrorShowsThePassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPrometheus(t, "http://me:secret@prometheus/root", &busy{refusals: 101})
+		if _, err := p.Load(t.Context(), key, day, time.Minute); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "me:xxxxx@prometheus/root") {
+			t.Errorf("error %v", err)
+		}
+	})
+	if _, err := NewPrometheus(PrometheusOptions{URL: "prometheus:9090"}); err == nil || !strings.Contains(err.Error(), "write the root of its API") {
+		t.Errorf("no URL: error %v", err)
+	}
+}
+
 func TestALoadEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
