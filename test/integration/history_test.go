@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/history"
 	"forewarm.dev/test/cluster"
 )
@@ -48,6 +50,7 @@ func TestHistory(t *testing.T) {
 		{"older days go, and nothing else", historyRetention},
 		{"what a newer version wrote stays", historyVersion},
 		{"files come in and go out", historyFiles},
+		{"a reserver forecasts from Prometheus", historyReserver},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, e, history.Key{Pool: fmt.Sprint("pool-", i), Chunk: "single"}) })
 	}
@@ -214,13 +217,20 @@ func historyVersion(t *testing.T, e historyEnv, key history.Key) {
 	}
 }
 
+// historyBuild builds one of our commands and returns its path.
+func historyBuild(t *testing.T, name string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), name)
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "forewarm.dev/cmd/"+name).CombinedOutput(); err != nil {
+		t.Fatalf("build cmd/%s: %v\n%s", name, err, output)
+	}
+	return binary
+}
+
 // historyFiles has forewarmctl import a file, export it, and forecast from it.
 func historyFiles(t *testing.T, e historyEnv, key history.Key) {
 	ctx, folder := t.Context(), t.TempDir()
-	binary := filepath.Join(folder, "forewarmctl")
-	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "forewarm.dev/cmd/forewarmctl").CombinedOutput(); err != nil {
-		t.Fatalf("build cmd/forewarmctl: %v\n%s", err, output)
-	}
+	binary := historyBuild(t, "forewarmctl")
 	ctl := func(arguments ...string) (string, error) {
 		output, err := exec.CommandContext(ctx, binary, append(arguments, "--kubeconfig", e.Kubeconfig)...).CombinedOutput()
 		return string(output), err
@@ -273,4 +283,56 @@ func historyFiles(t *testing.T, e historyEnv, key history.Key) {
 			t.Errorf("%v: %v\n%s", arguments, err, said)
 		}
 	}
+}
+
+// historyReserver runs the reserver with its history in a Prometheus that scrapes it.
+func historyReserver(t *testing.T, e historyEnv, key history.Key) {
+	ctx, health, metrics := t.Context(), loopAddress(t), loopAddress(t)
+	server := cluster.PrometheusForTest(t, metrics)
+	const step = 10 * time.Second
+	var samples []history.Sample
+	for at := time.Now().Add(-time.Hour).Truncate(step); at.Before(time.Now()); at = at.Add(step) {
+		samples = append(samples, history.Sample{At: at, Demand: 40})
+	}
+	promWrite(t, server, map[string][]history.Sample{key.Pool: samples})
+	pool := loopPool(key.Pool, "", 0, 0)
+	pool.Spec.Forecast = v1alpha1.ForecastSpec{Interval: metav1.Duration{Duration: step}, History: metav1.Duration{Duration: time.Hour}}
+	if err := e.Client.Create(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	settings := filepath.Join(t.TempDir(), "config.yaml")
+	text := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nreserver: {healthAddress: %q, metricsAddress: %q, history: {source: Prometheus, prometheus: {url: %q}}}\n", health, metrics, server.URL)
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	process, err := e.StartProcess(context.WithoutCancel(ctx), "reserver", historyBuild(t, "reserver"), []string{"--config", settings, "--kubeconfig", e.Kubeconfig}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(process.Kill)
+	cluster.Eventually(t, time.Minute, func() error {
+		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(pool), pool); err != nil {
+			return err
+		}
+		if len(pool.Status.Chunks) == 0 || pool.Status.Chunks[0].Forecast == nil {
+			return fmt.Errorf("no forecast yet; the reserver's log:\n%s", process.Log())
+		}
+		switch reason := forecast.Reason(pool.Status.Chunks[0].Forecast.Reason); reason {
+		case forecast.ReasonNoHistory, forecast.ReasonShortHistory:
+			t.Fatalf("the forecast has reason %s, although an hour was recorded; the reserver's log:\n%s", reason, process.Log())
+		}
+		return nil
+	})
+	if objects := e.objects(t, key); len(objects) > 0 {
+		t.Errorf("%d DemandHistory objects were written", len(objects))
+	}
+	// No pod is there, so what is scraped is zero: the server records what the reserver sees.
+	store := promStore(t, server, `max(forewarm_capacity_demand_chunks{pool="$pool",chunk="$chunk",job="forewarm"})`)
+	cluster.Eventually(t, time.Minute, func() error {
+		series, err := store.Load(ctx, key, time.Now().Add(-time.Minute), time.Second)
+		if err == nil && series.Values[len(series.Values)-1] != 0 {
+			err = fmt.Errorf("scraped %v, want 0", series.Values)
+		}
+		return err
+	})
 }
