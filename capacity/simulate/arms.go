@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"forewarm.dev/capacity"
@@ -107,14 +108,17 @@ func (c Case) safe(p capacity.Policy) capacity.Policy {
 // Chosen counts how long each kind of policy was in use, in intervals of chunks.
 type Chosen map[capacity.PolicyKind]int
 
-// Mostly says that the forecast was in use for most of the scored time.
-func (c Chosen) Mostly(kind capacity.PolicyKind) bool {
+// Total is all of it.
+func (c Chosen) Total() int {
 	all := 0
 	for _, n := range c {
 		all += n
 	}
-	return 2*c[kind] > all
+	return all
 }
+
+// Mostly says that a kind was in use for most of the scored time.
+func (c Chosen) Mostly(kind capacity.PolicyKind) bool { return 2*c[kind] > c.Total() }
 
 // Forewarmed plans as the reserver does: the policy of each chunk is chosen daily, on the history
 // until then, and dropped to static headroom when the forecast has missed three times in a row.
@@ -184,6 +188,48 @@ func (c Case) Floor() Options {
 		return demand
 	}
 	return o
+}
+
+// constantGoal is the share of the time that a constant pool is made for.
+const constantGoal = 0.99
+
+// Of is the run of an arm. What it counts of Forewarm is complete once the run is.
+func (c Case) Of(arm Arm) (Options, Chosen) {
+	switch arm {
+	case ConstantPool:
+		return c.Nodes(c.NodesFor(constantGoal)), nil
+	case StaticHeadroom:
+		return c.WithPolicies(c.Frozen()), nil
+	case CraneFloor:
+		return c.Floor(), nil
+	case Forewarm:
+		return c.Forewarmed()
+	case Perfect:
+		return Oracle(c.Options), nil
+	default:
+		return c.Options, nil
+	}
+}
+
+// Arms are all of them, in the order in which they are shown.
+func Arms() []Arm {
+	return []Arm{Alone, ConstantPool, StaticHeadroom, CraneFloor, Forewarm, Perfect}
+}
+
+// NodesFor is how many nodes a constant pool has that covered the demand for a share of the time
+// before the scored one.
+func (c Case) NodesFor(share float64) int {
+	until := min(c.index(c.Score)+1, len(c.Foresights[0].Series.Values))
+	total := make([]float64, until)
+	for chunk, f := range c.Foresights {
+		for i := range total {
+			total[i] += f.Series.Values[i] * float64(c.Pool.Chunks[chunk].GPUs)
+		}
+	}
+	total = total[max(0, until-2*c.index(c.Backtest)):]
+	slices.Sort(total)
+	need := total[min(max(int(math.Ceil(share*float64(len(total))))-1, 0), len(total)-1)]
+	return int(math.Ceil(need / float64(c.Pool.NodeGPUs)))
 }
 
 // Nodes is the constant pool.

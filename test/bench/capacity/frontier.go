@@ -80,7 +80,8 @@ func (f frontier) cheapest(c simulate.Case) *armResult {
 	least := math.Inf(1)
 	for _, o := range f {
 		missed := float64(o.ArrivedGPUs - o.ReadyGPUs)
-		cost := o.IdleGPUHours()*idleCost + missed*waitCost*c.Limits.LeadTime.Hours()
+		smallest := c.Limits.Chunks[len(c.Limits.Chunks)-1]
+		cost := o.IdleGPUHours()*smallest.IdleCostPerHour + missed*smallest.WaitCostPerHour*c.Limits.LeadTime.Hours()
 		if cost < least {
 			least, best = cost, new(resultOf(o))
 		}

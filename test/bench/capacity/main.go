@@ -56,21 +56,16 @@ func run(data, only string, refit time.Duration, out, progress io.Writer) error 
 	return conclude(out, results)
 }
 
-// arms stand in the order of the table.
-func arms() []simulate.Arm {
-	return []simulate.Arm{simulate.Alone, simulate.ConstantPool, simulate.StaticHeadroom, simulate.CraneFloor, simulate.Forewarm, simulate.Perfect}
-}
-
 func table(out io.Writer, results []traceResult) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "trace\tlead\t")
-	for _, arm := range arms() {
+	for _, arm := range simulate.Arms() {
 		fmt.Fprintf(w, "%s\t", arm)
 	}
 	fmt.Fprintln(w, "same idle\tforecast\tdaily\tidle ÷ static\t÷ constant\t")
 	for _, r := range results {
 		fmt.Fprintf(w, "%s\t%.0f\t", r.Name, r.LeadMin)
-		for _, arm := range arms() {
+		for _, arm := range simulate.Arms() {
 			fmt.Fprintf(w, "%s\t", cell(r.Arms[arm]))
 		}
 		fmt.Fprintf(w, "%s\t%v\t%v\t%s\t%s\t\n", cell(r.SameIdle), r.Forecastable, r.Daily, text(r.IdleVsStatic), text(r.IdleVsConstant))

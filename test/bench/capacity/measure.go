@@ -59,19 +59,15 @@ func measure(t trace, seen []simulate.Foresight, lead time.Duration) (traceResul
 	c := newCase(t, seen, lead)
 	r := &runner{}
 	result := traceResult{Name: t.name, LeadMin: lead.Minutes(), Arms: map[simulate.Arm]armResult{}, Best: map[simulate.Arm]*armResult{}, Daily: daily(seen)}
-	set := func(arm simulate.Arm, o simulate.Options) simulate.Outcome {
-		got := r.run(o)
-		result.Arms[arm] = resultOf(got)
-		return got
+	var got simulate.Outcome
+	for _, arm := range simulate.Arms() {
+		o, chosen := c.Of(arm)
+		outcome := r.run(o)
+		result.Arms[arm] = resultOf(outcome)
+		if arm == simulate.Forewarm {
+			got, result.Forecastable = outcome, chosen.Mostly(capacity.Forecast)
+		}
 	}
-	set(simulate.Alone, c.Options)
-	set(simulate.ConstantPool, c.Nodes(nodesFor(c, constantGoal)))
-	set(simulate.StaticHeadroom, c.WithPolicies(c.Frozen()))
-	set(simulate.CraneFloor, c.Floor())
-	set(simulate.Perfect, simulate.Oracle(c.Options))
-	ours, chosen := c.Forewarmed()
-	got := set(simulate.Forewarm, ours)
-	result.Forecastable = chosen.Mostly(capacity.Forecast)
 	result.SameIdle = sameIdle(r, c, got)
 
 	var ownFrontier, staticFrontier, constantFrontier frontier
@@ -89,12 +85,12 @@ func measure(t trace, seen []simulate.Foresight, lead time.Duration) (traceResul
 		staticFrontier.add(r.run(at.WithPolicies(at.Frozen())))
 	}
 	for _, share := range []float64{0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1} {
-		constantFrontier.add(r.run(c.Nodes(nodesFor(c, share))))
+		constantFrontier.add(r.run(c.Nodes(c.NodesFor(share))))
 	}
 	result.Best[simulate.StaticHeadroom] = staticFrontier.cheapest(c)
 	result.Best[simulate.ConstantPool] = constantFrontier.cheapest(c)
 	result.IdleVsStatic = ratio(ownFrontier, staticFrontier, []float64{0.8, 0.9, 0.95, 0.98, 0.99})
-	result.IdleVsConstant = ratio(ownFrontier, constantFrontier, []float64{constantGoal})
+	result.IdleVsConstant = ratio(ownFrontier, constantFrontier, []float64{0.99})
 	return result, r.err
 }
 

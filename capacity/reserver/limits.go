@@ -1,0 +1,19 @@
+package reserver
+
+import (
+	"math"
+	"time"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+)
+
+// Limits are those of a WarmPool for one who simulates it: with a lead time, and without the bound
+// on the changes of one plan.
+func Limits(pool *v1alpha1.WarmPool, lead time.Duration) (capacity.Limits, error) {
+	chunks, err := chunksOf(pool)
+	if err != nil {
+		return capacity.Limits{}, err
+	}
+	return limitsOf(pool, chunks, lead, math.MaxInt32), nil
+}
