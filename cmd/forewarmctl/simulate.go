@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -94,34 +95,40 @@ func (s simulation) run(out, progress io.Writer) error {
 	var rows []armRow
 	for _, arm := range simulate.Arms() {
 		tell("playing " + string(arm))
-		options, chosen := c.Of(arm)
-		options.Record = arm == simulate.Forewarm && s.plot != ""
-		outcome, err := simulate.Run(options)
+		row, err := s.play(c, arm)
 		if err != nil {
 			return err
 		}
-		rows = append(rows, rowOf(arm, outcome, chosen))
-		if options.Record {
-			if err := drawTimeline(s.plot, c, outcome.Timeline); err != nil {
-				return err
-			}
-		}
+		rows = append(rows, row)
 	}
 	return printArms(out, s.output, rows)
+}
+
+// play runs one arm, and plots Forewarm's where that is asked for.
+func (s simulation) play(c simulate.Case, arm simulate.Arm) (armRow, error) {
+	options, chosen := c.Of(arm)
+	options.Record = arm == simulate.Forewarm && s.plot != ""
+	outcome, err := simulate.Run(options)
+	if err == nil && options.Record {
+		err = drawTimeline(s.plot, c, outcome.Timeline)
+	}
+	return rowOf(arm, outcome, chosen), err
 }
 
 func (s simulation) check() error {
 	switch {
 	case s.trace == "" || s.pool == "":
 		return errors.New("--trace and --pool name the files to read: give both")
-	case s.autoscaler != "karpenter" && s.autoscaler != "cluster-autoscaler":
+	case !slices.Contains([]string{"karpenter", "cluster-autoscaler"}, s.autoscaler):
 		return fmt.Errorf("--autoscaler %q: write karpenter or cluster-autoscaler", s.autoscaler)
-	case s.output != "table" && s.output != "json":
+	case !slices.Contains([]string{"table", "json"}, s.output):
 		return fmt.Errorf("--output %q: write table or json", s.output)
-	case s.plot != "" && !strings.HasSuffix(s.plot, ".svg") && !strings.HasSuffix(s.plot, ".png"):
+	case !slices.Contains([]string{"", ".svg", ".png"}, filepath.Ext(s.plot)):
 		return fmt.Errorf("--plot %q: give a file that ends in .svg or .png", s.plot)
-	case s.scored < time.Hour || s.lead < 0 || s.nodeSize < 0 || s.maxNodes < 0 || s.emptyFor < 0:
-		return errors.New("--scored must be 1h at least, and --lead, --consolidate-after, --node-size and --max-nodes not below zero")
+	case s.scored < time.Hour:
+		return fmt.Errorf("--scored %v: score an hour at least", s.scored)
+	case min(s.lead, s.emptyFor) < 0 || min(s.nodeSize, s.maxNodes) < 0:
+		return errors.New("--lead, --consolidate-after, --node-size and --max-nodes must not be below zero")
 	}
 	return nil
 }

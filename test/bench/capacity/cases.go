@@ -16,16 +16,16 @@ import (
 // is set so that it pays to have capacity ready in 98 % of all windows, at every lead time, since
 // what is promised is that 95 % of the jobs hardly wait.
 const (
-	scored       = 7 * 24 * time.Hour
-	backtested   = 14 * 24 * time.Hour
-	history      = 28 * 24 * time.Hour
-	warmUp       = time.Hour
-	hold         = 10 * time.Minute
-	emptyFor     = 10 * time.Minute
-	promised     = 0.98
-	idleCost     = 3.0
-	noBound      = 1 << 20
-	gpu          = "nvidia.com/gpu"
+	scored     = 7 * 24 * time.Hour
+	backtested = 14 * 24 * time.Hour
+	history    = 28 * 24 * time.Hour
+	warmUp     = time.Hour
+	hold       = 10 * time.Minute
+	emptyFor   = 10 * time.Minute
+	promised   = 0.98
+	idleCost   = 3.0
+	noBound    = 1 << 20
+	gpu        = "nvidia.com/gpu"
 )
 
 // leads are the lead times measured.
