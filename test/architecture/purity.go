@@ -18,6 +18,7 @@ var pure = map[string][]string{
 	"internal/quantity": kubernetesTypes,
 	"forecast":          {numerics},
 	"forecast/backtest": {numerics, Module + "/forecast"},
+	"forecast/champion": {numerics, Module + "/forecast", Module + "/forecast/backtest"},
 	"capacity":          append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast"),
 	"capacity/policy":   append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/capacity"),
 	"capacity/simulate": append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity", Module+"/capacity/policy"),
