@@ -25,9 +25,9 @@ const (
 	// that the scheduler calls the extender for them. No node offers it, and nobody uses it up.
 	ResourceManaged = "forewarm.dev/managed"
 
-	// LabelPool on a placeholder pod and on a DemandHistory names its WarmPool.
+	// LabelPool on a placeholder pod, a DemandHistory and a ForecastModel names its WarmPool.
 	LabelPool = "forewarm.dev/pool"
-	// LabelChunk on a placeholder pod and on a DemandHistory names the chunk of the WarmPool.
+	// LabelChunk on a placeholder pod, a DemandHistory and a ForecastModel names the chunk of the WarmPool.
 	LabelChunk = "forewarm.dev/chunk"
 
 	// AnnotationUngatedAt on a placeholder pod is when the reserver removed its gate, in RFC 3339.
@@ -90,6 +90,12 @@ const (
 	ReasonPlanApplied = "PlanApplied"
 	// ReasonPlanFailed is the event of a plan that could not be applied whole.
 	ReasonPlanFailed = "PlanFailed"
+	// ReasonForecastPromoted is the event of a ForecastModel version that replaces the one in use.
+	ReasonForecastPromoted = "ForecastPromoted"
+	// ReasonForecastRolledBack is the event of a version that erred more than the one before it, which is back in use.
+	ReasonForecastRolledBack = "ForecastRolledBack"
+	// ReasonForecastDegraded is the event of a forecast that errs more than it did in its trial.
+	ReasonForecastDegraded = "ForecastDegraded"
 	// ReasonConfigurationRestored is the event of a webhook configuration that somebody had changed.
 	ReasonConfigurationRestored = "ConfigurationRestored"
 	// ReasonStandsAboveCeiling is the event of an object that asks for more than its ceiling.

@@ -174,6 +174,17 @@ type ForecastSpec struct {
 	// +kubebuilder:default={"24h","168h"}
 	// +kubebuilder:validation:MaxItems=4
 	Seasons []metav1.Duration `json:"seasons,omitempty"`
+	// Model is Auto (the default), which weighs many models and is retrained, or Combined, which weighs a
+	// few simple ones and is not.
+	// +optional
+	// +kubebuilder:default=Auto
+	// +kubebuilder:validation:Enum=Auto;Combined
+	Model string `json:"model,omitempty"`
+	// RetrainEvery is how often other settings are tried against those in use; at least a day.
+	// +optional
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('24h') && duration(self) <= duration('1440h')",message="spec.forecast.retrainEvery must be from 24h to 1440h"
+	RetrainEvery *metav1.Duration `json:"retrainEvery,omitempty"`
 }
 
 // SizingSpec says how long capacity takes to come, and how long it is then kept.
@@ -273,6 +284,9 @@ type ChunkForecast struct {
 	Source string `json:"source"`
 	// Reason says in one word why this source was used.
 	Reason string `json:"reason"`
+	// Version is that of the chunk's ForecastModel by which it was made.
+	// +optional
+	Version int64 `json:"version,omitempty"`
 }
 
 // LeadTimeStatus is the time from asking for a node until a pod runs on it.

@@ -24,7 +24,7 @@ type sight struct {
 	demand    capacity.Demand
 	state     capacity.State
 	limits    capacity.Limits
-	forecasts []forecast.Forecast
+	forecasts []forecaster.Answer
 	nodes     []*corev1.Node
 	verdicts  verdicts
 	lead      capacity.LeadEstimate
@@ -59,9 +59,9 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 }
 
 // demandOf records the demand of the interval just passed, and forecasts.
-func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, lead time.Duration, now time.Time) (capacity.Demand, []forecast.Forecast, error) {
+func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, lead time.Duration, now time.Time) (capacity.Demand, []forecaster.Answer, error) {
 	var expected capacity.Demand
-	var forecasts []forecast.Forecast
+	var forecasts []forecaster.Answer
 	horizon, settings := horizonOf(pool, lead), settingsOf(pool)
 	at := now.Truncate(pool.Spec.Forecast.Interval.Duration)
 	for _, chunk := range pool.Spec.Chunks {
@@ -87,6 +87,10 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 		Name: pool.Name, UID: pool.UID,
 		Interval: pool.Spec.Forecast.Interval.Duration,
 		History:  pool.Spec.Forecast.History.Duration,
+		Model:    forecast.Source(pool.Spec.Forecast.Model),
+	}
+	if every := pool.Spec.Forecast.RetrainEvery; every != nil {
+		settings.RetrainEvery = every.Duration
 	}
 	for _, season := range pool.Spec.Forecast.Seasons {
 		settings.Seasons = append(settings.Seasons, season.Duration)

@@ -16,6 +16,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/forecaster"
 )
 
 // report tells of one cycle in status, and of a change in one event and one log line.
@@ -46,7 +47,7 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 		Demand: decimal(seen.demand.Chunks[i].Now),
 		Forecast: &v1alpha1.ChunkForecast{
 			P50: decimal(chunk.P50), P90: decimal(chunk.P90), Level: decimal(chunk.Level),
-			Source: string(f.Source), Reason: string(f.Reason),
+			Source: string(f.Source), Reason: string(f.Reason), Version: f.Version,
 		},
 		Free:    int32(seen.state.Chunks[i].Free),
 		Wanted:  int32(chunk.Wanted),
@@ -193,7 +194,7 @@ func setReady(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, set func
 	}
 }
 
-func coldChunks(pool *v1alpha1.WarmPool, forecasts []forecast.Forecast) []string {
+func coldChunks(pool *v1alpha1.WarmPool, forecasts []forecaster.Answer) []string {
 	var cold []string
 	for i, f := range forecasts {
 		if f.Reason != forecast.ReasonEnoughHistory {

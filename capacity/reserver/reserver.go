@@ -19,7 +19,6 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
-	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
 )
@@ -29,7 +28,7 @@ type Forecaster interface {
 	// Observe records the demand of a chunk at a time.
 	Observe(ctx context.Context, pool forecaster.Pool, chunk string, at time.Time, demand float64) error
 	// Forecast answers for the horizon, counted from now.
-	Forecast(ctx context.Context, pool forecaster.Pool, chunk string, horizon []time.Duration, now time.Time) (forecast.Forecast, error)
+	Forecast(ctx context.Context, pool forecaster.Pool, chunk string, horizon []time.Duration, now time.Time) (forecaster.Answer, error)
 }
 
 // Options are what a Reserver needs.

@@ -39,7 +39,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 			o.LeaderElectionID = "forewarm-reserver"
 			o.LeaderElectionNamespace = settings.Namespace
 			o.LeaderElectionReleaseOnCancel = true
-			o.Client = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&v1alpha1.DemandHistory{}}}}
+			o.Client = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&v1alpha1.DemandHistory{}, &v1alpha1.ForecastModel{}}}}
 			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
 		},
 	})
@@ -57,7 +57,9 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Informers: manager.GetCache(),
 		Forecaster: forecaster.New(forecaster.Options{
 			Store:      store,
+			Records:    forecaster.NewModels(manager.GetClient()),
 			Model:      forecast.Combined{},
+			Events:     manager.GetEventRecorder("forewarm-reserver"),
 			Registerer: ctrlmetrics.Registry,
 		}),
 		Events:     manager.GetEventRecorder("forewarm-reserver"),

@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 
 	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/champion"
 	"forewarm.dev/forecast/history"
 )
 
@@ -39,7 +42,11 @@ type Pool struct {
 	History time.Duration
 	// Seasons are the season lengths, shortest first.
 	Seasons []time.Duration
-	// ReadOnly keeps new samples in memory only, until the series is loaded again.
+	// Model is SourceAuto, which is fitted and retrained, or anything else for Options.Model.
+	Model forecast.Source
+	// RetrainEvery is the time between two retrainings; zero for none.
+	RetrainEvery time.Duration
+	// ReadOnly keeps new samples and versions in memory only, until the series is loaded again.
 	ReadOnly bool
 }
 
@@ -54,25 +61,43 @@ func (p Pool) check() error {
 type Options struct {
 	// Store keeps samples beyond the life of the process.
 	Store Store
-	// Model makes the forecasts.
+	// Records keeps versions beyond the life of the process.
+	Records Records
+	// Model learns nothing beforehand. It answers for pools that want no other, and for a version
+	// that is still learning.
 	Model forecast.Model
+	// Events tells of versions, on the WarmPool; nil tells nobody.
+	Events events.EventRecorder
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
+	// Inline learns and retrains before Forecast returns, so that what it answers does not depend
+	// on how fast the machine is. A loop that must not be held up leaves it false.
+	Inline bool
 }
 
-// Forecaster records and forecasts. It is not for concurrent use, and has no goroutine.
+// Forecaster records and forecasts. It is not for concurrent use. What takes long, fits and
+// retraining, runs beside its caller.
 type Forecaster struct {
 	store   Store
+	records Records
 	model   forecast.Model
+	events  events.EventRecorder
 	metrics *metrics
 	series  map[seriesKey]*tracked
+	inline  bool
+	// fitting and trying are whose turn it is: one fit and one retraining at a time.
+	fitting, trying chan struct{}
 }
 
 type seriesKey struct{ pool, chunk string }
 
 // New makes a Forecaster.
 func New(o Options) *Forecaster {
-	return &Forecaster{store: o.Store, model: o.Model, metrics: newMetrics(o.Registerer), series: map[seriesKey]*tracked{}}
+	return &Forecaster{
+		store: o.Store, records: o.Records, model: o.Model, events: o.Events, metrics: newMetrics(o.Registerer),
+		series: map[seriesKey]*tracked{}, inline: o.Inline,
+		fitting: make(chan struct{}, 1), trying: make(chan struct{}, 1),
+	}
 }
 
 // Reset makes each series be loaded again before its next use, since another process may
@@ -116,25 +141,39 @@ func (f *Forecaster) Observe(ctx context.Context, pool Pool, chunk string, at ti
 	return errors.Join(err, t.takeWarning())
 }
 
+// Answer is a forecast, and by which version of the chunk's ForecastModel it was made.
+type Answer struct {
+	forecast.Forecast
+	// Version is zero where the pool's model has none.
+	Version int64
+}
+
 // Forecast answers for the horizon, counted from now.
-func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, horizon []time.Duration, now time.Time) (forecast.Forecast, error) {
+func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, horizon []time.Duration, now time.Time) (Answer, error) {
 	if err := pool.check(); err != nil {
-		return forecast.Forecast{}, err
+		return Answer{}, err
 	}
 	t := f.track(pool, chunk)
 	if err := f.load(ctx, t, pool, chunk, now); err != nil {
-		return forecast.Forecast{}, err
+		return Answer{}, err
+	}
+	version := champion.Version{Settings: champion.Settings{Seasons: pool.Seasons}}
+	if pool.Model == forecast.SourceAuto {
+		version = f.version(ctx, t, pool, chunk, question{horizon, now})
 	}
 	started := time.Now()
-	answer, err := f.model.Forecast(t.Series, pool.Seasons, horizon, now)
+	made, err := f.answer(t, version, horizon, now)
+	if err == nil && version.Number > 0 {
+		err = f.await(t, version, made, now)
+	}
 	if err != nil {
-		return forecast.Forecast{}, fmt.Errorf("forecast pool %s chunk %s: %w", pool.Name, chunk, err)
+		return Answer{}, fmt.Errorf("forecast pool %s chunk %s: %w", pool.Name, chunk, err)
 	}
 	f.metrics.duration.Observe(time.Since(started).Seconds())
 	if len(t.Values) > 0 {
 		f.metrics.age.WithLabelValues(pool.Name, chunk).Set(max(now.Sub(t.End()), 0).Seconds())
 	}
-	return answer, nil
+	return Answer{Forecast: made, Version: version.Number}, nil
 }
 
 func keyOf(pool Pool, chunk string) history.Key {
@@ -145,7 +184,7 @@ func keyOf(pool Pool, chunk string) history.Key {
 func (f *Forecaster) track(pool Pool, chunk string) *tracked {
 	key := seriesKey{pool.Name, chunk}
 	if f.series[key] == nil {
-		f.series[key] = &tracked{}
+		f.series[key] = &tracked{fits: map[int64]*fit{}, learning: map[int64]bool{}}
 	}
 	return f.series[key]
 }
@@ -164,20 +203,25 @@ func (f *Forecaster) load(ctx context.Context, t *tracked, pool Pool, chunk stri
 	case err != nil:
 		return fmt.Errorf("load history: %w", err)
 	}
-	t.Series, t.loaded, t.uid = upTo(series, now), true, pool.UID
+	t.replace(upTo(series, now), pool.UID)
 	for _, sample := range t.unsaved {
 		t.add(sample.At, sample.Demand, pool)
 	}
 	return nil
 }
 
-// upTo drops what a wrong clock recorded for later than now.
+// upTo drops what a wrong clock recorded for later than now, and the gap before the first value.
 func upTo(series forecast.Series, now time.Time) forecast.Series {
 	if n := int(now.Sub(series.Start)/series.Step) + 1; n < len(series.Values) {
 		series.Values = series.Values[:max(n, 0)]
 	}
 	for n := len(series.Values); n > 0 && math.IsNaN(series.Values[n-1]); n-- {
 		series.Values = series.Values[:n-1]
+	}
+	first := slices.IndexFunc(series.Values, func(v float64) bool { return !math.IsNaN(v) })
+	if first > 0 {
+		series.Start = series.Start.Add(time.Duration(first) * series.Step)
+		series.Values = series.Values[first:]
 	}
 	return series
 }

@@ -32,6 +32,7 @@ func TestLoop(t *testing.T) {
 		{"the lead time is measured", reserverLead},
 		{"who is not of the class takes no placeholder", loopOutsider},
 		{"a killed reserver's successor keeps history and placeholders", loopRestart},
+		{"a forecast is made by the version that an admin writes", loopModel},
 		{"a takeover buys no node, with the reserver up", loopTakeoverUp},
 		{"nor with the reserver down", loopTakeoverDown},
 		{"with the extender dead, scheduling goes on", loopExtenderDead},
@@ -158,7 +159,7 @@ func loopObserve(t *testing.T, e *loopEnv) {
 	}
 	for what := range wrote {
 		switch what {
-		case "warmpools/status", "demandhistories", "leases", "events", "selfsubjectaccessreviews":
+		case "warmpools/status", "demandhistories", "forecastmodels", "forecastmodels/status", "leases", "events", "selfsubjectaccessreviews":
 		default:
 			t.Errorf("in Observe the reserver wrote %s", what)
 		}

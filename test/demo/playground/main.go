@@ -94,7 +94,7 @@ A control plane with Karpenter, Forewarm and a light load of GPU jobs is running
 
   export KUBECONFIG=%s
   bin/forewarmctl status
-  kubectl get warmpools,demandhistories
+  kubectl get warmpools,demandhistories,forecastmodels
   kubectl get pods -A -o wide
   kubectl describe warmpool %s
 
