@@ -20,6 +20,7 @@ type member struct {
 }
 
 const (
+	ridgeName, logRidgeName = "ridge", "log ridge"
 	// fewestDays is how many days there must be before a day is repeated for want of any season.
 	fewestDays = 1.25
 	// settling is how fast a departure from the profile fades: by half in a quarter of a season.
@@ -31,13 +32,16 @@ func (m *mixture) newMembers(folds int) {
 	m.logarithmic = g.logarithmic()
 	plain, logarithmic := newFeatures(g.plain(), m.calendar, folds), newFeatures(m.logarithmic, m.calendar, folds)
 	work := newLearner(g, len(plain.names))
+	m.ridges = map[string]*ridge{
+		ridgeName: newRidge(plain, m.edges, work, folds), logRidgeName: newRidge(logarithmic, m.edges, work, folds),
+	}
 	smoothing := newSmoother(g, m.calendar, folds, false)
 	m.smoothers = []*smoother{smoothing}
 	members := []member{
 		{"last value", 0, true, true, func(origin, _ int) float64 { return g.values[origin] }},
 		{"mean", 0, true, true, func(origin, _ int) float64 { return plain.level(origin) }},
-		{"ridge", plain.first(), true, true, newRidge(plain, m.edges, work, folds).at},
-		{"log ridge", logarithmic.first(), true, true, newRidge(logarithmic, m.edges, work, folds).at},
+		{ridgeName, plain.first(), true, true, m.ridges[ridgeName].at},
+		{logRidgeName, logarithmic.first(), true, true, m.ridges[logRidgeName].at},
 		{"smoothing", 0, true, true, smoothing.at},
 	}
 	for i, season := range m.repeated() {

@@ -21,6 +21,8 @@ type mixture struct {
 	// members are mixed; smoothers are those that follow each new value.
 	members   []member
 	smoothers []*smoother
+	// ridges are the members that are regressions, by name.
+	ridges map[string]*ridge
 	// pasts are the earlier origins, latest first.
 	pasts []past
 	// likeness[part][past] is how much an origin tells about now.

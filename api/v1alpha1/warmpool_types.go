@@ -287,6 +287,31 @@ type ChunkForecast struct {
 	// Version is that of the chunk's ForecastModel by which it was made.
 	// +optional
 	Version int64 `json:"version,omitempty"`
+	// Tau is the quantile level of Level: how often the demand may be expected to stay at or below it.
+	// +optional
+	Tau string `json:"tau,omitempty"`
+	// Sizing says in one word why as many placeholders are wanted as are.
+	// +optional
+	Sizing string `json:"sizing,omitempty"`
+	// Members are the forecasters that are mixed for the end of the horizon, the largest share first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Members []ForecastShare `json:"members,omitempty"`
+	// Features are what moves the largest regression among them away from the level of the last season, as
+	// shares of all movements; those that lower demand are negative. The strongest three are told.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Features []ForecastShare `json:"features,omitempty"`
+}
+
+// ForecastShare is a part of a forecast.
+type ForecastShare struct {
+	// Name says of what.
+	Name string `json:"name"`
+	// Share is a decimal number.
+	Share string `json:"share"`
 }
 
 // LeadTimeStatus is the time from asking for a node until a pod runs on it.

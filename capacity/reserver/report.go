@@ -48,6 +48,9 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 		Forecast: &v1alpha1.ChunkForecast{
 			P50: decimal(chunk.P50), P90: decimal(chunk.P90), Level: decimal(chunk.Level),
 			Source: string(f.Source), Reason: string(f.Reason), Version: f.Version,
+			Tau: decimal(chunk.Tau), Sizing: string(chunk.Reason),
+			Members:  shares(f.Explanation.Members),
+			Features: shares(f.Explanation.Features[:min(3, len(f.Explanation.Features))]),
 		},
 		Free:    int32(seen.state.Chunks[i].Free),
 		Wanted:  int32(chunk.Wanted),
@@ -65,6 +68,14 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 		}
 	}
 	return row
+}
+
+func shares(of []forecast.Share) []v1alpha1.ForecastShare {
+	var told []v1alpha1.ForecastShare
+	for _, s := range of {
+		told = append(told, v1alpha1.ForecastShare{Name: s.Name, Share: strconv.FormatFloat(s.Share, 'f', 2, 64)})
+	}
+	return told
 }
 
 func (r *Reserver) measure(pool string, row v1alpha1.ChunkStatus, demand float64) {

@@ -28,7 +28,8 @@ annotations that cannot be read are in the webhook's memory only.`,
 		Example: `  forewarmctl explain deployment/web -n team
   forewarmctl explain rollouts.argoproj.io/web -n team --replicas 12
   forewarmctl explain nodepool/a100
-  forewarmctl explain pod/train-0 -n team`,
+  forewarmctl explain pod/train-0 -n team
+  forewarmctl explain forecast a100`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			resource, name, found := strings.Cut(args[0], "/")
@@ -49,6 +50,7 @@ annotations that cannot be read are in the webhook's memory only.`,
 			return explain(c.Context(), c.OutOrStdout(), explainer, [3]string{resource, namespace, name}, asked)
 		},
 	}
+	c.AddCommand(explainForecastCommand())
 	c.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of the object")
 	c.Flags().Int64Var(&ask.To, "replicas", 0, "number to ask about")
 	c.Flags().StringVar(&ask.By, "by", "", "the count that the number is for, as the output names it; empty means the first")

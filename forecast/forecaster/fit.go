@@ -62,6 +62,16 @@ func (f *Forecaster) answer(t *tracked, v champion.Version, horizon []time.Durat
 	return f.model.Forecast(v.Of(t.Series), v.Seasons, horizon, now)
 }
 
+// explain says what the answer of a version is made of.
+func (t *tracked) explain(version int64) forecast.Explanation {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x := t.fits[version]; x != nil {
+		return x.Explain()
+	}
+	return forecast.Explanation{}
+}
+
 // fitOf is the fit of a version; nil while there is none for this horizon. Where it is
 // outdated a new one is begun, and meanwhile the old one goes on.
 func (f *Forecaster) fitOf(t *tracked, v champion.Version, horizon []time.Duration) (*fit, error) {

@@ -146,6 +146,8 @@ type Answer struct {
 	forecast.Forecast
 	// Version is zero where the pool's model has none.
 	Version int64
+	// Explanation is empty where nothing was learned beforehand.
+	Explanation forecast.Explanation
 }
 
 // Forecast answers for the horizon, counted from now.
@@ -163,6 +165,10 @@ func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, hori
 	}
 	started := time.Now()
 	made, err := f.answer(t, version, horizon, now)
+	var explanation forecast.Explanation
+	if made.Source == forecast.SourceAuto {
+		explanation = t.explain(version.Number)
+	}
 	if err == nil && version.Number > 0 {
 		err = f.await(t, version, made, now)
 	}
@@ -173,7 +179,7 @@ func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, hori
 	if len(t.Values) > 0 {
 		f.metrics.age.WithLabelValues(pool.Name, chunk).Set(max(now.Sub(t.End()), 0).Seconds())
 	}
-	return Answer{Forecast: made, Version: version.Number}, nil
+	return Answer{Forecast: made, Version: version.Number, Explanation: explanation}, nil
 }
 
 func keyOf(pool Pool, chunk string) history.Key {

@@ -165,6 +165,12 @@ func reserverStatus(t *testing.T, e *loopEnv) {
 	if len(list.Items) != 1 || list.Items[0].Name != loopName || len(list.Items[0].Status.Chunks) != 1 {
 		t.Errorf("-o json printed %+v", list)
 	}
+	out, complaints, code = e.run(t, "forewarmctl", "explain", "forecast", loopName, "--kubeconfig", e.Kubeconfig)
+	for _, want := range []string{loopName + ", chunk single", "quantile", "wanted    ", "ForecastModel " + loopName + ".single"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, %s, want %q in:\n%s", code, complaints, want, out)
+		}
+	}
 	_, complaints, code = e.run(t, "forewarmctl", "status", "nosuch", "--kubeconfig", e.Kubeconfig)
 	if code != 1 || !strings.Contains(complaints, `no WarmPool "nosuch"`) || !strings.Contains(complaints, loopName) {
 		t.Errorf("exit code %d, %q; want 1 and the names that there are", code, complaints)
