@@ -15,8 +15,8 @@ import (
 const weight = 5
 
 // SchedulerEntry is what kube-scheduler's configuration needs to call us at a URL for pods
-// that ask for any of the resources, and for those that the webhook has marked since they get
-// their GPUs by claims. manifests/scheduler holds the same as a file.
+// that ask for any of the resources, and for those that carry the marker since they get their
+// GPUs by claims. manifests/scheduler holds the same as a file.
 func SchedulerEntry(url string, resources ...string) configv1.Extender {
 	entry := configv1.Extender{
 		URLPrefix:        url,

@@ -24,6 +24,8 @@ type settings struct {
 	pairs    int
 	limit    time.Duration
 	portOnly bool
+	packing  bool
+	trace    string
 	calls    int
 	// perf, extender and stub are the programs.
 	perf, extender, stub string
@@ -71,6 +73,8 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.pairs, "pairs", 15, "rounds; each is one pair per arm and number of nodes")
 	flags.DurationVar(&s.limit, "time", 58*time.Minute, "begin no further round once this is over")
 	flags.BoolVar(&s.portOnly, "port-only", false, "measure the bare port only, which takes seconds")
+	flags.BoolVar(&s.packing, "packing", false, "measure only how GPUs are packed, in simulation")
+	flags.StringVar(&s.trace, "trace", "", "for --packing: a CSV of jobs with columns timestamp, duration, num_gpus, cluster; empty means generated ones")
 	flags.IntVar(&s.calls, "calls", 20_000, "calls at the bare port")
 	flags.StringVar(&s.perf, "perf", "bin/scheduler-perf", "the test binary of test/bench/extender/perf")
 	flags.StringVar(&s.extender, "extender", "bin/extender", "Forewarm's extender")
@@ -111,6 +115,9 @@ func run(ctx context.Context, chosen settings, out, progress io.Writer) error {
 	started := time.Now()
 	say := func(format string, args ...any) {
 		fmt.Fprintf(progress, "[%4.0f s] %s\n", time.Since(started).Seconds(), fmt.Sprintf(format, args...))
+	}
+	if chosen.packing {
+		return measurePacking(chosen.trace, out)
 	}
 	say("the bare port")
 	port, err := measurePort(chosen.calls)
