@@ -65,6 +65,25 @@ func TestMetricSums(t *testing.T) {
 	}
 }
 
+// TestDataItems reads what scheduler_perf writes.
+func TestDataItems(t *testing.T) {
+	folder := t.TempDir()
+	text := `{"version":"v1","dataItems":[
+{"data":{"Average":310.5},"labels":{"Metric":"SchedulingThroughput","result":"not applicable"}},
+{"data":{"Perc50":2,"Perc99":9},"labels":{"Metric":"scheduler_scheduling_attempt_duration_seconds","result":"scheduled"}},
+{"data":{"Perc50":7},"labels":{"Metric":"scheduler_scheduling_attempt_duration_seconds","result":"error"}}]}`
+	if err := os.WriteFile(filepath.Join(folder, "BenchmarkPerfScheduling_x.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	items, err := dataItems(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if items["SchedulingThroughput"]["Average"] != 310.5 || items["scheduler_scheduling_attempt_duration_seconds"]["Perc50"] != 2 {
+		t.Errorf("%v", items)
+	}
+}
+
 // TestPort is short: figures of a busy machine say nothing, but calls must succeed.
 func TestPort(t *testing.T) {
 	p, err := measurePort(200)

@@ -196,6 +196,9 @@ func (f *figures) read(folder string, pods int) error {
 	return nil
 }
 
+// notApplicable is what scheduler_perf writes for labels that others of its figures have.
+const notApplicable = "not applicable"
+
 // dataItems are scheduler_perf's own figures by name; of several with the same name that of
 // scheduled pods counts.
 func dataItems(folder string) (map[string]map[string]float64, error) {
@@ -219,7 +222,7 @@ func dataItems(folder string) (map[string]map[string]float64, error) {
 	items := map[string]map[string]float64{}
 	for _, item := range read.DataItems {
 		name := item.Labels["Metric"]
-		if result, has := item.Labels["result"]; has && result != "scheduled" {
+		if result, has := item.Labels["result"]; has && result != "scheduled" && result != notApplicable {
 			continue
 		}
 		items[name] = item.Data
