@@ -48,8 +48,8 @@ func (m *mixture) push(value float64) {
 	if m.logarithmic.offset != 0 {
 		m.logarithmic.push(m.logarithmic.to(value))
 	}
-	for _, s := range m.smoothers {
-		s.push(value, last+1)
+	for _, f := range m.followers {
+		f.push(value, last+1)
 	}
 }
 

@@ -19,6 +19,11 @@ type member struct {
 	at func(origin, steps int) float64
 }
 
+// follower keeps a state that each new value changes.
+type follower interface {
+	push(demand float64, index int)
+}
+
 const (
 	ridgeName, logRidgeName = "ridge", "log ridge"
 	// fewestDays is how many days there must be before a day is repeated for want of any season.
@@ -35,14 +40,16 @@ func (m *mixture) newMembers(folds int) {
 	m.ridges = map[string]*ridge{
 		ridgeName: newRidge(plain, m.edges, work, folds), logRidgeName: newRidge(logarithmic, m.edges, work, folds),
 	}
-	smoothing := newSmoother(g, m.calendar, folds, false)
-	m.smoothers = []*smoother{smoothing}
 	members := []member{
 		{"last value", 0, true, true, func(origin, _ int) float64 { return g.values[origin] }},
 		{"mean", 0, true, true, func(origin, _ int) float64 { return plain.level(origin) }},
 		{ridgeName, plain.first(), true, true, m.ridges[ridgeName].at},
 		{logRidgeName, logarithmic.first(), true, true, m.ridges[logRidgeName].at},
-		{"smoothing", 0, true, true, smoothing.at},
+	}
+	for _, gain := range recentGains {
+		r := newRecent(m.logarithmic, gain)
+		m.followers = append(m.followers, r)
+		members = append(members, member{"recent mean", 0, true, true, r.at})
 	}
 	for i, season := range m.repeated() {
 		if i > 0 && m.long == 0 {
@@ -60,8 +67,8 @@ func (m *mixture) newMembers(folds int) {
 }
 
 func (m *mixture) seasonalMembers(members []member, plain, logarithmic features, folds int) []member {
-	smoothing := newSmoother(m.grid, m.calendar, folds, true)
-	m.smoothers = append(m.smoothers, smoothing)
+	smoothing := newSmoother(m.grid, m.calendar, folds)
+	m.followers = append(m.followers, smoothing)
 	return append(members,
 		member{"seasonal smoothing", m.span + 1, true, true, smoothing.at},
 		member{"level and shape", plain.first(), true, false, plain.levelAndShape},

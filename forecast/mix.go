@@ -13,8 +13,9 @@ const (
 	leastShare = 0.05
 )
 
-// weigh gives each member its share per part of the horizon: (best loss ÷ loss) to the power
-// of sharePower. The loss is the mean absolute error over the earlier origins.
+// weigh gives each member its share of a part of the horizon: first (best loss ÷ loss) to the
+// power of sharePower, where the loss is the mean absolute error over the earlier origins; then
+// nearer to what would have erred least together.
 func (m *mixture) weigh(in marksIn) []float64 {
 	losses, ok := m.losses(in)
 	shares := make([]float64, len(losses))
@@ -24,6 +25,15 @@ func (m *mixture) weigh(in marksIn) []float64 {
 			shares[c] = math.Pow(best/(loss+tiny), sharePower)
 		}
 	}
+	dropSmall(shares)
+	if ok && !m.isFar(in.part) {
+		m.stack(in, shares)
+	}
+	return shares
+}
+
+// dropSmall drops what is below leastShare, and makes the others add up to one.
+func dropSmall(shares []float64) {
 	least := leastShare * floats.Sum(shares)
 	for c, share := range shares {
 		if share < least {
@@ -31,7 +41,6 @@ func (m *mixture) weigh(in marksIn) []float64 {
 		}
 	}
 	floats.Scale(1/floats.Sum(shares), shares)
-	return shares
 }
 
 // tiny keeps a loss of zero from dividing by zero.

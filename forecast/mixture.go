@@ -18,9 +18,9 @@ type mixture struct {
 	marks []int
 	// logarithmic is the view that some members compute on.
 	logarithmic scale
-	// members are mixed; smoothers are those that follow each new value.
+	// members are mixed; followers are told each new value for some of them.
 	members   []member
-	smoothers []*smoother
+	followers []follower
 	// ridges are the members that are regressions, by name.
 	ridges map[string]*ridge
 	// pasts are the earlier origins, latest first.
@@ -44,7 +44,7 @@ func newMixture(p problem, step time.Duration) *mixture {
 }
 
 // mostMarks is how many marks there are at most in a part of the horizon.
-const mostMarks = 8
+const mostMarks = 7
 
 // marksOf thins the steps of each part, by equal factors.
 func marksOf(steps, edges []int) []int {

@@ -144,7 +144,7 @@ func TestSmootherFollowsLevelAndSeason(t *testing.T) {
 	history := hours(480, at)
 	g := clean(history.Values)
 	c := newCalendar(len(g.values), []float64{24}, history.Step)
-	s := newSmoother(g, c, 8, true)
+	s := newSmoother(g, c, 8)
 	for _, origin := range []int{395, 479, 450} {
 		for _, ahead := range []int{1, 4, 24} {
 			if got, want := s.at(origin, ahead), at(float64(origin+ahead)); math.Abs(got/want-1) > 0.02 {

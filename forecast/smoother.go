@@ -10,7 +10,7 @@ const (
 )
 
 // smoother is damped exponential smoothing as a member: per fold with the indices of the
-// season, if it has one, and the parameters as of that fold.
+// season and the parameters as of that fold.
 type smoother struct {
 	calendar
 	folds []smootherFold
@@ -26,18 +26,16 @@ type smootherFold struct {
 type smootherState struct{ level, trend float64 }
 
 // newSmoother keeps the newest folds, from fold 0 on.
-func newSmoother(g grid, c calendar, keep int, seasonal bool) *smoother {
+func newSmoother(g grid, c calendar, keep int) *smoother {
 	s := &smoother{calendar: c, folds: make([]smootherFold, min(keep, max(c.folds()-1, 1)))}
 	var fitted smoothing
 	var adjusted []float64
 	for k := len(s.folds) - 1; k >= 0; k-- {
 		cut := c.cut(k)
 		fold := &s.folds[k]
-		if seasonal {
-			fold.season = grid{track: &track{values: g.values[:cut], sums: g.sums[:cut+1]}}.decompose(c.span)
-		}
+		fold.season = grid{track: &track{values: g.values[:cut], sums: g.sums[:cut+1]}}.decompose(c.span)
 		from := max(cut-smootherSeasons*c.span, 0)
-		from -= from % max(len(fold.season.slots), 1) // so that the first value has the first slot
+		from -= from % c.span // so that the first value has the first slot
 		adjusted = fold.season.adjust(adjusted, g.values[from:min(cut+c.span-1, c.n)])
 		switch {
 		case k == len(s.folds)-1:
@@ -60,9 +58,7 @@ func newSmoother(g grid, c calendar, keep int, seasonal bool) *smoother {
 func (s *smoother) push(value float64, index int) {
 	fold := &s.folds[0]
 	state := fold.states[len(fold.states)-1]
-	if slots := fold.season.slots; len(slots) > 0 {
-		value = fold.season.without(value, slots[index%len(slots)])
-	}
+	value = fold.season.without(value, fold.season.slots[index%s.span])
 	state.level, state.trend, _ = fold.fitted.next(state.level, state.trend, value)
 	fold.states = append(fold.states, state)
 }

@@ -1,0 +1,34 @@
+package forecast
+
+// recent is the exponentially weighted mean of demand until an origin, on the logarithmic
+// scale, where a spike weighs less. Unlike smoother it has nothing to fit: next to the last
+// value, several with different gains let the mixture choose how far back to look.
+type recent struct {
+	scale
+	gain float64
+	// levels are those at each value.
+	levels []float64
+}
+
+// recentGains are the shares of an error that go into the level: means over some four and
+// twelve values.
+var recentGains = [...]float64{0.25, 0.08}
+
+func newRecent(s scale, gain float64) *recent {
+	r := &recent{scale: s, gain: gain, levels: make([]float64, len(s.values))}
+	level := s.values[0]
+	for i, value := range s.values {
+		level += gain * (value - level)
+		r.levels[i] = level
+	}
+	return r
+}
+
+// push follows a value that came after the fit.
+func (r *recent) push(demand float64, _ int) {
+	level := r.levels[len(r.levels)-1]
+	r.levels = append(r.levels, level+r.gain*(r.to(demand)-level))
+}
+
+// at forecasts demand.
+func (r *recent) at(origin, _ int) float64 { return max(r.back(r.levels[origin]), 0) }

@@ -1,0 +1,33 @@
+package forecast
+
+import (
+	"math"
+	"testing"
+)
+
+// TestStackingMixesWhatErrsApart holds that of two members with the same loss, of which one
+// always misses above and the other below, the mixture takes both, and not a third that errs
+// as much for nothing in return.
+func TestStackingMixesWhatErrsApart(t *testing.T) {
+	history := fives(12, 7)
+	p, err := pose(history, seasons, steps(history.Step, 12), history.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMixture(p, history.Step)
+	off := func(by float64) member {
+		return member{"off", 0, true, true, func(origin, steps int) float64 {
+			return m.values[min(origin+steps, len(m.values)-1)] + by
+		}}
+	}
+	m.members = []member{off(3), off(-3), off(9)}
+	m.learn()
+	for part, shares := range m.shares {
+		if math.Abs(shares[0]-0.5) > 0.05 || math.Abs(shares[1]-0.5) > 0.05 || shares[2] > 0.01 {
+			t.Errorf("part %d: shares %v, want a half of each of the first two", part, shares)
+		}
+		if sum := shares[0] + shares[1] + shares[2]; math.Abs(sum-1) > 1e-9 {
+			t.Errorf("part %d: the shares add up to %v", part, sum)
+		}
+	}
+}
