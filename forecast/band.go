@@ -26,14 +26,15 @@ func (m *mixture) spread(point float64) float64 {
 // the second day, errs like the mark before it, by a factor of the square root of time more.
 func (m *mixture) fillBand(in marksIn, j int) {
 	steps, b := m.marks[j], m.bands[j]
-	likeness, order, total := m.likeness[in.part], in.order[:0], 0.0
+	likeness, order, total, squares := m.likeness[in.part], in.order[:0], 0.0, 0.0
 	for i, p := range m.pasts {
 		b.errors[i] = math.NaN()
 		if m.known(i, steps) {
 			point := m.mixed(in.part, func(c int) float64 { return in.of(m, c, i)[j-in.from] })
-			b.errors[i] = (m.values[p.index+steps] - point) / m.spread(point)
+			b.errors[i] = (m.values[p.index+steps] - point) / m.spread(point) / math.Pow(p.unrest, m.powers[in.part])
 			order = append(order, i)
 			total += likeness[i]
+			squares += likeness[i] * likeness[i]
 		}
 	}
 	if len(order) == 0 {
@@ -43,10 +44,13 @@ func (m *mixture) fillBand(in marksIn, j int) {
 		}
 		return
 	}
+	// The error that is to come may be larger than all that were seen: it takes half of its
+	// weight in each tail (weighted split-conformal), a weight as that of those seen.
+	unseen := squares / total
 	slices.SortFunc(order, func(x, y int) int { return cmp.Or(cmp.Compare(b.errors[x], b.errors[y]), cmp.Compare(x, y)) })
 	at, reached := 0, likeness[order[0]]
 	for k := range b.curve {
-		for target := (float64(k) + 0.5) / mostPaths * total; reached < target && at < len(order)-1; {
+		for target := (float64(k)+0.5)/mostPaths*(total+unseen) - unseen/2; reached < target && at < len(order)-1; {
 			at++
 			reached += likeness[order[at]]
 		}

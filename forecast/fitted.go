@@ -44,6 +44,7 @@ func (m *mixture) push(value float64) {
 		value = m.values[last]
 	}
 	value = math.Max(value, 0)
+	m.unrest.push(value - m.values[last])
 	m.track.push(value)
 	if m.logarithmic.offset != 0 {
 		m.logarithmic.push(m.logarithmic.to(value))
@@ -109,7 +110,7 @@ func (m *mixture) curve(values []float64, steps int) {
 	below, above, share := m.between(steps)
 	last := len(m.values) - 1
 	point := m.mixed(partOf(m.edges, steps), func(c int) float64 { return m.members[c].at(last, steps) })
-	spread := m.spread(point)
+	spread := m.spread(point) * math.Pow(m.unrest.ratio(), m.powers[partOf(m.edges, steps)])
 	low, high := m.bands[below].curve, m.bands[above].curve
 	for k := range values {
 		values[k] = m.possible(point + spread*(low[k]*(1-share)+high[k]*share))

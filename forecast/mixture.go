@@ -29,6 +29,9 @@ type mixture struct {
 	likeness [][]float64
 	// shares[part][member] add up to one.
 	shares [][]float64
+	// powers say per part how errors grow with unrest, of which that of now is kept.
+	powers []float64
+	unrest unrest
 	// bands are how the mixture errs, per mark.
 	bands []band
 }
@@ -40,6 +43,7 @@ func newMixture(p problem, step time.Duration) *mixture {
 	folds := max(min(mostFolds, m.folds()-2), 0)
 	m.newMembers(folds + 1)
 	m.pasts = m.newPasts(folds)
+	m.feel()
 	return m
 }
 
@@ -83,7 +87,7 @@ func appendThinned(marks, steps []int) []int {
 // another, so that the members' answers of one part only are held at a time.
 func (m *mixture) learn() {
 	m.compare()
-	m.shares = make([][]float64, len(m.edges))
+	m.shares, m.powers = make([][]float64, len(m.edges)), make([]float64, len(m.edges))
 	m.bands = make([]band, len(m.marks))
 	errors := make([]float64, len(m.marks)*len(m.pasts))
 	curves := make([]float64, len(m.marks)*mostPaths)
@@ -95,6 +99,7 @@ func (m *mixture) learn() {
 		}
 		m.ask(in)
 		m.shares[part] = m.weigh(in)
+		m.powers[part] = m.choosePower(in)
 		for j := in.from; j < in.to; j++ {
 			m.bands[j] = band{errors[j*len(m.pasts) : (j+1)*len(m.pasts)], curves[j*mostPaths : (j+1)*mostPaths]}
 			m.fillBand(in, j)

@@ -11,6 +11,8 @@ type past struct {
 	seasons, apart float64
 	// stands is for how many origins it stands: those with a slot far from now are thinned.
 	stands float64
+	// unrest is how much demand had been changing.
+	unrest float64
 }
 
 const (

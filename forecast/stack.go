@@ -63,13 +63,15 @@ func (m *mixture) errorProducts(in marksIn, shares []float64) (products [][]floa
 		products[x] = room[x*len(m.members) : (x+1)*len(m.members)]
 	}
 	total, mean := 0.0, 0.0
-	m.eachError(in, shares, func(weight, mixed float64, _ []float64) {
+	likeness := m.likeness[in.part]
+	m.eachError(in, shares, func(past int, mixed float64, _ []float64) {
+		weight := likeness[past]
 		total += weight
 		mean += weight * math.Abs(mixed)
 	})
 	mean /= total
-	m.eachError(in, shares, func(weight, mixed float64, errors []float64) {
-		weight /= total * (max(math.Abs(mixed), stackFloor*mean) + tiny)
+	m.eachError(in, shares, func(past int, mixed float64, errors []float64) {
+		weight := likeness[past] / total / (max(math.Abs(mixed), stackFloor*mean) + tiny)
 		for x, err := range errors {
 			weighted := weight * err
 			for y := x; y < len(errors); y++ {
@@ -89,9 +91,9 @@ func (m *mixture) errorProducts(in marksIn, shares []float64) (products [][]floa
 	return products, least + tiny
 }
 
-// eachError visits the known outcomes of a part: how alike the origin is, by how much the
+// eachError visits the known outcomes of a part: from which origin, by how much the
 // mixture misses the outcome, and by how much each member does.
-func (m *mixture) eachError(in marksIn, shares []float64, visit func(weight, mixed float64, errors []float64)) {
+func (m *mixture) eachError(in marksIn, shares []float64, visit func(past int, mixed float64, errors []float64)) {
 	errors := make([]float64, len(shares))
 	for j, steps := range m.marks[in.from:in.to] {
 		for i, p := range m.pasts {
@@ -103,7 +105,7 @@ func (m *mixture) eachError(in marksIn, shares []float64, visit func(weight, mix
 				errors[c] = in.of(m, c, i)[j] - actual
 				mixed += share * errors[c]
 			}
-			visit(m.likeness[in.part][i], mixed, errors)
+			visit(i, mixed, errors)
 		}
 	}
 }
