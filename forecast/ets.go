@@ -3,6 +3,8 @@ package forecast
 import (
 	"math"
 	"time"
+
+	"forewarm.dev/forecast/leastsquares"
 )
 
 // ETS is exponential smoothing of the seasonally adjusted series with a damped trend and
@@ -69,45 +71,14 @@ func (s smoothing) fit(values []float64, first, last float64) smoothing {
 	with := func(at []float64) smoothing {
 		return smoothing{alpha: at[0], beta: at[0] * at[1], damping: at[2]}.run(values)
 	}
-	return with(descend([]float64{s.alpha, s.beta / s.alpha, s.damping},
-		bounds{[]float64{leastGain, leastGain, leastDamping}, []float64{mostGain, mostGain, mostDamping}, first, last},
+	return with(leastsquares.Descend([]float64{s.alpha, s.beta / s.alpha, s.damping},
+		leastsquares.Bounds{Low: []float64{leastGain, leastGain, leastDamping}, High: []float64{mostGain, mostGain, mostDamping}, First: first, Last: last},
 		func(at []float64) float64 { return with(at).variance }))
 }
 
-// firstStep and lastStep are how far descend looks at first where nothing is known, and at
+// firstStep and lastStep are how far the search looks at first where nothing is known, and at
 // last where the answer is to be exact, as a share of the bounds.
 const firstStep, lastStep = 1.0 / 4, 1.0 / 512
-
-// bounds are where descend looks, and how far at first and at last.
-type bounds struct {
-	low, high   []float64
-	first, last float64
-}
-
-// descend looks for the least loss between bounds, from a start on: along one axis after
-// another, by steps that are halved when none helps.
-func descend(start []float64, within bounds, loss func(at []float64) float64) []float64 {
-	low, high := within.low, within.high
-	at := start
-	best := loss(at)
-	for step := within.first; step >= within.last; step /= 2 {
-		for better := true; better; {
-			better = false
-			for axis := range at {
-				for _, move := range []float64{-step, step} {
-					was := at[axis]
-					at[axis] = min(max(was+move*(high[axis]-low[axis]), low[axis]), high[axis])
-					if l := loss(at); l < best {
-						best, better = l, true
-					} else {
-						at[axis] = was
-					}
-				}
-			}
-		}
-	}
-	return at
-}
 
 // ahead are the expected value and the standard deviation for each number of steps ahead,
 // from one on.

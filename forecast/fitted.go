@@ -66,13 +66,7 @@ func (f *Fitted) Forecast(now time.Time) (Forecast, error) {
 	if !m.seasonal {
 		answer.Reason = ReasonNoSeason
 	}
-	room := make([]float64, mostPaths*len(steps))
-	answer.Paths = make([][]float64, mostPaths)
-	for k := range answer.Paths {
-		answer.Paths[k] = room[k*len(steps) : (k+1)*len(steps) : (k+1)*len(steps)]
-	}
-	answer.Quantiles = make([]Quantiles, len(steps))
-	row := make([]float64, len(steps)*len(answer.Levels))
+	answer.Paths = table(mostPaths, len(steps))
 	curve := make([]float64, mostPaths)
 	for i, ahead := range steps {
 		below, above, share := m.between(ahead)
@@ -84,11 +78,7 @@ func (f *Fitted) Forecast(now time.Time) (Forecast, error) {
 		for k, rank := range ranks {
 			answer.Paths[k][i] = curve[rank]
 		}
-		quantiles := row[i*len(answer.Levels) : (i+1)*len(answer.Levels)]
-		for j, level := range answer.Levels {
-			quantiles[j] = curve[rankOf(level, mostPaths)]
-		}
-		answer.Quantiles[i] = quantiles
+		answer.Quantiles = append(answer.Quantiles, levelsOf(curve))
 	}
 	return answer, nil
 }

@@ -89,8 +89,7 @@ func (m *mixture) learn() {
 	m.compare()
 	m.shares, m.powers = make([][]float64, len(m.edges)), make([]float64, len(m.edges))
 	m.bands = make([]band, len(m.marks))
-	errors := make([]float64, len(m.marks)*len(m.pasts))
-	curves := make([]float64, len(m.marks)*mostPaths)
+	errors, curves := table(len(m.marks), len(m.pasts)), table(len(m.marks), mostPaths)
 	in := marksIn{points: make([]float64, len(m.members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
 	for part := range m.edges {
 		in.part, in.from = part, in.to
@@ -101,7 +100,7 @@ func (m *mixture) learn() {
 		m.shares[part] = m.weigh(in)
 		m.powers[part] = m.choosePower(in)
 		for j := in.from; j < in.to; j++ {
-			m.bands[j] = band{errors[j*len(m.pasts) : (j+1)*len(m.pasts)], curves[j*mostPaths : (j+1)*mostPaths]}
+			m.bands[j] = band{errors[j], curves[j]}
 			m.fillBand(in, j)
 		}
 	}

@@ -20,12 +20,25 @@ func quantiles(paths [][]float64, horizons int) []Quantiles {
 			column[i] = paths[i][j]
 		}
 		slices.Sort(column)
-		for _, level := range Levels() {
-			rows[j] = append(rows[j], column[rankOf(level, len(column))])
-		}
+		rows[j] = levelsOf(column)
 	}
 	return rows
 }
 
-// rankOf is the place of a quantile among n sorted values.
-func rankOf(level float64, n int) int { return max(int(math.Ceil(level*float64(n)))-1, 0) }
+// levelsOf are the quantiles of sorted values.
+func levelsOf(sorted []float64) Quantiles {
+	row := Levels()
+	for i, level := range row {
+		row[i] = sorted[max(int(math.Ceil(level*float64(len(sorted))))-1, 0)]
+	}
+	return row
+}
+
+// table is rows of numbers in one piece of memory.
+func table(rows, columns int) [][]float64 {
+	room, all := make([]float64, rows*columns), make([][]float64, rows)
+	for i := range all {
+		all[i] = room[i*columns : (i+1)*columns : (i+1)*columns]
+	}
+	return all
+}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/floats"
+
+	"forewarm.dev/forecast/leastsquares"
 )
 
 // ridge forecasts each part of the horizon directly, by a ridge regression of its own on
@@ -60,11 +62,13 @@ func partOf(edges []int, steps int) int {
 // what solves them.
 type learner struct {
 	grid
-	sum, fold *gram
-	solver    *solver
+	sum, fold *leastsquares.Sums
+	solver    *leastsquares.Solver
 }
 
-func newLearner(g grid, q int) learner { return learner{g, newGram(q), newGram(q), newSolver(q)} }
+func newLearner(g grid, q int) learner {
+	return learner{g, leastsquares.NewSums(q), leastsquares.NewSums(q), leastsquares.NewSolver(q)}
+}
 
 func newRidge(f features, edges []int, work learner, keep int) *ridge {
 	r := &ridge{features: f, edges: edges, row: f.newRow(), highest: highestOfSeen * floats.Max(work.values)}
@@ -99,16 +103,16 @@ func (r *ridge) share(p, steps int) float64 {
 func (r *ridge) fit(work learner, low, high, keep int) [][]float64 {
 	weights := make([][]float64, min(keep, r.features.folds()))
 	decay := math.Exp2(-1.0 / ridgeHalfLife)
-	work.sum.clear()
-	work.solver.clear()
+	work.sum.Clear()
+	work.solver.Clear()
 	for k := r.features.folds(); k >= 1; k-- {
-		work.fold.clear()
+		work.fold.Clear()
 		r.learn(work, k, low, high)
-		work.solver.judge(work.fold, decay)
-		work.sum.add(work.fold, decay)
+		work.solver.Judge(work.fold, decay)
+		work.sum.Add(work.fold, decay)
 		if k-1 < len(weights) {
-			work.solver.solve(work.sum)
-			weights[k-1] = slices.Clone(work.solver.best())
+			work.solver.Solve(work.sum)
+			weights[k-1] = slices.Clone(work.solver.Best())
 		}
 	}
 	return weights
@@ -132,7 +136,7 @@ func (r *ridge) learn(work learner, k, low, high int) {
 		}
 		f.fill(&r.row, origin, steps, float64(steps-low)/float64(high-low))
 		x[q] = f.values[target] - r.row.level
-		work.fold.learn(x)
+		work.fold.Learn(x)
 	}
-	work.fold.sumUp()
+	work.fold.SumUp()
 }

@@ -99,13 +99,6 @@ func TestBandOfSimpleSmoothingGrows(t *testing.T) {
 	near(t, deviations, []float64{2, 2 * math.Sqrt(1+0.59*0.59)}, 1e-12)
 }
 
-func TestDescend(t *testing.T) {
-	got := descend([]float64{0, 0}, bounds{[]float64{-1, -1}, []float64{1, 1}, firstStep, lastStep}, func(at []float64) float64 {
-		return (at[0]-0.3)*(at[0]-0.3) + (at[1]-4)*(at[1]-4) + at[0]*at[1]/10
-	})
-	near(t, got, []float64{0.25, 1}, 0.01)
-}
-
 func TestReferencesAnswerAnything(t *testing.T) {
 	gaps := fives(6, 1)
 	for i := 100; i < 500; i += 3 {

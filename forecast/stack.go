@@ -1,6 +1,10 @@
 package forecast
 
-import "math"
+import (
+	"math"
+
+	"forewarm.dev/forecast/leastsquares"
+)
 
 const (
 	// stackPull is how strongly shares are held to where they started, as a share of the
@@ -9,8 +13,8 @@ const (
 	// stackFloor is the error, as a share of the mean one, below which an example counts no
 	// more for being forecast well.
 	stackFloor = 0.3
-	// stackMoves bounds the search, and stackEnough ends it.
-	stackMoves, stackEnough = 200, 1e-6
+	// stackEnough ends the search, as a share of the least squared error of a member.
+	stackEnough = 1e-6
 )
 
 // stack moves shares, which add up to one, to where the mixture would have erred less over the
@@ -19,49 +23,19 @@ const (
 // for absolute ones (one step of iteratively reweighted least squares).
 func (m *mixture) stack(in marksIn, shares []float64) {
 	products, least := m.errorProducts(in, shares)
-	start := append([]float64(nil), shares...)
-	pull := stackPull * least
-	slope := make([]float64, len(shares))
-	for range stackMoves {
-		for x := range shares {
-			slope[x] = pull * (shares[x] - start[x])
-			for y, share := range shares {
-				slope[x] += products[x][y] * share
-			}
-		}
-		to, from := m.steepest(in.part, shares, slope)
-		if slope[from]-slope[to] < stackEnough*least {
-			return
-		}
-		bend := products[to][to] + products[from][from] - 2*products[to][from] + 2*pull
-		move := min((slope[from]-slope[to])/(bend+tiny*least), shares[from])
-		shares[to] += move
-		shares[from] -= move
-	}
-}
-
-// steepest are the members between which a move of share helps most.
-func (m *mixture) steepest(part int, shares, slope []float64) (to, from int) {
-	to, from = -1, -1
-	for x := range shares {
-		if m.useful(part, x, true) && (to < 0 || slope[x] < slope[to]) {
-			to = x
-		}
-		if shares[x] > 0 && (from < 0 || slope[x] > slope[from]) {
-			from = x
+	problem := leastsquares.Mix{Products: products, Pull: stackPull * least, Enough: stackEnough * least}
+	for c := range m.members {
+		if m.useful(in.part, c, true) {
+			problem.May = append(problem.May, c)
 		}
 	}
-	return to, from
+	problem.Move(shares)
 }
 
 // errorProducts are the mean products of the errors of two members, and the least mean square
 // of one.
 func (m *mixture) errorProducts(in marksIn, shares []float64) (products [][]float64, least float64) {
-	products = make([][]float64, len(m.members))
-	room := make([]float64, len(m.members)*len(m.members))
-	for x := range products {
-		products[x] = room[x*len(m.members) : (x+1)*len(m.members)]
-	}
+	products = table(len(m.members), len(m.members))
 	total, mean := 0.0, 0.0
 	likeness := m.likeness[in.part]
 	m.eachError(in, shares, func(past int, mixed float64, _ []float64) {

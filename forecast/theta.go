@@ -6,6 +6,8 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
+
+	"forewarm.dev/forecast/leastsquares"
 )
 
 // Theta is the method that won the M3 competition, in the form of Hyndman and Billah (2003):
@@ -44,7 +46,7 @@ func (Naive2) Forecast(history Series, seasons, horizon []time.Duration, now tim
 }
 
 func fitTheta(values []float64) smoothing {
-	fitted := descend([]float64{0.5}, bounds{[]float64{leastGain}, []float64{mostGain}, firstStep, lastStep}, func(at []float64) float64 {
+	fitted := leastsquares.Descend([]float64{0.5}, leastsquares.Bounds{Low: []float64{leastGain}, High: []float64{mostGain}, First: firstStep, Last: lastStep}, func(at []float64) float64 {
 		return smoothing{alpha: at[0]}.run(values).variance
 	})
 	s := smoothing{alpha: fitted[0]}.run(values)

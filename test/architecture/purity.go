@@ -15,15 +15,16 @@ import (
 // a function of its arguments. Since only pure packages of ours appear here, purity holds for
 // everything that is imported indirectly as well.
 var pure = map[string][]string{
-	"internal/quantity": kubernetesTypes,
-	"forecast":          {numerics},
-	"forecast/backtest": {numerics, Module + "/forecast"},
-	"forecast/champion": {numerics, Module + "/forecast", Module + "/forecast/backtest"},
-	"capacity":          append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast"),
-	"capacity/policy":   append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/capacity"),
-	"capacity/simulate": append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity", Module+"/capacity/policy"),
-	"webhook":           append(slices.Clone(kubernetesTypes), quantities),
-	"extender":          append(slices.Clone(kubernetesTypes), quantities),
+	"internal/quantity":     kubernetesTypes,
+	"forecast":              {numerics, Module + "/forecast/leastsquares"},
+	"forecast/leastsquares": {numerics},
+	"forecast/backtest":     {numerics, Module + "/forecast"},
+	"forecast/champion":     {numerics, Module + "/forecast", Module + "/forecast/backtest"},
+	"capacity":              append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast"),
+	"capacity/policy":       append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/capacity"),
+	"capacity/simulate":     append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity", Module+"/capacity/policy"),
+	"webhook":               append(slices.Clone(kubernetesTypes), quantities),
+	"extender":              append(slices.Clone(kubernetesTypes), quantities),
 }
 
 const (

@@ -1,4 +1,7 @@
-package forecast
+// Package leastsquares solves the small least squares problems of the forecast: ridge
+// regressions from sums of products, so that a refit is one small solve, and shares of a
+// mixture that add up to one. It is pure.
+package leastsquares
 
 import (
 	"math"
@@ -13,8 +16,8 @@ import (
 // had the least error on the folds before.
 var penalties = [...]float64{1e-2, 1e-1, 1, 10}
 
-// gram is the sums of products of features and outcome: the upper triangle, row by row.
-type gram struct {
+// Sums are the sums of products of features and outcome: the upper triangle, row by row.
+type Sums struct {
 	q    int
 	rows [][]float64
 	// columns has the examples that were not summed up yet, by feature, and pending counts them.
@@ -25,8 +28,9 @@ type gram struct {
 // batch is how many examples are summed up at once, which is faster than one by one.
 const batch = 32
 
-func newGram(q int) *gram {
-	g := &gram{q: q, rows: make([][]float64, q+1), columns: make([][]float64, q+1)}
+// NewSums are empty sums of q features, of which the first is the constant one.
+func NewSums(q int) *Sums {
+	g := &Sums{q: q, rows: make([][]float64, q+1), columns: make([][]float64, q+1)}
 	room := make([]float64, (q+1)*(q+1+batch))
 	for i := range g.rows {
 		g.rows[i], room = room[:q+1:q+1], room[q+1:]
@@ -35,25 +39,26 @@ func newGram(q int) *gram {
 	return g
 }
 
-func (g *gram) clear() {
+// Clear forgets all examples.
+func (g *Sums) Clear() {
 	g.pending = 0
 	for _, row := range g.rows {
 		clear(row)
 	}
 }
 
-// learn adds one example, its outcome last.
-func (g *gram) learn(x []float64) {
+// Learn adds one example, its outcome last.
+func (g *Sums) Learn(x []float64) {
 	for i, column := range g.columns {
 		column[g.pending] = x[i]
 	}
 	if g.pending++; g.pending == batch {
-		g.sumUp()
+		g.SumUp()
 	}
 }
 
-// sumUp adds the examples that are pending.
-func (g *gram) sumUp() {
+// SumUp adds the examples that are pending.
+func (g *Sums) SumUp() {
 	for i, row := range g.rows {
 		column := g.columns[i][:g.pending]
 		for j := i; j < len(row); j++ {
@@ -63,8 +68,8 @@ func (g *gram) sumUp() {
 	g.pending = 0
 }
 
-// add lets what was learned decay, and adds newer examples.
-func (g *gram) add(newer *gram, decay float64) {
+// Add lets what was learned decay, and adds newer examples.
+func (g *Sums) Add(newer *Sums, decay float64) {
 	for i, row := range g.rows {
 		for j := i; j < len(row); j++ {
 			row[j] = row[j]*decay + newer.rows[i][j]
@@ -73,7 +78,7 @@ func (g *gram) add(newer *gram, decay float64) {
 }
 
 // loss is the squared error that weights make on the examples.
-func (g *gram) loss(w []float64) float64 {
+func (g *Sums) loss(w []float64) float64 {
 	q := g.q
 	loss := g.rows[q][q]
 	for i := range q {
@@ -86,8 +91,8 @@ func (g *gram) loss(w []float64) float64 {
 	return max(loss, 0)
 }
 
-// solver solves for each penalty, and remembers how each did.
-type solver struct {
+// Solver solves for each penalty, and remembers how each did.
+type Solver struct {
 	q       int
 	weights [len(penalties)][]float64
 	losses  [len(penalties)]float64
@@ -98,18 +103,20 @@ type solver struct {
 	means   []float64
 }
 
-func newSolver(q int) *solver {
-	s := &solver{q: q, a: make([]float64, (q-1)*(q-1)), b: make([]float64, q-1), scales: make([]float64, q-1), means: make([]float64, q)}
+// NewSolver solves for q features.
+func NewSolver(q int) *Solver {
+	s := &Solver{q: q, a: make([]float64, (q-1)*(q-1)), b: make([]float64, q-1), scales: make([]float64, q-1), means: make([]float64, q)}
 	for i := range s.weights {
 		s.weights[i] = make([]float64, q)
 	}
 	return s
 }
 
-func (s *solver) clear() { s.solved, s.losses = false, [len(penalties)]float64{} }
+// Clear forgets all solutions.
+func (s *Solver) Clear() { s.solved, s.losses = false, [len(penalties)]float64{} }
 
-// judge charges each penalty's last solution with its error on examples it has not seen.
-func (s *solver) judge(newer *gram, decay float64) {
+// Judge charges each penalty's last solution with its error on examples it has not seen.
+func (s *Solver) Judge(newer *Sums, decay float64) {
 	if !s.solved {
 		return
 	}
@@ -118,11 +125,12 @@ func (s *solver) judge(newer *gram, decay float64) {
 	}
 }
 
-func (s *solver) best() []float64 { return s.weights[floats.MinIdx(s.losses[:])] }
+// Best are the weights with the least error so far. The next Solve overwrites them.
+func (s *Solver) Best() []float64 { return s.weights[floats.MinIdx(s.losses[:])] }
 
-// solve finds the weights for every penalty. Features are centred and scaled first; the
+// Solve finds the weights for every penalty. Features are centred and scaled first; the
 // constant, which comes first, is not penalised.
-func (s *solver) solve(g *gram) {
+func (s *Solver) Solve(g *Sums) {
 	s.solved = true
 	if g.rows[0][0] < float64(s.q)/2 {
 		for _, w := range s.weights {
@@ -137,7 +145,7 @@ func (s *solver) solve(g *gram) {
 }
 
 // describe finds means and standard deviations. What does not vary has none.
-func (s *solver) describe(g *gram) {
+func (s *Solver) describe(g *Sums) {
 	n := g.rows[0][0]
 	for i := range s.means {
 		s.means[i] = g.rows[0][i+1] / n
@@ -152,7 +160,7 @@ func (s *solver) describe(g *gram) {
 	}
 }
 
-func (s *solver) solveOne(g *gram, penalty float64, w []float64) {
+func (s *Solver) solveOne(g *Sums, penalty float64, w []float64) {
 	m, q, n := s.q-1, s.q, g.rows[0][0]
 	for i := range m {
 		row, a := g.rows[i+1][1:], s.a[i*m:(i+1)*m]
