@@ -15,7 +15,7 @@ func TestExplain(t *testing.T) {
 	sum := 0.0
 	for i, m := range e.Members {
 		sum += m.Share
-		if m.Share < leastShare/2 || i > 0 && m.Share > e.Members[i-1].Share {
+		if m.Share <= 0 || i > 0 && m.Share > e.Members[i-1].Share {
 			t.Errorf("members %v: not in order, or too small", e.Members)
 		}
 	}

@@ -53,7 +53,7 @@ func days(n int) forecast.Series {
 }
 
 func TestMeasureATrace(t *testing.T) {
-	trace := seriesTrace("days", days(12))
+	trace := seriesTrace("days", days(16))
 	seen, err := foresee(trace, 6*time.Hour, func(int, int) {})
 	if err != nil {
 		t.Fatal(err)
