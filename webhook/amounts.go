@@ -31,6 +31,15 @@ func (a Amounts) most(b Amounts) Amounts {
 	return Amounts{max(a.Replicas, b.Replicas), max(a.GPUs, b.GPUs), max(a.Nodes, b.Nodes)}
 }
 
+// least is the smaller of both, each by itself.
+func (a Amounts) least(b Amounts) Amounts {
+	return Amounts{min(a.Replicas, b.Replicas), min(a.GPUs, b.GPUs), min(a.Nodes, b.Nodes)}
+}
+
+func (a Amounts) plus(b Amounts) Amounts {
+	return Amounts{add(a.Replicas, b.Replicas), add(a.GPUs, b.GPUs), add(a.Nodes, b.Nodes)}
+}
+
 // NodeClaims are what Karpenter asks for nodes by. They have no count; each is one node.
 var NodeClaims = Kind{
 	Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims", Name: "NodeClaim", Cluster: true, Measure: Nodes,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -16,6 +17,8 @@ const (
 	ReasonAboveTotal Reason = "AboveTotal"
 	// ReasonWithinTotal lets a growth through that stays within every total, and keeps it in mind.
 	ReasonWithinTotal Reason = "WithinTotal"
+	// ReasonTooManyComing refuses a growth while the ledger has no room to keep it in mind.
+	ReasonTooManyComing Reason = "TooManyComing"
 	// ReasonNotCounted lets a growth through of what counts for no total.
 	ReasonNotCounted Reason = "NotCounted"
 )
@@ -29,28 +32,46 @@ func KeyOf(group, resource, name string) Key {
 	return Key(schema.GroupResource{Group: group, Resource: resource}.String() + "/" + name)
 }
 
+// resource is RESOURCE.GROUP.
+func (k Key) resource() string {
+	resource, _, _ := strings.Cut(string(k), "/")
+	return resource
+}
+
+// MaxComing is how many objects a ledger keeps in mind of which something is coming: some 500 kB
+// of it. More than that in the time that a request lives is nobody's work.
+const MaxComing = 2000
+
 // Ledger is what counts for the totals of one holder: a Namespace, a node pool, the cluster.
-// No entry is less than what the API server has or may still get of its object. That is why the
-// sum of what there is never passes a total: growth is let in only by an entry that fits, and
-// only [Ledger.Settle] lowers one.
+// Standing is the sum of what was last seen; Entries are those objects of which more was let in
+// since. For each object, its part of Standing and what its entry adds are together no less than
+// what the API server has or may still get of it. That is why the sum of what there is never
+// passes a total: growth is let in only where it fits, and only [Ledger.Settle] lowers anything.
 type Ledger struct {
 	// Version is the resourceVersion of the ledger itself.
 	Version string
 	// Complete is false while what was there before is still being counted. Until then nothing
 	// is refused.
 	Complete bool
-	Entries  map[Key]Entry
+	Standing Amounts
+	// UpTo is the latest version of an object that counts in Standing, by resource. What was seen
+	// by somebody who has not come that far may be less.
+	UpTo    map[string]string
+	Entries map[Key]Entry
 }
 
-// Entry is what one object counts for.
+// Entry is what one object counts for while something of it is coming.
 type Entry struct {
+	// Amounts are the most that there is or may be of it.
 	Amounts
-	// Coming is what was let in and may still be stored; empty for nothing.
+	// Standing is what the ledger's Standing has of it at least.
+	Standing Amounts
+	// Coming is what was let in and may still be stored.
 	Coming Coming
 	// LetIn is when that was, the last time.
 	LetIn time.Time
-	// Version is the resourceVersion that was counted, or that an update was let in upon; of a
-	// create, that of the ledger.
+	// Version is the resourceVersion that an update was let in upon; of a create, that of the
+	// ledger.
 	Version string
 }
 
@@ -110,7 +131,7 @@ func (l Ledger) Review(c Claim) (Decision, *Entry) {
 	d.finish(Allow, ReasonWithinTotal, "")
 	for _, s := range c.Totals {
 		m := totals[s.Annotation]
-		asked, others := c.New.of(m), l.without(c.Key, m)
+		asked, others := c.New.of(m), l.others(c, m)
 		limit, bound := s.limit(c.Object, d, false)
 		if !bound || !l.Complete || asked <= c.Old.of(m) || add(others, asked) <= limit {
 			continue
@@ -120,13 +141,17 @@ func (l Ledger) Review(c Claim) (Decision, *Entry) {
 			return d.decision, nil
 		}
 	}
+	if _, known := l.Entries[c.Key]; !known && len(l.Entries) >= MaxComing {
+		d.finish(Deny, ReasonTooManyComing, fmt.Sprintf("%s: %d other writes that count for the totals of %s were let in within the last minute, which is all that can be kept in mind; try again later", c.Object, len(l.Entries), c.Totals[0].On))
+		return d.decision, nil
+	}
 	return d.decision, l.letIn(c)
 }
 
 // letIn is the entry of an object for which a claim is let in.
 func (l Ledger) letIn(c Claim) *Entry {
 	before, known := l.Entries[c.Key]
-	next := &Entry{Amounts: before.most(c.Old).most(c.New), LetIn: c.Now, Coming: Updating, Version: c.Version}
+	next := &Entry{Amounts: before.most(c.Old).most(c.New), Standing: l.standing(c), LetIn: c.Now, Coming: Updating, Version: c.Version}
 	switch create := c.Version == ""; {
 	case create && known, before.Coming == Creation, before.Coming == Several:
 		next.Coming = Several
@@ -139,21 +164,34 @@ func (l Ledger) letIn(c Claim) *Entry {
 	return next
 }
 
+// standing is what Standing has of the object of a claim at least: what there was before the
+// claim, if the claim can still be stored. A claim upon an older version cannot, and may have seen
+// more; so where there were several, it is the least that any of them has seen.
+func (l Ledger) standing(c Claim) Amounts {
+	if e, known := l.Entries[c.Key]; known {
+		return e.Standing.least(c.Old)
+	}
+	return c.Old
+}
+
+// others is the sum of all objects but that of the claim.
+func (l Ledger) others(c Claim, m Measure) int64 {
+	sum := l.Standing.of(m)
+	for key, e := range l.Entries {
+		if key != c.Key {
+			sum = add(sum, e.coming(m))
+		}
+	}
+	return max(sum-l.standing(c).of(m), 0)
+}
+
+// coming is what an entry adds to Standing.
+func (e Entry) coming(m Measure) int64 { return max(e.of(m)-e.Standing.of(m), 0) }
+
 // aboveTotal is above, with the reason of totals.
 func (d *draft) aboveTotal(mode Mode, message string) {
 	d.above(mode, message)
 	d.decision.Reason = ReasonAboveTotal
-}
-
-// without is the sum of all other objects.
-func (l Ledger) without(key Key, m Measure) int64 {
-	sum := int64(0)
-	for k, e := range l.Entries {
-		if k != key {
-			sum = add(sum, e.of(m))
-		}
-	}
-	return sum
 }
 
 // overdrawn names the object, what was asked, what others use, the total and what set it.
@@ -164,6 +202,13 @@ func overdrawn(c Claim, by Setting, m Measure, others, limit int64) string {
 	}
 	return fmt.Sprintf("%s: %d %s asked for, %d used by others, at most %d in all allowed by %s; %s, or have somebody who may edit %s raise it",
 		c.Object, c.New.of(m), m, others, limit, source(by), room, by.On)
+}
+
+// Sight is what somebody has seen of all that counts for a holder.
+type Sight struct {
+	Objects map[Key]Seen
+	// UpTo is, of each resource that is looked at, the version up to which everything was seen.
+	UpTo map[string]string
 }
 
 // Seen is what somebody has seen of an object.
@@ -177,61 +222,68 @@ type Seen struct {
 	Born string
 }
 
-// Settle is the ledger after it has followed what was seen. What may still be stored keeps its
-// entry until it cannot come any more: an update where the object was seen later than it was
-// reviewed, since what is reviewed is stored only upon that very version; a create where the
-// object was seen to begin after it; and all of them where over says so of that very claim, after
-// a time in which no request lives and a look at the object since.
-func (l Ledger) Settle(seen map[Key]Seen, over map[Key]time.Time) Ledger {
-	out := Ledger{Version: l.Version, Complete: l.Complete, Entries: map[Key]Entry{}}
-	for key, e := range l.Entries {
-		s, known := seen[key]
-		at, isOver := over[key]
-		if isOver && at.Equal(e.LetIn) || known && e.settledBy(s) {
-			e = Entry{Amounts: s.Amounts, Version: s.Version}
-		} else {
-			e.Amounts = e.most(s.Amounts)
-		}
-		if e.Coming != "" || e.Amounts != (Amounts{}) {
-			out.Entries[key] = e
+// Behind are the resources of which the ledger counts something later than was seen.
+func (l Ledger) Behind(s Sight) []string {
+	var out []string
+	for resource, counted := range l.UpTo {
+		if upTo, looked := s.UpTo[resource]; looked && newer(counted, upTo) {
+			out = append(out, resource)
 		}
 	}
-	for key, s := range seen {
-		if _, known := l.Entries[key]; !known && s.Amounts != (Amounts{}) {
-			out.Entries[key] = Entry{Amounts: s.Amounts, Version: s.Version}
+	slices.Sort(out)
+	return out
+}
+
+// Settle is the ledger after it has followed what was seen, where that is not behind. What may
+// still be stored keeps its entry until it cannot come any more: an update where the object was
+// seen later than it was reviewed, since what is reviewed is stored only upon that very version; a
+// create where the object was seen to begin after it; and all of them where over says so of that
+// very claim, after a time in which no request lives and a look at the object since.
+func (l Ledger) Settle(s Sight, over map[Key]time.Time) Ledger {
+	if len(l.Behind(s)) > 0 {
+		return l
+	}
+	out := Ledger{Version: l.Version, Complete: l.Complete, UpTo: map[string]string{}, Entries: map[Key]Entry{}}
+	for key, e := range l.Entries {
+		seen, known := s.Objects[key]
+		at, isOver := over[key]
+		if isOver && at.Equal(e.LetIn) || known && e.settledBy(seen) {
+			continue
+		}
+		e.Standing = seen.Amounts
+		out.Entries[key] = e
+	}
+	for key, seen := range s.Objects {
+		if seen.Amounts == (Amounts{}) {
+			continue
+		}
+		out.Standing = out.Standing.plus(seen.Amounts)
+		if resource := key.resource(); newer(seen.Version, out.UpTo[resource]) {
+			out.UpTo[resource] = seen.Version
 		}
 	}
 	return out
 }
 
-// settledBy says whether nothing is coming any more that is not in what was seen.
+// settledBy says whether nothing is coming any more that is not in what was seen. A create of
+// nothing is let in by no claim, so that the sight of one does not tell that another is not coming.
 func (e Entry) settledBy(s Seen) bool {
 	switch e.Coming {
-	case "":
-		return !newer(e.Version, s.Version)
 	case Updating:
 		return newer(s.Version, e.Version)
 	case Creation:
-		return newer(s.Born, e.Version)
+		return newer(s.Born, e.Version) && s.Amounts != (Amounts{})
 	default:
 		return false
 	}
 }
 
-// Coming says whether anything may still be stored.
-func (l Ledger) Coming() bool {
-	for _, e := range l.Entries {
-		if e.Coming != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// Equal says whether two ledgers count the same; of settled entries the versions do not matter.
+// Equal says whether two ledgers count the same.
 func (l Ledger) Equal(other Ledger) bool {
-	return l.Complete == other.Complete && maps.EqualFunc(l.Entries, other.Entries, func(a, b Entry) bool {
-		return a.Amounts == b.Amounts && a.Coming == b.Coming && a.LetIn.Equal(b.LetIn) && (a.Coming == "" || a.Version == b.Version)
+	return l.Complete == other.Complete && l.Standing == other.Standing && maps.EqualFunc(l.Entries, other.Entries, func(a, b Entry) bool {
+		same := a.LetIn.Equal(b.LetIn)
+		a.LetIn = b.LetIn
+		return same && a == b
 	})
 }
 

@@ -5,14 +5,17 @@ import (
 )
 
 // Ledger holds what counts for the totals of one Namespace, of one node pool, or of the
-// cluster: what is there, and what admission has let in. The webhook writes it, and nobody
-// else should: an entry that is missing lets the sum pass its total.
+// cluster: the sum of what is there, and what admission has let in since. The webhook writes it,
+// and nobody else should: an entry that is missing lets the sum pass its total.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Namespaced,categories=forewarm
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.data.holder.kind`
 // +kubebuilder:printcolumn:name="Holder",type=string,JSONPath=`.data.holder.name`
 // +kubebuilder:printcolumn:name="Complete",type=boolean,JSONPath=`.data.complete`
+// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.data.standing.replicas`
+// +kubebuilder:printcolumn:name="GPUs",type=integer,JSONPath=`.data.standing.gpus`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.data.standing.nodes`
 type Ledger struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -38,10 +41,31 @@ type LedgerData struct {
 	// refuse nothing.
 	// +optional
 	Complete bool `json:"complete,omitempty"`
-	// Entries are the objects that count, in the order of their names.
+	// Standing is the sum of what was there when the leading webhook replica last looked.
+	// +optional
+	Standing LedgerAmounts `json:"standing,omitzero"`
+	// UpTo is the latest resourceVersion of an object that counts in Standing, by resource. A replica
+	// that has seen less does not write what it sees.
+	// +optional
+	UpTo map[string]string `json:"upTo,omitempty"`
+	// Entries are the objects of which something that was let in may still be stored, in the order
+	// of their names.
 	// +listType=atomic
 	// +optional
 	Entries []LedgerEntry `json:"entries,omitempty"`
+}
+
+// LedgerAmounts are what counts for totals.
+type LedgerAmounts struct {
+	// Replicas count in max-total-replicas.
+	// +optional
+	Replicas int64 `json:"replicas,omitempty"`
+	// GPUs count in max-gpus.
+	// +optional
+	GPUs int64 `json:"gpus,omitempty"`
+	// Nodes count in max-nodes.
+	// +optional
+	Nodes int64 `json:"nodes,omitempty"`
 }
 
 // LedgerHolder names the object that carries the annotations. Those of the Namespace
@@ -54,28 +78,21 @@ type LedgerHolder struct {
 	Name string `json:"name,omitempty"`
 }
 
-// LedgerEntry is what one object counts for.
+// LedgerEntry is what one object counts for while something of it is coming.
 type LedgerEntry struct {
 	// Object is RESOURCE.GROUP/NAME, such as deployments.apps/web.
 	Object string `json:"object"`
-	// Replicas is what the object counts for in max-total-replicas.
+	// The most that there is or may be of the object.
+	LedgerAmounts `json:",inline"`
+	// Standing is what the Ledger's Standing has of the object at least; the entry adds the rest.
 	// +optional
-	Replicas int64 `json:"replicas,omitempty"`
-	// GPUs is what the object counts for in max-gpus.
-	// +optional
-	GPUs int64 `json:"gpus,omitempty"`
-	// Nodes is what the object counts for in max-nodes.
-	// +optional
-	Nodes int64 `json:"nodes,omitempty"`
-	// Version is the resourceVersion that was counted, or that an update was let in upon; of a
-	// create, that of the ledger.
+	Standing LedgerAmounts `json:"standing,omitzero"`
+	// Version is the resourceVersion that an update was let in upon; of a create, that of the Ledger.
 	// +optional
 	Version string `json:"version,omitempty"`
 	// Coming is what was let in and may still be stored.
 	// +kubebuilder:validation:Enum=Create;Update;Several
-	// +optional
-	Coming string `json:"coming,omitempty"`
+	Coming string `json:"coming"`
 	// LetIn is when that was, the last time.
-	// +optional
-	LetIn *metav1.MicroTime `json:"letIn,omitempty"`
+	LetIn metav1.MicroTime `json:"letIn"`
 }

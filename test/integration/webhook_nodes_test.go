@@ -44,10 +44,10 @@ func TestNodeTotals(t *testing.T) {
 		pool.SetGroupVersionKind(schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodePool"})
 		pool.SetName("held")
 		e.bound(t, pool, "3")
-		e.settled(t, "nodepool.held", v1alpha1.LedgerEntry{})
+		e.settled(t, "nodepool.held", v1alpha1.LedgerAmounts{})
 		e.fill(t, "held", 5)
 		e.holds(t, "held", 3)
-		e.settled(t, "nodepool.held", v1alpha1.LedgerEntry{Nodes: 3})
+		e.settled(t, "nodepool.held", v1alpha1.LedgerAmounts{Nodes: 3})
 	})
 	t.Run("a node that goes makes room for another", func(t *testing.T) {
 		var list unstructured.UnstructuredList
@@ -68,7 +68,7 @@ func TestNodeTotals(t *testing.T) {
 	})
 	t.Run("max-nodes of the cluster", func(t *testing.T) {
 		e.bound(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}, "9")
-		e.settled(t, "cluster", v1alpha1.LedgerEntry{Nodes: 8})
+		e.settled(t, "cluster", v1alpha1.LedgerAmounts{Nodes: 8})
 		e.fill(t, "other", 3)
 		e.holds(t, "other", 1)
 	})

@@ -196,7 +196,7 @@ func totalsOfClaims(t *testing.T, e *totalsEnv) {
 			t.Fatal(err)
 		}
 	}
-	e.settled(t, "namespace.claims", v1alpha1.LedgerEntry{Replicas: 7, GPUs: 7})
+	e.settled(t, "namespace.claims", v1alpha1.LedgerAmounts{Replicas: 7, GPUs: 7})
 	if err := webhookDenied(webhookScale(ctx, e.Client, train, 3), "Deployment claims/train: 6 GPUs asked for, 3 used by others, at most 8 in all"); err != nil {
 		t.Errorf("scale: %v", err)
 	}
@@ -211,7 +211,7 @@ func totalsOfClaims(t *testing.T, e *totalsEnv) {
 	if err := e.Client.Create(ctx, webhookTemplate("claims", "late", 1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	e.settled(t, "namespace.claims", v1alpha1.LedgerEntry{Replicas: 34, GPUs: 9})
+	e.settled(t, "namespace.claims", v1alpha1.LedgerAmounts{Replicas: 34, GPUs: 9})
 	claim := webhookSharedClaim("claims", 9)
 	claim.Name = "bare"
 	if err := e.Client.Create(ctx, claim); !apierrors.IsForbidden(err) {

@@ -103,24 +103,15 @@ func (e *totalsEnv) ledger(ctx context.Context, name string) (*v1alpha1.Ledger, 
 }
 
 // settled waits until a ledger counts n and nothing is coming.
-func (e *totalsEnv) settled(t *testing.T, name string, want v1alpha1.LedgerEntry) {
+func (e *totalsEnv) settled(t *testing.T, name string, want v1alpha1.LedgerAmounts) {
 	t.Helper()
 	cluster.Eventually(t, 2*webhookWait, func() error {
 		l, err := e.ledger(t.Context(), name)
 		if err != nil {
 			return err
 		}
-		got := v1alpha1.LedgerEntry{}
-		for _, entry := range l.Data.Entries {
-			got.Replicas += entry.Replicas
-			got.GPUs += entry.GPUs
-			got.Nodes += entry.Nodes
-			if entry.LetIn != nil {
-				return fmt.Errorf("%s is still coming: %+v", entry.Object, entry)
-			}
-		}
-		if !l.Data.Complete || got != want {
-			return fmt.Errorf("complete %t, counts %+v, want %+v", l.Data.Complete, got, want)
+		if !l.Data.Complete || l.Data.Standing != want || len(l.Data.Entries) > 0 {
+			return fmt.Errorf("complete %t, counts %+v, want %+v; coming %+v", l.Data.Complete, l.Data.Standing, want, l.Data.Entries)
 		}
 		return nil
 	})
@@ -132,7 +123,7 @@ func (e *totalsEnv) counting(t *testing.T, name string, annotations map[string]s
 	if err := e.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}}); err != nil {
 		t.Fatal(err)
 	}
-	e.settled(t, "namespace."+name, v1alpha1.LedgerEntry{})
+	e.settled(t, "namespace."+name, v1alpha1.LedgerAmounts{})
 }
 
 // unanswered says whether a write failed since no webhook answered.

@@ -2,8 +2,10 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,7 +41,8 @@ func TestTotals(t *testing.T) {
 		{"a create that is refused later is given back", totalsGivenBack},
 		{"GPUs", totalsOfGPUs},
 		{"GPUs of claims", totalsOfClaims},
-		{"200 writers, and a replica that is killed", totalsRace},
+		{"200 writers, and replicas that are killed", totalsRace},
+		{"a thousand workloads", totalsOfMany},
 		{"a total that goes leaves nothing", totalsRemoved},
 		{"without a webhook growth is refused where a total is set", totalsDead},
 	} {
@@ -82,7 +85,7 @@ func totalsSum(t *testing.T, e *totalsEnv) {
 		}
 		cluster.Eventually(t, webhookWait, func() error { return webhookScale(ctx, e.Client, to, 9) })
 	}
-	e.settled(t, "namespace.sum", v1alpha1.LedgerEntry{Replicas: 10})
+	e.settled(t, "namespace.sum", v1alpha1.LedgerAmounts{Replicas: 10})
 	if err := e.Client.Delete(ctx, db); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +98,7 @@ func totalsDryRun(t *testing.T, e *totalsEnv) {
 	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "dry", "web", 2, "")); err != nil {
 		t.Fatal(err)
 	}
-	e.settled(t, "namespace.dry", v1alpha1.LedgerEntry{Replicas: 2})
+	e.settled(t, "namespace.dry", v1alpha1.LedgerAmounts{Replicas: 2})
 	before, err := e.ledger(ctx, "namespace.dry")
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +149,7 @@ func totalsGivenBack(t *testing.T, e *totalsEnv) {
 		return e.Client.Create(ctx, webhookWorkload("StatefulSet", "later", "db", 5, ""))
 	})
 	t.Logf("given back after %s", time.Since(started).Round(time.Second))
-	e.settled(t, "namespace.later", v1alpha1.LedgerEntry{Replicas: 5})
+	e.settled(t, "namespace.later", v1alpha1.LedgerAmounts{Replicas: 5})
 }
 
 func totalsOfGPUs(t *testing.T, e *totalsEnv) {
@@ -241,20 +244,25 @@ func totalsRace(t *testing.T, e *totalsEnv) {
 			}
 		})
 	}
-	killed := rand.IntN(len(e.replicas))
-	for seen := false; finished.Load() < 200; {
+	// The second is another one, so that the one that leads may be among them, and one serves.
+	first := rand.IntN(len(e.replicas))
+	kills := []int{first, (first + 1 + rand.IntN(len(e.replicas)-1)) % len(e.replicas)}
+	for killed := 0; finished.Load() < 200; {
 		if n := sum(); n > total {
 			t.Fatalf("%d replicas, at most %d allowed", n, total)
 		}
-		if !seen && finished.Load() >= 30 {
-			seen = true
-			e.replicas[killed].Kill()
-			t.Logf("killed replica %d after %d writers", killed, finished.Load())
-			e.replicas[killed] = e.run(t, fmt.Sprintf("webhook-%d-again", killed), e.balancer.ports[killed], "")
+		if done := finished.Load(); killed < len(kills) && done >= 30+60*int64(killed) {
+			i := kills[killed]
+			killed++
+			e.replicas[i].Kill()
+			t.Logf("killed replica %d after %d writers", i, done)
+			e.replicas[i] = e.run(t, fmt.Sprintf("webhook-%d-again", i), e.balancer.ports[i], "")
 		}
 	}
 	writers.Wait()
-	e.await(t, e.replicas[killed])
+	for _, i := range kills {
+		e.await(t, e.replicas[i])
+	}
 	reached := sum()
 	t.Logf("%d replicas, %d writes denied, %d failed and tried again", reached, denied.Load(), failed.Load())
 	// What was let in for writes that failed comes back.
@@ -274,7 +282,7 @@ func totalsRace(t *testing.T, e *totalsEnv) {
 	if err := webhookDenied(e.Client.Create(ctx, webhookWorkload("Deployment", "race", "more", 1, "")), "100 used by others"); err != nil {
 		t.Error(err)
 	}
-	e.settled(t, "namespace.race", v1alpha1.LedgerEntry{Replicas: total})
+	e.settled(t, "namespace.race", v1alpha1.LedgerAmounts{Replicas: total})
 }
 
 // totalsWrite is one of the 200: half of them create, half scale what others scale too.
@@ -284,6 +292,55 @@ func totalsWrite(ctx context.Context, e *totalsEnv, i, shared int) error {
 	}
 	o := webhookWorkload("Deployment", "race", fmt.Sprintf("shared-%d", i/2%shared), 0, "")
 	return webhookScale(ctx, e.Client, o, int64(1+i/2/shared))
+}
+
+// totalsOfMany: what a claim costs does not grow with what stands in its Namespace.
+func totalsOfMany(t *testing.T, e *totalsEnv) {
+	const workloads, writes = 1000, 100
+	e.counting(t, "many", map[string]string{totalReplicas: fmt.Sprint(workloads + writes)})
+	ctx := t.Context()
+	each := func(n int, do func(i int) error) {
+		var group sync.WaitGroup
+		for worker := range 20 {
+			group.Go(func() {
+				for i := worker; i < n; i += 20 {
+					if err := do(i); err != nil {
+						t.Errorf("%d: %v", i, err)
+					}
+				}
+			})
+		}
+		group.Wait()
+	}
+	started := time.Now()
+	each(workloads, func(i int) error {
+		return e.Client.Create(ctx, webhookWorkload("ReplicationController", "many", fmt.Sprintf("it-%d", i), 1, ""))
+	})
+	t.Logf("%d creates in %s", workloads, time.Since(started).Round(time.Millisecond))
+	e.settled(t, "namespace.many", v1alpha1.LedgerAmounts{Replicas: workloads})
+	took := make([]time.Duration, writes)
+	for i := range writes {
+		started := time.Now()
+		if err := webhookScale(ctx, e.Client, webhookWorkload("ReplicationController", "many", fmt.Sprintf("it-%d", i), 1, ""), 2); err != nil {
+			t.Fatal(err)
+		}
+		took[i] = time.Since(started)
+	}
+	slices.Sort(took)
+	t.Logf("one scale: p50 %s, p95 %s", took[writes/2], took[writes*95/100])
+	if err := webhookDenied(webhookScale(ctx, e.Client, webhookWorkload("ReplicationController", "many", "it-999", 1, ""), 2), "1099 used by others"); err != nil {
+		t.Error(err)
+	}
+	e.settled(t, "namespace.many", v1alpha1.LedgerAmounts{Replicas: workloads + writes})
+	l, err := e.ledger(ctx, "namespace.many")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.ManagedFields = nil
+	body, err := json.Marshal(l)
+	if err != nil || len(body) > 1024 {
+		t.Errorf("the ledger has %d bytes (%v), want at most 1024: %s", len(body), err, body)
+	}
 }
 
 func totalsRemoved(t *testing.T, e *totalsEnv) {

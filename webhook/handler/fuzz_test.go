@@ -176,7 +176,7 @@ func applied(t *testing.T, path string, request *admissionv1.AdmissionRequest, r
 // TestRecordedReviews: what an API server sends is never an error to any path that it is sent to.
 func TestRecordedReviews(t *testing.T) {
 	w := newWorld(t, append(team(ceilingOf("4")), metadataOf("apps/v1", "Deployment", "team/web", "7", ceilingOf("5"))))
-	totals, _ := w.totals(t, ledgerOf("namespace.team"), ledgerOf("cluster"))
+	totals, _ := w.totals(t, ledgerOf("namespace.team", v1alpha1.LedgerAmounts{}), ledgerOf("cluster", v1alpha1.LedgerAmounts{}))
 	paths := map[string]http.Handler{"ceilings": w.ceilings, "totals": totals, "clamps": w.clamps, "pods": w.pods}
 	for name, body := range recordings(t) {
 		path, _, _ := strings.Cut(name, "-")

@@ -3,12 +3,12 @@ package handler
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,10 +20,10 @@ import (
 	"forewarm.dev/webhook/ledger"
 )
 
-func ledgerOf(name string, entries ...v1alpha1.LedgerEntry) *v1alpha1.Ledger {
+func ledgerOf(name string, standing v1alpha1.LedgerAmounts) *v1alpha1.Ledger {
 	return &v1alpha1.Ledger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: name},
-		Data:       v1alpha1.LedgerData{Complete: true, Entries: entries},
+		Data:       v1alpha1.LedgerData{Complete: true, Standing: standing},
 	}
 }
 
@@ -40,7 +40,7 @@ func (w *world) totals(t testing.TB, ledgers ...client.Object) (http.Handler, cl
 	return New(o).Totals, c
 }
 
-// counted are the amounts of the entries of a ledger.
+// counted are the amounts of what is coming by a ledger.
 func counted(t *testing.T, c client.Client, name string) map[string]webhook.Amounts {
 	t.Helper()
 	l := &v1alpha1.Ledger{}
@@ -58,51 +58,51 @@ func TestTotals(t *testing.T) {
 	gpus := func(replicas int, n string) string {
 		return fmt.Sprintf(`{"metadata":{"name":"web","resourceVersion":"7"},"spec":{"replicas":%d,"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":%q}}}]}}}}`, replicas, n)
 	}
-	db := v1alpha1.LedgerEntry{Object: "statefulsets.apps/db", Replicas: 6, GPUs: 6, Version: "5"}
 	replicas := map[string]string{webhook.MaxTotalReplicas: "10"}
 	replicaSet := func(replicas int, uid string) string {
 		return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},
 			"namespace":"team","name":"rs","operation":"CREATE","object":{"metadata":{"name":"rs","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":%q,"controller":true}]},"spec":{"replicas":%d}}}`, uid, replicas))
 	}
+	none := v1alpha1.LedgerAmounts{}
 	cases := map[string]struct {
 		annotations map[string]string
 		body        string
-		wantDenied  string // empty for allowed
-		want        map[string]webhook.Amounts
+		// before is what the object has beside others' 6 replicas with 6 GPUs.
+		before     v1alpha1.LedgerAmounts
+		wantDenied string // empty for allowed
+		want       map[string]webhook.Amounts
 	}{
-		"create": {replicas, deploymentReview("CREATE", gpus(4, "2"), ""), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 4, GPUs: 8}}},
+		"create": {replicas, deploymentReview("CREATE", gpus(4, "2"), ""), none, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 4, GPUs: 8}}},
 		"create above": {
-			replicas, deploymentReview("CREATE", gpus(5, "2"), ""), `Deployment team/web: 5 replicas asked for, 6 used by others, at most 10 in all allowed by annotation forewarm.dev/max-total-replicas="10" on Namespace team`, nil,
+			replicas, deploymentReview("CREATE", gpus(5, "2"), ""), none, `Deployment team/web: 5 replicas asked for, 6 used by others, at most 10 in all allowed by annotation forewarm.dev/max-total-replicas="10" on Namespace team`, nil,
 		},
-		"a dry run": {replicas, strings.Replace(deploymentReview("CREATE", gpus(4, "2"), ""), `"uid"`, `"dryRun":true,"uid"`, 1), "", nil},
-		"decrease":  {replicas, deploymentReview("UPDATE", gpus(3, "2"), gpus(4, "2")), "", nil},
-		"scale":     {replicas, scaleReview("apps", "deployments", "7", 1, 3), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 3}}},
+		"a dry run": {replicas, strings.Replace(deploymentReview("CREATE", gpus(4, "2"), ""), `"uid"`, `"dryRun":true,"uid"`, 1), none, "", nil},
+		"decrease":  {replicas, deploymentReview("UPDATE", gpus(3, "2"), gpus(4, "2")), v1alpha1.LedgerAmounts{Replicas: 4, GPUs: 8}, "", nil},
+		"scale":     {replicas, scaleReview("apps", "deployments", "7", 1, 3), v1alpha1.LedgerAmounts{Replicas: 1}, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 3}}},
 		"scale above": {
-			replicas, scaleReview("apps", "deployments", "7", 1, 5), "5 replicas asked for, 6 used by others", nil,
+			replicas, scaleReview("apps", "deployments", "7", 1, 5), v1alpha1.LedgerAmounts{Replicas: 1}, "5 replicas asked for, 6 used by others", nil,
 		},
 		"more GPUs per replica": {
-			map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "3"), gpus(2, "1")), "6 GPUs asked for, 6 used by others", nil,
+			map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "3"), gpus(2, "1")), v1alpha1.LedgerAmounts{Replicas: 2, GPUs: 2}, "6 GPUs asked for, 6 used by others", nil,
 		},
-		"GPUs within":   {map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "2"), gpus(2, "1")), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 2, GPUs: 4}}},
-		"no total":      {nil, deploymentReview("CREATE", gpus(50, "2"), ""), "", nil},
-		"warned":        {map[string]string{webhook.MaxTotalReplicas: "10", webhook.CeilingMode: "warn"}, deploymentReview("CREATE", gpus(5, "0"), ""), "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 5}}},
-		"above another": {map[string]string{webhook.MaxTotalReplicas: "100", webhook.MaxReplicas: "3"}, deploymentReview("CREATE", gpus(5, "2"), ""), "at most 3 allowed", nil},
-		"owned":         {replicas, replicaSet(40, "u-1"), "", nil},
-		"owned by none": {replicas, replicaSet(5, "u-2"), "ReplicaSet team/rs: 5 replicas asked for", nil},
+		"GPUs within":   {map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "2"), gpus(2, "1")), v1alpha1.LedgerAmounts{Replicas: 2, GPUs: 2}, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 2, GPUs: 4}}},
+		"no total":      {nil, deploymentReview("CREATE", gpus(50, "2"), ""), none, "", nil},
+		"warned":        {map[string]string{webhook.MaxTotalReplicas: "10", webhook.CeilingMode: "warn"}, deploymentReview("CREATE", gpus(5, "0"), ""), none, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 5}}},
+		"above another": {map[string]string{webhook.MaxTotalReplicas: "100", webhook.MaxReplicas: "3"}, deploymentReview("CREATE", gpus(5, "2"), ""), none, "at most 3 allowed", nil},
+		"owned":         {replicas, replicaSet(40, "u-1"), none, "", nil},
+		"owned by none": {replicas, replicaSet(5, "u-2"), none, "ReplicaSet team/rs: 5 replicas asked for", nil},
 		"what is not counted": {replicas, review(`{"uid":"r1","kind":{"group":"autoscaling","version":"v1","kind":"Scale"},"resource":{"group":"example.com","version":"v1","resource":"things"},
-			"subResource":"scale","namespace":"team","name":"it","operation":"UPDATE","object":{"spec":{"replicas":50}},"oldObject":{"spec":{}}}`), "", nil},
+			"subResource":"scale","namespace":"team","name":"it","operation":"UPDATE","object":{"spec":{"replicas":50}},"oldObject":{"spec":{}}}`), none, "", nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, append(team(c.annotations), metadataOf("apps/v1", "Deployment", "team/web", "7", nil)))
-			h, reader := w.totals(t, ledgerOf("namespace.team", db))
+			h, reader := w.totals(t, ledgerOf("namespace.team", v1alpha1.LedgerAmounts{Replicas: 6 + c.before.Replicas, GPUs: 6 + c.before.GPUs}))
 			got := answer(t, post(h, c.body))
 			if got.Allowed != (c.wantDenied == "") || (!got.Allowed && !strings.Contains(got.Result.Message, c.wantDenied)) {
 				t.Errorf("answer %+v, want denied: %q", got, c.wantDenied)
 			}
-			want := map[string]webhook.Amounts{db.Object: {Replicas: 6, GPUs: 6}}
-			maps.Copy(want, c.want)
-			if diff := cmp.Diff(want, counted(t, reader, "namespace.team")); diff != "" {
+			if diff := cmp.Diff(c.want, counted(t, reader, "namespace.team"), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("ledger:\n%s", diff)
 			}
 		})
@@ -120,7 +120,7 @@ func TestTotalOfClaims(t *testing.T) {
 	}
 	w := newWorld(t, team(map[string]string{webhook.MaxGPUs: "11"}))
 	w.options.Claims = claims
-	h, reader := w.totals(t, ledgerOf("namespace.team"))
+	h, reader := w.totals(t, ledgerOf("namespace.team", v1alpha1.LedgerAmounts{}))
 	if got := answer(t, post(h, deploymentReview("CREATE", object(5), ""))); got.Allowed || !strings.Contains(got.Result.Message, "13 GPUs asked for") {
 		t.Errorf("5 replicas: %+v, want 13 GPUs denied", got)
 	}
@@ -131,7 +131,7 @@ func TestTotalOfClaims(t *testing.T) {
 		t.Errorf("ledger:\n%s", diff)
 	}
 	w.options.Claims = claimsOf{err: errors.New("no answer")}
-	h, _ = w.totals(t, ledgerOf("namespace.team"))
+	h, _ = w.totals(t, ledgerOf("namespace.team", v1alpha1.LedgerAmounts{}))
 	if failed := post(h, deploymentReview("CREATE", object(1), "")); failed.Code != http.StatusInternalServerError {
 		t.Errorf("HTTP %d, want an error of ours", failed.Code)
 	}
@@ -151,7 +151,7 @@ func TestTotalWithoutLedger(t *testing.T) {
 // TestScaledGPUs: the parent of the scale says how many GPUs a replica has.
 func TestScaledGPUs(t *testing.T) {
 	w := newWorld(t, append(team(map[string]string{webhook.MaxGPUs: "10"}), metadataOf("apps/v1", "Deployment", "team/web", "7", nil)))
-	h, reader := w.totals(t, ledgerOf("namespace.team"))
+	h, reader := w.totals(t, ledgerOf("namespace.team", v1alpha1.LedgerAmounts{}))
 	if got := answer(t, post(h, scaleReview("apps", "deployments", "7", 1, 3))); !got.Allowed {
 		t.Errorf("GPUs of a parent without any: %+v", got)
 	}
@@ -165,16 +165,16 @@ func TestScaledGPUs(t *testing.T) {
 func TestNodeClaims(t *testing.T) {
 	body := review(`{"uid":"r1","kind":{"group":"karpenter.sh","version":"v1","kind":"NodeClaim"},"resource":{"group":"karpenter.sh","version":"v1","resource":"nodeclaims"},
 		"operation":"CREATE","object":{"metadata":{"name":"gpu-abc","labels":{"karpenter.sh/nodepool":"gpu"}}}}`)
-	is := v1alpha1.LedgerEntry{Object: "nodeclaims.karpenter.sh/gpu-xyz", Nodes: 1, Version: "5"}
+	is := v1alpha1.LedgerAmounts{Nodes: 1}
 	cases := map[string]struct {
 		pool, cluster         string
 		wantDenied            string
 		wantPool, wantCluster int
 	}{
-		"both":        {"2", "2", "", 2, 2},
-		"the pool":    {"1", "2", "NodeClaim gpu-abc: 1 nodes asked for, 1 used by others, at most 1 in all allowed by annotation forewarm.dev/max-nodes=\"1\" on NodePool gpu", 1, 1},
-		"the cluster": {"2", "1", "on Namespace kube-system", 1, 1},
-		"neither":     {"", "", "", 1, 1},
+		"both":        {"2", "2", "", 1, 1},
+		"the pool":    {"1", "2", "NodeClaim gpu-abc: 1 nodes asked for, 1 used by others, at most 1 in all allowed by annotation forewarm.dev/max-nodes=\"1\" on NodePool gpu", 0, 0},
+		"the cluster": {"2", "1", "on Namespace kube-system", 0, 0},
+		"neither":     {"", "", "", 0, 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -192,10 +192,10 @@ func TestNodeClaims(t *testing.T) {
 				t.Errorf("answer %+v, want denied: %q", got, c.wantDenied)
 			}
 			if n := len(counted(t, reader, "nodepool.gpu")); n != c.wantPool {
-				t.Errorf("%d nodes of the pool, want %d", n, c.wantPool)
+				t.Errorf("%d nodes of the pool are coming, want %d", n, c.wantPool)
 			}
 			if n := len(counted(t, reader, "cluster")); n != c.wantCluster {
-				t.Errorf("%d nodes of the cluster, want %d", n, c.wantCluster)
+				t.Errorf("%d nodes of the cluster are coming, want %d", n, c.wantCluster)
 			}
 		})
 	}

@@ -201,7 +201,7 @@ func (b *Book) once(d *desk, works []*work) error {
 		return nil
 	}
 	next := d.latest.DeepCopy()
-	next.Data.Complete, next.Data.Entries = l.Complete, toAPI(l)
+	toAPI(l, &next.Data)
 	d.latest = nil
 	err := b.client.Update(ctx, next)
 	if apierrors.IsConflict(err) {

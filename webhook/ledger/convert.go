@@ -50,6 +50,30 @@ func holderOf(ledger string) Holder {
 	return Holder{Kind: Cluster}
 }
 
+// counts says whether objects of a kind count for the holder.
+func (h Holder) counts(k webhook.Kind) bool {
+	if h.Kind == Namespace {
+		return k.Counted()
+	}
+	return k.Resource == webhook.NodeClaims.Resource
+}
+
+// namespace is where the objects are that count for the holder, empty for all.
+func (h Holder) namespace() string {
+	if h.Kind == Namespace {
+		return h.Name
+	}
+	return ""
+}
+
+// index finds the objects that count for the holder.
+func (h Holder) index() (index, value string) {
+	if h.Kind == NodePool {
+		return byPool, h.Name
+	}
+	return byNamespace, h.namespace()
+}
+
 // String is for messages.
 func (h Holder) String() string {
 	if h.Kind == Cluster {
@@ -59,32 +83,28 @@ func (h Holder) String() string {
 }
 
 func fromAPI(o *v1alpha1.Ledger) webhook.Ledger {
-	l := webhook.Ledger{Version: o.ResourceVersion, Complete: o.Data.Complete, Entries: make(map[webhook.Key]webhook.Entry, len(o.Data.Entries))}
+	l := webhook.Ledger{
+		Version: o.ResourceVersion, Complete: o.Data.Complete, Standing: webhook.Amounts(o.Data.Standing), UpTo: o.Data.UpTo,
+		Entries: make(map[webhook.Key]webhook.Entry, len(o.Data.Entries)),
+	}
 	for _, e := range o.Data.Entries {
-		entry := webhook.Entry{
-			Amounts: webhook.Amounts{Replicas: e.Replicas, GPUs: e.GPUs, Nodes: e.Nodes},
-			Coming:  webhook.Coming(e.Coming), Version: e.Version,
+		l.Entries[webhook.Key(e.Object)] = webhook.Entry{
+			Amounts: webhook.Amounts(e.LedgerAmounts), Standing: webhook.Amounts(e.Standing),
+			Coming: webhook.Coming(e.Coming), Version: e.Version, LetIn: e.LetIn.Time,
 		}
-		if e.LetIn != nil {
-			entry.LetIn = e.LetIn.Time
-		}
-		l.Entries[webhook.Key(e.Object)] = entry
 	}
 	return l
 }
 
-func toAPI(l webhook.Ledger) []v1alpha1.LedgerEntry {
-	out := make([]v1alpha1.LedgerEntry, 0, len(l.Entries))
+// toAPI writes a ledger into an object.
+func toAPI(l webhook.Ledger, into *v1alpha1.LedgerData) {
+	into.Complete, into.Standing, into.UpTo = l.Complete, v1alpha1.LedgerAmounts(l.Standing), l.UpTo
+	into.Entries = make([]v1alpha1.LedgerEntry, 0, len(l.Entries))
 	for key, e := range l.Entries {
-		entry := v1alpha1.LedgerEntry{
-			Object: string(key), Replicas: e.Replicas, GPUs: e.GPUs, Nodes: e.Nodes,
-			Coming: string(e.Coming), Version: e.Version,
-		}
-		if !e.LetIn.IsZero() {
-			entry.LetIn = &metav1.MicroTime{Time: e.LetIn}
-		}
-		out = append(out, entry)
+		into.Entries = append(into.Entries, v1alpha1.LedgerEntry{
+			Object: string(key), LedgerAmounts: v1alpha1.LedgerAmounts(e.Amounts), Standing: v1alpha1.LedgerAmounts(e.Standing),
+			Coming: string(e.Coming), Version: e.Version, LetIn: metav1.MicroTime{Time: e.LetIn},
+		})
 	}
-	slices.SortFunc(out, func(a, b v1alpha1.LedgerEntry) int { return cmp.Compare(a.Object, b.Object) })
-	return out
+	slices.SortFunc(into.Entries, func(a, b v1alpha1.LedgerEntry) int { return cmp.Compare(a.Object, b.Object) })
 }

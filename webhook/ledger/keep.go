@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -153,25 +154,30 @@ func (t *term) label(ctx context.Context, namespace *metav1.PartialObjectMetadat
 
 // settle has the ledger follow.
 func (t *term) settle(ctx context.Context, h Holder, l webhook.Ledger, carrier *metav1.PartialObjectMetadata) (time.Duration, error) {
-	seen, err := t.seen(ctx, h)
+	sight, err := t.sight(ctx, h, l)
 	if err != nil {
 		return 0, err
 	}
-	over, err := t.over(ctx, h, l, seen)
+	over, err := t.over(ctx, h, l, sight)
 	if err != nil {
 		return 0, err
 	}
-	complete, coming := t.complete(h, carrier), false
+	complete, behind, coming := t.complete(h, carrier), false, false
 	err = t.Book.change(ctx, h, func(l *webhook.Ledger) (changed, sure bool) {
 		before := *l
-		*l = l.Settle(seen, over)
+		if behind = len(l.Behind(sight)) > 0; behind {
+			return false, false
+		}
+		*l = l.Settle(sight, over)
 		complete = before.Complete || complete
-		l.Complete, coming = complete, l.Coming()
+		l.Complete, coming = complete, len(l.Entries) > 0
 		return !l.Equal(before), false
 	})
 	switch {
 	case err != nil:
 		return 0, err
+	case behind:
+		return coalesce, nil
 	case !complete:
 		return settleTime / 4, nil
 	case coming:
@@ -193,18 +199,22 @@ func (t *term) complete(h Holder, carrier *metav1.PartialObjectMetadata) bool {
 	return time.Since(holding.open) >= settleTime
 }
 
-// seen is what the watches show of what counts for a holder.
-func (t *term) seen(ctx context.Context, h Holder) (map[webhook.Key]webhook.Seen, error) {
-	out := map[webhook.Key]webhook.Seen{}
+// sight is what the watches show of what counts for a holder. Where one is behind the ledger, as
+// that of a new leader may be, the API server is asked.
+func (t *term) sight(ctx context.Context, h Holder, l webhook.Ledger) (webhook.Sight, error) {
+	out := webhook.Sight{Objects: map[webhook.Key]webhook.Seen{}, UpTo: map[string]string{}}
 	for _, w := range t.watches.each() {
-		var found []*object
-		switch claims := w.kind.Resource == webhook.NodeClaims.Resource; {
-		case h.Kind == Namespace && !claims:
-			found = w.list(byNamespace, h.Name)
-		case h.Kind == NodePool && claims:
-			found = w.list(byPool, h.Name)
-		case h.Kind == Cluster && claims:
-			found = w.list(byNamespace, "")
+		if !h.counts(w.kind) {
+			continue
+		}
+		resource := resourceOf(w.kind).GroupResource().String()
+		out.UpTo[resource] = w.upTo() // before what is shown is listed, which is then no older
+		found := w.list(h.index())
+		if slices.Contains(l.Behind(out), resource) {
+			var err error
+			if found, out.UpTo[resource], err = t.asked(ctx, h, w); err != nil {
+				return out, err
+			}
 		}
 		for _, o := range found {
 			if t.watches.vouched(o) {
@@ -212,46 +222,60 @@ func (t *term) seen(ctx context.Context, h Holder) (map[webhook.Key]webhook.Seen
 			}
 			amounts, err := t.amounts(ctx, o)
 			if err != nil {
-				return nil, err
+				return out, err
 			}
-			out[webhook.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = webhook.Seen{Amounts: amounts, Version: o.ResourceVersion, Born: w.bornAt(o)}
+			out.Objects[webhook.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = webhook.Seen{Amounts: amounts, Version: o.ResourceVersion, Born: w.bornAt(o)}
 		}
 	}
 	return out, nil
 }
 
+// asked is what the API server has of a kind that counts for a holder, and in which version.
+func (t *term) asked(ctx context.Context, h Holder, w *watch) ([]*object, string, error) {
+	options := metav1.ListOptions{}
+	if h.Kind == NodePool {
+		options.LabelSelector = labels.Set{poolLabel: h.Name}.String()
+	}
+	list, err := t.Live.Resource(resourceOf(w.kind)).Namespace(h.namespace()).List(ctx, options)
+	if err != nil {
+		return nil, "", fmt.Errorf("list %s of %s: %w", w.kind.Resource, h, err)
+	}
+	var out []*object
+	for i := range list.Items {
+		slim, err := w.slim(&list.Items[i])
+		if err != nil {
+			return nil, "", err
+		}
+		out = append(out, slim.(*object))
+	}
+	return out, list.GetResourceVersion(), nil
+}
+
 // over are the entries that only a look at the object can settle: what was let in so long ago
-// that it cannot come any more, and what is counted but not shown. It puts what it finds into
-// seen.
-func (t *term) over(ctx context.Context, h Holder, l webhook.Ledger, seen map[webhook.Key]webhook.Seen) (map[webhook.Key]time.Time, error) {
+// that it cannot come any more. It puts what it finds into the sight.
+func (t *term) over(ctx context.Context, h Holder, l webhook.Ledger, sight webhook.Sight) (map[webhook.Key]time.Time, error) {
 	holding, now := t.holding(h), time.Now()
 	claims, over := map[webhook.Key]sighting{}, map[webhook.Key]time.Time{}
 	for key, e := range l.Entries {
 		resource, _ := parse(key)
-		shown, there := seen[key]
-		if w := t.watches.of(resource); !there && w != nil {
-			shown = webhook.Seen{Version: w.upTo()}
-			seen[key] = shown
+		if _, there := sight.Objects[key]; !there {
+			if upTo, looked := sight.UpTo[resource.String()]; looked {
+				sight.Objects[key] = webhook.Seen{Version: upTo}
+			}
 		}
-		switch {
-		case e.Coming == "" && !there && !later(shown.Version, e.Version):
-		case e.Coming != "":
-			s := holding.claims[key]
-			if !s.letIn.Equal(e.LetIn) {
-				s = sighting{e.LetIn, now}
-			}
-			claims[key] = s
-			if now.Sub(s.seen) < lifetime {
-				continue
-			}
-		default:
+		s := holding.claims[key]
+		if !s.letIn.Equal(e.LetIn) {
+			s = sighting{e.LetIn, now}
+		}
+		claims[key] = s
+		if now.Sub(s.seen) < lifetime {
 			continue
 		}
 		is, err := t.read(ctx, h, key)
 		if err != nil {
 			return nil, err
 		}
-		seen[key], over[key] = is, e.LetIn
+		sight.Objects[key], over[key] = is, e.LetIn
 	}
 	holding.claims = claims
 	return over, nil
@@ -264,11 +288,7 @@ func (t *term) read(ctx context.Context, h Holder, key webhook.Key) (webhook.See
 	if w == nil {
 		return webhook.Seen{}, nil
 	}
-	namespace := ""
-	if h.Kind == Namespace {
-		namespace = h.Name
-	}
-	found, err := t.Live.Resource(resourceOf(w.kind)).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	found, err := t.Live.Resource(resourceOf(w.kind)).Namespace(h.namespace()).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return webhook.Seen{}, nil
 	}

@@ -343,7 +343,7 @@ func (t *term) ready(ctx context.Context, kind string) (bool, error) {
 	t.mu.Unlock()
 	all := true
 	for _, k := range kinds {
-		if counts := kind == Namespace && k.Counted() || kind != Namespace && k.Resource == webhook.NodeClaims.Resource; !counts {
+		if !(Holder{Kind: kind}).counts(k) {
 			continue
 		}
 		w, err := t.watches.ensure(ctx, k)
