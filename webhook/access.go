@@ -59,6 +59,12 @@ func needs(annotation string, w Rewrite) (Verb, bool) {
 	}
 }
 
+// Loosens says whether a rewrite of an annotation loosens a ceiling.
+func Loosens(annotation string, w Rewrite) bool {
+	_, is := needs(annotation, w)
+	return is
+}
+
 // laxness orders modes; no mode, and one that cannot be read, enforce.
 func laxness(mode *string) int {
 	if mode == nil {

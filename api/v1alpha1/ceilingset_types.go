@@ -51,4 +51,8 @@ type CeilingSetSpec struct {
 	// Overrides replace all ceilings of a workload, by the same names. One that has ended is not here.
 	// +optional
 	Overrides map[string]int64 `json:"overrides,omitempty"`
+	// Ahead are the workloads of which Own or Overrides is that of a raise which admission has just let
+	// in, and until when it stands here if it is not stored, by the same names.
+	// +optional
+	Ahead map[string]metav1.Time `json:"ahead,omitempty"`
 }

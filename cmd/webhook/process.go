@@ -19,6 +19,7 @@ import (
 	"forewarm.dev/webhook/devices"
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/registration"
+	"forewarm.dev/webhook/twin"
 )
 
 // process is the running webhook.
@@ -33,6 +34,7 @@ type process struct {
 	pools       *handler.Pools
 	claims      *devices.Claims
 	lastGood    *handler.LastGood
+	twin        *twin.Keeper
 	mux         *http.ServeMux
 	callers     *handler.Callers
 	connections connections

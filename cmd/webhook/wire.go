@@ -95,13 +95,13 @@ func (p *process) keepTwin(writer client.Client, clients kubernetes.Interface) e
 		kinds[gvk] = strings.ToLower(gvk.Kind) + "s"
 	}
 	kinds[corev1.SchemeGroupVersion.WithKind("ReplicationController")] = "replicationcontrollers"
-	keeper := &twin.Keeper{
+	p.twin = &twin.Keeper{
 		Cached: p.manager.GetCache(), Client: writer, Kinds: kinds, Table: p.kinds, Autoscalers: p.settings.Autoscalers, Excluded: p.target.Excluded(), Pooled: p.lastGood.Handler(), Log: p.log.WithName("twin"), Clock: clock.RealClock{},
 		Disarmed: func(ctx context.Context) (bool, error) {
 			return registration.Disarmed(ctx, clients, p.settings.Namespace)
 		},
 	}
-	return keeper.Register(p.manager)
+	return p.twin.Register(p.manager)
 }
 
 // register makes the certificate and the configurations.
@@ -169,7 +169,10 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 		Owners:     handler.NewOwners(objects, p.kinds, p.log),
 		Access:     handler.NewAccess(clients.AuthorizationV1()),
 		Book:       ledger.NewBook(writer, p.settings.Namespace),
-		LastGood:   lastGood, Pools: p.pools, Claims: p.claims, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
+		Raised: func(ctx context.Context, namespace, workload string, written map[string]webhook.Rewrite) error {
+			return p.twin.Raised(ctx, namespace, workload, written)
+		},
+		LastGood: lastGood, Pools: p.pools, Claims: p.claims, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	}
 	handlers := handler.New(options)

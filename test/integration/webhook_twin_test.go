@@ -5,18 +5,22 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/webhook/twin"
@@ -49,6 +53,7 @@ func TestTwin(t *testing.T) {
 		cluster.Eventually(t, webhookWait, func() error { return e.Client.Create(ctx, before.DeepCopyObject().(client.Object)) })
 	}
 	t.Run("the API server takes the policies", func(t *testing.T) { twinAccepted(t, e) })
+	t.Run("growth follows a raise at once", func(t *testing.T) { twinRaises(t, e) })
 	e.process.Kill()
 	<-e.process.Done()
 	t.Run("writes", func(t *testing.T) { twinWrites(t, e) })
@@ -96,6 +101,70 @@ func twinAccepted(t *testing.T, e *webhookEnv) {
 		}
 		return nil
 	})
+}
+
+// twinRaises: a person who raises a ceiling and then grows is not refused by policies that know the
+// old one still.
+func twinRaises(t *testing.T, e *webhookEnv) {
+	const writers, each = 8, 25
+	ctx := t.Context()
+	list := func(writer, n int) error {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("raises-%d", writer)}}
+		return e.Client.Patch(ctx, namespace, twinPatch(fmt.Sprintf(`{"metadata":{"annotations":{"forewarm.dev/workload-max-replicas":"deployment/web=%d"}}}`, n)))
+	}
+	var refused, refusedByList atomic.Int64
+	var group sync.WaitGroup
+	for writer := range writers {
+		name := fmt.Sprintf("raises-%d", writer)
+		e.namespace(t, name, map[string]string{"forewarm.dev/workload-max-replicas": "deployment/web=1"})
+		own, listed := webhookWorkload("Deployment", name, "own", 1, "1"), webhookWorkload("Deployment", name, "web", 1, "")
+		for _, o := range []*unstructured.Unstructured{own, listed} {
+			if err := e.Client.Create(ctx, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cluster.Eventually(t, webhookWait, func() error {
+			set := &v1alpha1.CeilingSet{}
+			if err := e.Client.Get(ctx, client.ObjectKey{Namespace: name, Name: v1alpha1.CeilingSetName}, set); err != nil || len(set.Spec.Own) == 0 {
+				return fmt.Errorf("the set has %+v (%w)", set.Spec, webhookNoError(err))
+			}
+			return nil
+		})
+		group.Go(func() {
+			for n := 2; n < 2+each; n++ {
+				for _, way := range []struct {
+					raise   func() error
+					o       *unstructured.Unstructured
+					refused *atomic.Int64
+				}{
+					{func() error { return e.annotate(ctx, own.DeepCopy(), fmt.Sprint(n)) }, own, &refused},
+					{func() error { return list(writer, n) }, listed, &refusedByList},
+				} {
+					if err := way.raise(); err != nil {
+						t.Errorf("%s to %d: %v", way.o.GetName(), n, err)
+					}
+					for first := true; ; first = false {
+						err := webhookScale(ctx, e.Client, way.o, int64(n))
+						if err == nil {
+							break
+						}
+						if !apierrors.IsForbidden(err) {
+							t.Errorf("%s to %d: %v", way.o.GetName(), n, err)
+							return
+						}
+						if first {
+							way.refused.Add(1)
+						}
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("of %d writes after a raise on the workload %d were refused at first, of as many after one in the Namespace's list %d", writers*each, refused.Load(), refusedByList.Load())
+	if most := int64(writers * each / 10); refused.Load() > most || refusedByList.Load() > most {
+		t.Errorf("more than %d of either were refused", most)
+	}
 }
 
 // twinWrites are held as the webhook would.

@@ -55,6 +55,8 @@ type Options struct {
 	Claims Claims
 	// Book has the ledgers of totals.
 	Book *ledger.Book
+	// Raised, if any, is told of raises.
+	Raised Raised
 	// Kinds are the kinds whose counts are reviewed.
 	Kinds []webhook.Kind
 	// Autoscalers are the users whose writes of /scale are clamped.
@@ -81,7 +83,7 @@ func New(o Options) Handlers {
 	m, c := newMetrics(o.Registerer), o.converter()
 	shared := server{owners: o.Owners, access: o.Access, book: o.Book, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight), large: make(chan struct{}, maxLarge)}
 	forCeilings, forTotals, forClamps, forPods := shared, shared, shared, shared
-	forCeilings.convert, forCeilings.chain = c.ceilings, webhook.Ceilings()
+	forCeilings.convert, forCeilings.chain, forCeilings.raised = c.ceilings, webhook.Ceilings(), o.Raised
 	forTotals.convert, forTotals.chain = c.totals, webhook.Ceilings()
 	forClamps.convert, forClamps.chain = c.clamps, webhook.Clamps()
 	forPods.convert, forPods.chain = c.pods, webhook.Pods()
@@ -95,6 +97,7 @@ type server struct {
 	owners  *Owners
 	access  *Access
 	book    *ledger.Book
+	raised  Raised
 	metrics metrics
 	log     logr.Logger
 	clock   clock.PassiveClock
@@ -188,6 +191,9 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 		if decision, err = s.claim(ctx, c, decision); err != nil {
 			return nil, webhook.Decision{}, err
 		}
+	}
+	if decision.Verdict == webhook.Allow {
+		s.tell(ctx, request, c)
 	}
 	if log := s.log.V(1); log.Enabled() {
 		log.Info("Review decided", "object", c.request.Object.String(), "user", request.UserInfo.Username,

@@ -46,13 +46,13 @@ func (o Options) ofReplicas() admissionregistrationv1.MatchCondition {
 // limits are the ceilings that bind, and the smallest. Numbers below zero stand for none.
 func (o Options) limits(sets bool) []admissionregistrationv1.Variable {
 	// An annotation that cannot be read falls back on the CeilingSet's last good value.
-	ofNamespace, listed, own, override := number("namespaceObject", "-1"), "-1", "-1", "-1"
+	ofNamespace, listed, own, override := number("namespaceObject", "-1"), inList("-1"), "-1", "-1"
 	lastGood := func(string) string { return "-1" }
 	if sets {
 		spec := func(list string) string { return `params.spec.?` + list + `[?variables.key].orValue(-1)` }
 		ofNamespace = number("namespaceObject", `(`+has("namespaceObject")+` ? params.spec.?maxReplicas.orValue(-1) : -1)`)
 		lastGood = func(object string) string { return `(` + has(object) + ` ? ` + spec("own") + ` : -1)` }
-		listed, own, override = spec("named"), `(variables.scale ? `+spec("own")+` : -1)`, spec("overrides")
+		listed, own, override = inList(spec("named")), `(variables.scale ? `+spec("own")+` : -1)`, spec("overrides")
 	}
 	literal := "-1"
 	if o.Cluster != nil {
@@ -72,12 +72,29 @@ func (o Options) limits(sets bool) []admissionregistrationv1.Variable {
 		{Name: "scale", Expression: scaleOf},
 		{Name: "resource", Expression: resourceOf},
 		{Name: "key", Expression: `variables.resource + '/' + variables.of`},
-		{Name: "name", Expression: kindName(o.Kinds) + ` + ' ' + request.namespace + '/' + variables.of`},
+		{Name: "kind", Expression: kindName(o.Kinds)},
+		{Name: "list", Expression: annotation("namespaceObject", `'`+webhook.WorkloadMaxReplicas+`'`) + `.filter(l, size(l) <= ` + fmt.Sprint(listLength) + `)`},
+		{Name: "entries", Expression: `variables.list == [] ? [] : variables.list[0].split(',').map(e, e.trim())`},
+		{Name: "entry", Expression: `variables.entries.filter(e, e.startsWith(variables.kind.lowerAscii() + '/' + variables.of + '='))`},
+		{Name: "name", Expression: `variables.kind + ' ' + request.namespace + '/' + variables.of`},
 		{Name: "limits", Expression: `[` + strings.Join(limits, ", ") + `].filter(l, l.n >= 0)`},
 		{Name: "lowest", Expression: `size(variables.limits) == 0 ? -1 : variables.limits.map(l, int(l.n)).min()`},
 		{Name: "malformed", Expression: has("namespaceObject") + ` && !(` + readable(`namespaceObject.metadata.annotations['`+webhook.MaxReplicas+`']`) + `)`},
 		{Name: "override", Expression: override},
 	}
+}
+
+// listLength is up to how many bytes of a Namespace's list of workloads a policy reads, since it may
+// do only so much.
+const listLength = 8 << 10
+
+// inList is what the Namespace's list says of the workload: of one that cannot be read, or is too
+// long, what the CeilingSet says. It reads as webhook.ParseWorkloads does, but looks for a second
+// entry of this workload only.
+func inList(otherwise string) string {
+	const number = `variables.entry[0].substring(variables.entry[0].indexOf('=') + 1)`
+	return `(variables.entries == [] || size(variables.entry) > 1 || !variables.entries.all(e, e.matches('^[^/=A-Z]+/[^/= ]+=0*[0-9]{1,10}$') && int(e.substring(e.indexOf('=') + 1)) <= 2147483647)` +
+		` ? ` + otherwise + ` : variables.entry == [] ? -1 : int(` + number + `))`
 }
 
 // limit is one ceiling: its number, its annotation, and the object that carries it.

@@ -63,6 +63,10 @@ const (
 	whileDisarmed = 5 * time.Second
 )
 
+// aheadFor is how long a raise stands in a CeilingSet that is not stored: longer than a write takes
+// from its review until the caches here have it.
+const aheadFor = 5 * time.Second
+
 // reconciles is how many Namespaces are made right at once: growth within a ceiling that was just
 // raised is refused until its Namespace has had its turn.
 const reconciles = 4
@@ -170,9 +174,7 @@ func (k *Keeper) set(ctx context.Context, namespace *metav1.PartialObjectMetadat
 		return reconcile.Result{}, client.IgnoreNotFound(k.Client.Delete(ctx, before))
 	}
 	if before.UID == "" || !equality.Semantic.DeepEqual(before.Spec, spec) {
-		set := &v1alpha1.CeilingSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: v1alpha1.CeilingSetName}, Spec: spec}
-		set.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CeilingSet"))
-		if err := k.apply(ctx, set); err != nil {
+		if err := k.apply(ctx, ceilingSet(namespace.Name, spec)); err != nil {
 			return reconcile.Result{}, err
 		}
 	}
@@ -181,6 +183,30 @@ func (k *Keeper) set(ctx context.Context, namespace *metav1.PartialObjectMetadat
 		result.RequeueAfter = max(ends.Sub(now), time.Second)
 	}
 	return result, k.label(ctx, namespace, true)
+}
+
+// Raised writes ahead what a write that was let in says of a workload, so that the API server's
+// policies know it when it is stored.
+func (k *Keeper) Raised(ctx context.Context, namespace, key string, written map[string]webhook.Rewrite) error {
+	if slices.Contains(k.Excluded, namespace) {
+		return nil
+	}
+	before, err := k.standingSet(ctx, namespace)
+	if err != nil || before.UID == "" {
+		return err
+	}
+	now := k.Clock.Now()
+	spec, changed := Raise(before.Spec, key, written, now, now.Add(aheadFor))
+	if !changed {
+		return nil
+	}
+	return k.apply(ctx, ceilingSet(namespace, spec))
+}
+
+func ceilingSet(namespace string, spec v1alpha1.CeilingSetSpec) *v1alpha1.CeilingSet {
+	set := &v1alpha1.CeilingSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.CeilingSetName}, Spec: spec}
+	set.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CeilingSet"))
+	return set
 }
 
 // standingSet is the set of a namespace, empty where there is none.

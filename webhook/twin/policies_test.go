@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -341,6 +342,97 @@ func TestMessage(t *testing.T) {
 	_, got := s.inCEL(t, compiled, spec, labelled)
 	if want := s.inGo(spec).Message; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestRaise: a raise is in the set before it is stored, stays there until it is, and not for long.
+func TestRaise(t *testing.T) {
+	const web = "deployments.apps/web"
+	text := func(s string) *string { return &s }
+	workload := func(own, override string) []Workload {
+		w := Workload{Key: web, Annotations: map[string]string{}}
+		if own != "" {
+			w.Annotations[webhook.MaxReplicas] = own
+		}
+		if override != "" {
+			w.Annotations[webhook.CeilingOverride] = override
+		}
+		return []Workload{w}
+	}
+	const until = "9 until 2026-11-24T13:00:00Z: test"
+	set := v1alpha1.CeilingSetSpec{Own: map[string]int64{web: 5, "deployments.apps/db": 3}}
+	cases := map[string]struct {
+		written map[string]webhook.Rewrite
+		stored  []Workload
+		// want is the ceiling in the set, below zero for none.
+		want, wantOverride int64
+	}{
+		"raised":     {map[string]webhook.Rewrite{webhook.MaxReplicas: {Old: text("5"), New: text("8")}}, workload("8", ""), 8, -1},
+		"removed":    {map[string]webhook.Rewrite{webhook.MaxReplicas: {Old: text("5")}}, workload("", ""), -1, -1},
+		"overridden": {map[string]webhook.Rewrite{webhook.CeilingOverride: {New: text(until)}}, workload("5", until), 5, 9},
+	}
+	of := func(limits map[string]int64) int64 {
+		if n, is := limits[web]; is {
+			return n
+		}
+		return -1
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			raised, changed := Raise(set, web, c.written, now, now.Add(5*time.Second))
+			db := Workload{Key: "deployments.apps/db", Annotations: map[string]string{webhook.MaxReplicas: "3"}}
+			before, _, ends := Compile(&metav1.PartialObjectMetadata{}, append(workload("5", ""), db), raised, now)
+			for when, spec := range map[string]v1alpha1.CeilingSetSpec{"at once": raised, "before it is stored": before} {
+				if of(spec.Own) != c.want || of(spec.Overrides) != c.wantOverride || len(spec.Ahead) != 1 || spec.Own["deployments.apps/db"] != 3 {
+					t.Errorf("%s: %+v, want %d and %d", when, spec, c.want, c.wantOverride)
+				}
+			}
+			if !changed || !ends.Equal(now.Add(5*time.Second)) {
+				t.Errorf("changed %t, until %s", changed, ends)
+			}
+			if spec, _, _ := Compile(&metav1.PartialObjectMetadata{}, append(c.stored, db), raised, now); len(spec.Ahead) > 0 || of(spec.Own) != c.want || of(spec.Overrides) != c.wantOverride {
+				t.Errorf("stored: %+v", spec)
+			}
+			if spec, _, _ := Compile(&metav1.PartialObjectMetadata{}, append(workload("5", ""), db), raised, now.Add(5*time.Second)); len(spec.Ahead) > 0 || of(spec.Own) != 5 || of(spec.Overrides) != -1 {
+				t.Errorf("never stored: %+v", spec)
+			}
+		})
+	}
+	for name, written := range map[string]map[string]webhook.Rewrite{
+		"tightened": {webhook.MaxReplicas: {Old: text("5"), New: text("4")}}, "unreadable": {webhook.MaxReplicas: {Old: text("5"), New: text("lots")}},
+		"no override any more": {webhook.CeilingOverride: {Old: text(until)}}, "of somebody unknown": {webhook.MaxReplicas: {Old: text("5")}},
+	} {
+		key := web
+		if name == "of somebody unknown" {
+			key = "deployments.apps/other"
+		}
+		if spec, changed := Raise(set, key, written, now, now.Add(time.Second)); changed {
+			t.Errorf("%s: %+v", name, spec)
+		}
+	}
+}
+
+// TestLists: of the Namespace's list the policies read the annotation, or where that cannot be read
+// what the set says.
+func TestLists(t *testing.T) {
+	long := "deployment/web=3"
+	for i := range 1000 {
+		long += fmt.Sprintf(", deployment/other-%d=1", i)
+	}
+	named := v1alpha1.CeilingSetSpec{Named: map[string]int64{"deployments.apps/web": 4}}
+	compiled := compileAll(t, Options{Excluded: []string{"kube-system"}, Kinds: table()})
+	six, three := int64(6), int64(3)
+	for value, want := range map[string][2]string{ // without a set, and with one
+		"deployment/web=3": {"at most 3", "at most 3"}, "statefulset/web=3 , deployment/web=5": {"at most 5", "at most 5"}, "deployment/web=6": {"", ""}, "deployment/other=1": {"", ""},
+		"deployment/web=3,lots": {"", "at most 4"}, "deployment/web=3, deployment/web=5": {"", "at most 4"}, long: {"", "at most 4"},
+	} {
+		s := state{operation: "scale", kind: webhook.Kinds()[0], asked: &six, before: &three, listed: &value}
+		for i, labelled := range []bool{false, true} {
+			allowed, message := s.inCEL(t, compiled, named, labelled)
+			if allowed != (want[i] == "") || !strings.Contains(message, want[i]) {
+				t.Errorf("%.40s, with a set %t: allowed %t (%s), want %q", value, labelled, allowed, message, want[i])
+			}
+		}
 	}
 }
 
