@@ -16,6 +16,7 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -36,6 +37,8 @@ const (
 	// and others wait. So reviews never hold more than maxInFlight MiB and maxLarge times maxBody.
 	usualBody = 1 << 20
 	maxLarge  = 4
+	// keptBody is the largest buffer that is kept for the next review.
+	keptBody = 128 << 10
 	// maxInFlight reviews run at once; more are turned away at once, since a queue would
 	// only be answered after the API server has given up.
 	maxInFlight = 256
@@ -81,7 +84,7 @@ func (o Options) converter() converter {
 // New makes the handlers.
 func New(o Options) Handlers {
 	m, c := newMetrics(o.Registerer), o.converter()
-	shared := server{owners: o.Owners, access: o.Access, book: o.Book, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight), large: make(chan struct{}, maxLarge)}
+	shared := server{owners: o.Owners, access: o.Access, book: o.Book, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight), large: make(chan struct{}, maxLarge), bodies: &sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 	forCeilings, forTotals, forClamps, forPods := shared, shared, shared, shared
 	forCeilings.convert, forCeilings.chain, forCeilings.raised = c.ceilings, webhook.Ceilings(), o.Raised
 	forTotals.convert, forTotals.chain = c.totals, webhook.Ceilings()
@@ -103,6 +106,8 @@ type server struct {
 	clock   clock.PassiveClock
 	slots   chan struct{}
 	large   chan struct{}
+	// bodies are buffers of reviews that have been answered.
+	bodies *sync.Pool
 }
 
 // refusal is an HTTP status other than 200, with its reason in the metrics.
@@ -171,9 +176,16 @@ func (s server) enter(r *http.Request) (leave func(), ok bool) {
 	}
 }
 
-// review makes the whole answer before a byte of it is sent.
+// review makes the whole answer before a byte of it is sent. Nothing of the body is used behind
+// that.
 func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.Decision, error) {
-	request, err := read(w, r)
+	body := s.bodies.Get().(*bytes.Buffer)
+	defer func() {
+		if body.Cap() <= keptBody {
+			s.bodies.Put(body)
+		}
+	}()
+	request, err := read(w, r, body)
 	if err != nil {
 		return nil, webhook.Decision{}, err
 	}
@@ -259,8 +271,9 @@ func (s server) learn(ctx context.Context, c *converted) (bool, error) {
 	return r.Owner != nil || r.Standing > 0, nil
 }
 
-// read takes the request out of the body, and refuses what is no AdmissionReview v1.
-func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionRequest, error) {
+// read takes the request out of the body, of which its objects stay parts, and refuses what is no
+// AdmissionReview v1.
+func read(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (*admissionv1.AdmissionRequest, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, refusal{http.StatusMethodNotAllowed, "BadRequest", errors.New("reviews are POSTed")}
@@ -268,8 +281,8 @@ func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionRequest
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, refusal{http.StatusUnsupportedMediaType, "BadRequest", errors.New("Content-Type must be application/json")}
 	}
-	// The promised length spares copies; a larger promise has to be kept first.
-	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), 64<<10)+bytes.MinRead))
+	body.Reset()
+	body.Grow(int(min(max(r.ContentLength, 0), keptBody/2)) + bytes.MinRead) // spares copies; a larger promise has to be kept first
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, refusal{http.StatusRequestEntityTooLarge, "TooLarge", fmt.Errorf("body exceeds %d bytes", maxBody)}

@@ -83,7 +83,8 @@ func appendName(out []byte, start int, name []byte) []byte {
 }
 
 // decodeReview decodes a review. Its objects are not decoded but stay parts of the body, and
-// the options of the write are left out.
+// the options of the write are left out, as is what was asked for before the API server
+// converted it.
 func decodeReview(body []byte) (*admissionv1.AdmissionReview, error) {
 	var object, old []byte
 	rest := append(make([]byte, 0, 2048), '{')
@@ -129,7 +130,7 @@ func splitRequest(rest, body []byte, at int) (out, object, old []byte, end int, 
 			object = body[value:end]
 		case `"oldObject"`:
 			old = body[value:end]
-		case `"options"`:
+		case `"options"`, `"requestKind"`, `"requestResource"`, `"requestSubResource"`:
 		default:
 			rest = append(appendName(rest, start, name), body[value:end]...)
 		}

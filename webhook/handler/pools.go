@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,18 @@ import (
 type Pools struct {
 	*observe.Optional
 	reader client.Reader
+
+	mu sync.Mutex
+	// known are the pools by name, as they were converted last: nearly all reviews find them
+	// unchanged.
+	known map[string]knownPool
+}
+
+// knownPool is a pool of one version; takes is false where it takes no pods.
+type knownPool struct {
+	version string
+	pool    webhook.Pool
+	takes   bool
 }
 
 // NewPools makes a reader; Start must run.
@@ -43,13 +56,28 @@ func (p *Pools) list(ctx context.Context) ([]webhook.Pool, error) {
 	if err := p.reader.List(ctx, &found, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list WarmPools: %w", err)
 	}
+	return p.convert(found.Items), nil
+}
+
+// convert converts the pools that have changed. Nobody changes what it returns.
+func (p *Pools) convert(found []v1alpha1.WarmPool) []webhook.Pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := make(map[string]knownPool, len(found))
 	var out []webhook.Pool
-	for i := range found.Items {
-		if pool, ok := convertPool(&found.Items[i]); ok {
-			out = append(out, pool)
+	for i := range found {
+		pool, is := p.known[found[i].Name]
+		if !is || pool.version != found[i].ResourceVersion {
+			pool.version = found[i].ResourceVersion
+			pool.pool, pool.takes = convertPool(&found[i])
+		}
+		known[found[i].Name] = pool
+		if pool.takes {
+			out = append(out, pool.pool)
 		}
 	}
-	return out, nil
+	p.known = known
+	return out
 }
 
 // convertPool leaves out a pool whose selectors cannot be read; the reserver reports those.

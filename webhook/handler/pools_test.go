@@ -21,6 +21,33 @@ func TestNoPools(t *testing.T) {
 	}
 }
 
+// TestPoolsAreConvertedOnce: a pool is converted again when it has changed, and only then.
+func TestPoolsAreConvertedOnce(t *testing.T) {
+	pools := NewPools(nil, logr.Discard())
+	a := v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "1"}, Spec: v1alpha1.WarmPoolSpec{Priority: 1}}
+	b := v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "b", ResourceVersion: "1"}, Spec: v1alpha1.WarmPoolSpec{Priority: 2}}
+	step := func(what string, found []v1alpha1.WarmPool, want map[string]int32) {
+		t.Helper()
+		got := map[string]int32{}
+		for _, pool := range pools.convert(found) {
+			got[pool.Name] = pool.Priority
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s:\n%s", what, diff)
+		}
+	}
+	step("at first", []v1alpha1.WarmPool{a, b}, map[string]int32{"a": 1, "b": 2})
+	a.Spec.Priority = 5
+	step("in another order, of the same versions", []v1alpha1.WarmPool{b, a}, map[string]int32{"a": 1, "b": 2})
+	a.ResourceVersion = "2"
+	step("one is changed", []v1alpha1.WarmPool{a, b}, map[string]int32{"a": 5, "b": 2})
+	b.ResourceVersion, b.DeletionTimestamp = "2", &metav1.Time{}
+	step("one is being deleted", []v1alpha1.WarmPool{a, b}, map[string]int32{"a": 5})
+	step("none is left", nil, map[string]int32{})
+	b.DeletionTimestamp = nil
+	step("one is back", []v1alpha1.WarmPool{b}, map[string]int32{"b": 2})
+}
+
 // TestConvertPool: what a pool says of its nodes, and what stands ready on them.
 func TestConvertPool(t *testing.T) {
 	chunk := func(name, cost string, gpus int64) v1alpha1.Chunk {
