@@ -23,8 +23,11 @@ const (
 	// auditEvery is the pause between two rounds of the auditor.
 	auditEvery = 15 * time.Second
 	// auditShare is how many times as long as it worked the auditor rests after each page, so
-	// that it takes a twentieth of a core, however many objects there are.
+	// that it takes a twentieth of a core, however many objects there are, and not much more of
+	// the API server's. After a whole round in which no ceiling has changed, it rests auditLater
+	// times as long: what it would find then was written past the webhook.
 	auditShare = 19
+	auditLater = 199
 )
 
 // Auditor tells of objects that stand above their ceiling: from before it came, or written while
@@ -38,6 +41,10 @@ type Auditor struct {
 	told map[types.UID]string
 	// unread are the kinds of which it was said that they may not be listed.
 	unread map[string]bool
+	// changes counts the changes of ceilings, and looked is its value when the last whole round
+	// began, −1 before there was one.
+	changes func() int64
+	looked  int64
 }
 
 // AuditorOptions are what an Auditor needs beside what the handlers do.
@@ -62,6 +69,7 @@ func NewAuditor(o Options, a AuditorOptions) *Auditor {
 	return &Auditor{
 		explainer: &Explainer{server: server{chain: webhook.Ceilings(), owners: o.Owners}, converter: c, kinds: c.kinds, objects: o.Owners.live},
 		table:     o.Kinds, options: a, above: above, told: map[types.UID]string{}, unread: map[string]bool{},
+		changes: o.LastGood.changes.Load, looked: -1,
 	}
 }
 
@@ -75,6 +83,7 @@ func (a *Auditor) Start(ctx context.Context) error {
 			a.round(ctx)
 		} else {
 			clear(a.told)
+			a.looked = -1
 			a.report(nil)
 		}
 		select {
@@ -85,8 +94,18 @@ func (a *Auditor) Start(ctx context.Context) error {
 	}
 }
 
+// rest is how long to pause after a page that took so long.
+func (a *Auditor) rest(worked time.Duration) time.Duration {
+	share := time.Duration(auditShare)
+	if a.changes() == a.looked {
+		share = auditLater
+	}
+	return min(share*worked, auditEvery)
+}
+
 // round looks at every kind once.
 func (a *Auditor) round(ctx context.Context) {
+	began := a.changes()
 	seen, counts := map[types.UID]bool{}, map[webhook.Measure]int{}
 	whole := true
 	for _, kind := range a.table {
@@ -94,7 +113,7 @@ func (a *Auditor) round(ctx context.Context) {
 		pace := func() {
 			select {
 			case <-ctx.Done():
-			case <-time.After(min(auditShare*time.Since(worked), auditEvery)):
+			case <-time.After(a.rest(time.Since(worked))):
 			}
 			worked = time.Now()
 		}
@@ -107,13 +126,17 @@ func (a *Auditor) round(ctx context.Context) {
 			a.tell(o, e)
 		}, pace)
 		if err != nil && ctx.Err() == nil {
-			whole = false
+			whole = whole && apierrors.IsForbidden(err) // the same the next time
 			a.unlisted(kind, err)
 		}
 	}
 	a.report(counts)
+	if !whole {
+		return
+	}
+	a.looked = began
 	for uid := range a.told {
-		if !seen[uid] && whole {
+		if !seen[uid] {
 			delete(a.told, uid)
 		}
 	}

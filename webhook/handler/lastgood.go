@@ -3,6 +3,7 @@ package handler
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +18,8 @@ import (
 type LastGood struct {
 	mu     sync.RWMutex
 	values map[types.UID]map[string]string
+	// changes counts how often a value came, went or changed.
+	changes atomic.Int64
 }
 
 // NewLastGood makes an empty memory.
@@ -55,6 +58,9 @@ func (l *LastGood) see(seen any) {
 			known[annotation] = value
 		}
 	}
+	if !maps.Equal(known, l.values[o.GetUID()]) {
+		l.changes.Add(1)
+	}
 	if len(known) == 0 {
 		delete(l.values, o.GetUID())
 		return
@@ -69,6 +75,9 @@ func (l *LastGood) forget(seen any) {
 	if o, ok := seen.(metav1.Object); ok {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if _, known := l.values[o.GetUID()]; known {
+			l.changes.Add(1)
+		}
 		delete(l.values, o.GetUID())
 	}
 }

@@ -23,17 +23,29 @@ const maxMiB = 1024
 // creators write at once.
 const creators = 24
 
+// watched is for how long CPU is looked at, before cmd/webhook starts and while its auditor looks
+// at all objects for the first time.
+const watched = 30 * time.Second
+
 // measureMemory fills a cluster, starts cmd/webhook in it, and prints what it takes. Every
 // Namespace and workload has a ceiling, and one Namespace a total, so that the leader counts all
 // workloads too: that is the most that it ever holds.
 func (b *bench) measureMemory(ctx context.Context, out io.Writer) error {
 	b.patience = 10 * time.Minute
-	for _, step := range []func(context.Context) error{b.connect, b.build, b.populate, b.runForewarm, b.followed} {
+	var idle, audited []float64
+	look := func(at *[]float64, pids ...func() int) func(context.Context) error {
+		return func(ctx context.Context) (err error) {
+			*at, err = b.busy(ctx, pids...)
+			return err
+		}
+	}
+	apiServer, hook := func() int { return b.apiPID }, func() int { return b.hooks[forewarm].pid }
+	for _, step := range []func(context.Context) error{b.connect, b.build, b.populate, look(&idle, apiServer), b.runForewarm, b.followed, look(&audited, apiServer, hook)} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	pid := b.hooks[forewarm].pid
+	pid := hook()
 	resident, err := memoryMiB(pid, "VmRSS")
 	if err != nil {
 		return err
@@ -49,14 +61,49 @@ func (b *bench) measureMemory(ctx context.Context, out io.Writer) error {
 	b.machine(out)
 	fmt.Fprintf(out, "%d Namespaces and %d Deployments, each with a ceiling: RSS %.0f MiB, at most %.0f so far; at most %d: %s\n",
 		b.settings.namespaces, b.settings.workloads, resident, peak, maxMiB, told)
+	fmt.Fprintf(out, "CPU of the API server %.1f %% of a core, before %.1f %%; of cmd/webhook, while it leads and audits, %.1f %%\n", audited[0], idle[0], audited[1])
 	last, err := json.Marshal(map[string]any{"memory": map[string]any{
 		"namespaces": b.settings.namespaces, "workloads": b.settings.workloads, "rss_mib": rounded(resident, 1), "peak_rss_mib": rounded(peak, 1),
+		"api_cpu_percent": rounded(audited[0], 1), "api_idle_cpu_percent": rounded(idle[0], 1), "cpu_percent": rounded(audited[1], 1),
 	}})
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "RESULT %s\n", last)
 	return err
+}
+
+// busy is how much of a core each process takes, in per cent.
+func (b *bench) busy(ctx context.Context, pids ...func() int) ([]float64, error) {
+	b.progress("looking at CPU for %s", watched)
+	read := func() ([]float64, error) {
+		out := make([]float64, len(pids))
+		for i, pid := range pids {
+			var err error
+			if out[i], err = cpuSeconds(pid()); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	before, err := read()
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(watched):
+	}
+	after, err := read()
+	if err != nil {
+		return nil, err
+	}
+	for i := range after {
+		after[i] = (after[i] - before[i]) * 100 / time.Since(started).Seconds()
+	}
+	return after, nil
 }
 
 // populate creates Namespaces, and workloads evenly in them.
