@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/admission"
 	admissioncel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
@@ -221,5 +222,28 @@ func TestConditions(t *testing.T) {
 				t.Errorf("matches: %t, want %t", got, c.want)
 			}
 		})
+	}
+}
+
+// TestOldestServer: Kubernetes 1.31 takes new expressions of what 1.30 had, and every match
+// condition is of that.
+func TestOldestServer(t *testing.T) {
+	base := environment.MustBaseEnvSet(version.MajorMinor(1, 30))
+	check := func(name string, conditions []admissionregistrationv1.MatchCondition) {
+		expressions := make([]admissioncel.ExpressionAccessor, len(conditions))
+		for i, c := range conditions {
+			expressions[i] = new(matchconditions.MatchCondition(c))
+		}
+		compiled := admissioncel.NewConditionCompiler(base).CompileCondition(expressions, admissioncel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.NewExpressions)
+		for _, err := range compiled.CompilationErrors() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	target := defaultTarget()
+	for _, h := range Validating(target, nil).Webhooks {
+		check(h.Name, h.MatchConditions)
+	}
+	for _, h := range Mutating(target, nil).Webhooks {
+		check(h.Name, h.MatchConditions)
 	}
 }
