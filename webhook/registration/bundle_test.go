@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -15,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cert-manager/cert-manager/pkg/server/tls"
+	servertls "github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/cert-manager/cert-manager/pkg/server/tls/authority"
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
@@ -33,9 +34,14 @@ type testCA struct {
 	pem         []byte
 }
 
-func newCA(t *testing.T, from, to time.Time) testCA {
+func newCA(t testing.TB, from, to time.Time) testCA {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return newCAOf(t, elliptic.P256(), from, to)
+}
+
+func newCAOf(t testing.TB, curve elliptic.Curve, from, to time.Time) testCA {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,15 +61,19 @@ func newCA(t *testing.T, from, to time.Time) testCA {
 	return testCA{certificate, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 }
 
-// Sign makes testCA an authority.
+// Sign makes testCA an authority. A template without a key gets that of the CA.
 func (c testCA) Sign(template *x509.Certificate) (*x509.Certificate, error) {
-	return c.signFor(template, c.key)
+	public := template.PublicKey
+	if public == nil {
+		public = c.key.Public()
+	}
+	return c.signFor(template, public)
 }
 
-// signFor makes a certificate of key.
-func (c testCA) signFor(template *x509.Certificate, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+// signFor makes a certificate of a key.
+func (c testCA) signFor(template *x509.Certificate, public any) (*x509.Certificate, error) {
 	template.SerialNumber, template.NotAfter = big.NewInt(1), c.certificate.NotAfter
-	der, err := x509.CreateCertificate(rand.Reader, template, c.certificate, key.Public(), c.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, c.certificate, public, c.key)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +84,7 @@ func (testCA) Run(context.Context) error            { return nil }
 func (testCA) WatchRotation(chan<- struct{})        {}
 func (testCA) StopWatchingRotation(chan<- struct{}) {}
 
-var _ tls.Authority = testCA{}
+var _ servertls.Authority = testCA{}
 
 func TestMerge(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -117,21 +127,44 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestSigner: a leaf of a CA that the API server does not know yet is not served.
+// TestSigner: a leaf of a CA that the API server does not know yet is not served, and what is
+// served is of P-256, whatever key the source makes.
 func TestSigner(t *testing.T) {
 	ca := newCA(t, time.Now(), time.Now().Add(time.Hour))
 	trusted := false
 	s := &signer{Authority: ca, addresses: []net.IP{net.IPv4(127, 0, 0, 1)}, trusted: func([]*x509.Certificate) bool { return trusted }}
-	first, err := s.Sign(&x509.Certificate{})
-	if err != nil || len(first.IPAddresses) != 1 {
-		t.Fatalf("the first leaf: %v, %v; want one for 127.0.0.1 at once", first, err)
+	source := selfSigned{signer: s}
+	if _, err := source.GetCertificate(nil); err == nil {
+		t.Error("a leaf is served before there is any")
 	}
-	if _, err := s.Sign(&x509.Certificate{}); !errors.Is(err, authority.ErrCertificateNotAvailable) {
+	theirs, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := func() *x509.Certificate { return &x509.Certificate{PublicKey: theirs.Public()} }
+	due, err := s.Sign(template())
+	if err != nil || len(due.IPAddresses) != 1 || !theirs.PublicKey.Equal(due.PublicKey) {
+		t.Fatalf("the first leaf: %v, %v; want one for 127.0.0.1 at once, of the key of the source", due, err)
+	}
+	first, err := source.GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, is := first.PrivateKey.(*ecdsa.PrivateKey); !is || key.Curve != elliptic.P256() || !key.PublicKey.Equal(first.Leaf.PublicKey) || len(first.Leaf.IPAddresses) != 1 {
+		t.Errorf("served: %v; want a leaf of P-256 for 127.0.0.1", first.Leaf)
+	}
+	if _, err := s.Sign(template()); !errors.Is(err, authority.ErrCertificateNotAvailable) {
 		t.Errorf("before the CA is known: %v, want %v", err, authority.ErrCertificateNotAvailable)
 	}
+	if served, err := source.GetCertificate(nil); err != nil || served != first {
+		t.Errorf("before the CA is known: serves %v, %v; want the first leaf", served, err)
+	}
 	trusted = true
-	if _, err := s.Sign(&x509.Certificate{}); err != nil {
+	if _, err := s.Sign(template()); err != nil {
 		t.Errorf("when the CA is known: %v", err)
+	}
+	if served, err := source.GetCertificate(nil); err != nil || served == first {
+		t.Errorf("when the CA is known: serves %v, %v; want another leaf", served, err)
 	}
 }
 
@@ -213,5 +246,36 @@ func TestDisarmed(t *testing.T) {
 	}
 	if _, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), Name, metav1.GetOptions{}); err == nil {
 		t.Error("a configuration was written")
+	}
+}
+
+// BenchmarkHandshake is what a new connection costs both sides, of a leaf as cert-manager's
+// source makes it and of one as it is served, under a CA as cert-manager's authority makes it.
+func BenchmarkHandshake(b *testing.B) {
+	for name, curve := range map[string]elliptic.Curve{"P-384": elliptic.P384(), "P-256": elliptic.P256()} {
+		b.Run(name, func(b *testing.B) {
+			ca := newCAOf(b, elliptic.P384(), time.Now(), time.Now().Add(time.Hour))
+			key, err := ecdsa.GenerateKey(curve, rand.Reader)
+			if err != nil {
+				b.Fatal(err)
+			}
+			leaf, err := ca.Sign(&x509.Certificate{PublicKey: key.Public(), DNSNames: []string{"webhook.test"}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			roots := x509.NewCertPool()
+			roots.AddCert(ca.certificate)
+			client := &tls.Config{RootCAs: roots, ServerName: "webhook.test"}
+			server := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}}}
+			for b.Loop() {
+				asks, answers := net.Pipe()
+				done := make(chan error, 1)
+				go func() { done <- tls.Server(answers, server).Handshake() }()
+				if err := errors.Join(tls.Client(asks, client).Handshake(), <-done); err != nil {
+					b.Fatal(err)
+				}
+				_ = asks.Close()
+			}
+		})
 	}
 }

@@ -26,7 +26,7 @@ func (c testCA) issue(t *testing.T, dir, host string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := c.signFor(&x509.Certificate{DNSNames: []string{host}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, key)
+	leaf, err := c.signFor(&x509.Certificate{DNSNames: []string{host}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
