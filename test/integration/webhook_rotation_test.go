@@ -38,8 +38,7 @@ func TestRotation(t *testing.T) {
 	}{
 		{"the replicas are restarted", rotations(), s.restart},
 		{"the CA is replaced", rotations(), func(t *testing.T) { s.servedUnder(t, s.replaceCA(t)) }},
-		// Twenty of these, with as many replicas that drain, are more than two cores can do.
-		{"a replica is restarted while the CA is replaced", 3, func(t *testing.T) {
+		{"a replica is restarted while the CA is replaced", rotations(), func(t *testing.T) {
 			ca := s.replaceCA(t)
 			s.restart(t)
 			s.servedUnder(t, ca)
@@ -47,13 +46,13 @@ func TestRotation(t *testing.T) {
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			load := startLoad(t, e, 200)
+			defer load.stop(t) // which says what went wrong too
 			for range part.times {
 				part.run(t)
 			}
 			if long() {
 				s.left(t)
 			}
-			load.stop(t)
 		})
 	}
 }

@@ -134,6 +134,7 @@ func unanswered(err error) bool {
 // balancer takes connections on one port and leads each to the next of several.
 type balancer struct {
 	listener net.Listener
+	taken    atomic.Int64 // connections so far
 	next     atomic.Uint64
 	mu       sync.Mutex
 	ports    []int
@@ -188,6 +189,7 @@ func (b *balancer) serve() {
 			return
 		}
 		if err == nil {
+			b.taken.Add(1)
 			go b.lead(from)
 		}
 	}
