@@ -37,6 +37,13 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 			Name: "forewarm_extender_scheduler_changes_total", Help: "How often another scheduler has taken over.",
 		}),
 	}
+	// What has not happened yet is zero, not missing.
+	for _, kind := range []string{"missing", "stale", "gone"} {
+		m.repairs.WithLabelValues(kind)
+	}
+	for _, result := range []string{"ok", "failed"} {
+		m.pokes.WithLabelValues(result)
+	}
 	holds := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "forewarm_extender_tentative_holds", Help: "Pods that are expected on a node and not bound yet.",
 	}, func() float64 { return float64(index.Holds()) })
