@@ -132,9 +132,10 @@ func reliabilityIncreaseOnly(t *testing.T, e *reliabilityEnv) {
 			return e.Client.Create(ctx, webhookPod(metav1.NamespaceSystem, "gpu", 1), client.DryRunAll)
 		}, 0},
 	} {
-		before := e.calls(t, c.entry)
-		// Controllers, too, write: their ReplicaSets are asked about, and not counted here.
+		// Controllers, too, write: their ReplicaSets are asked about, and not counted here. Those
+		// are read first and last, so that one that comes meanwhile is not taken for another's.
 		owned := e.calls(t, "workloads.ceilings.forewarm.dev")
+		before := e.calls(t, c.entry)
 		if err := c.write(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
