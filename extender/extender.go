@@ -50,6 +50,9 @@ type Node struct {
 	Shares int64
 	// Stand are the placeholder pods on it.
 	Stand []Victim
+	// Settling nodes have just lost a placeholder that was taken, which the scheduler may not
+	// have seen yet.
+	Settling bool
 }
 
 // free is what is left of a resource; never negative.
@@ -103,4 +106,6 @@ type Victim struct {
 	Requests quantity.Vector
 	// Priority is the pod's priority.
 	Priority int32
+	// Taken placeholders have been given to another pod, and are about to be deleted.
+	Taken bool
 }

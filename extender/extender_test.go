@@ -147,7 +147,7 @@ func TestSelectVictims(t *testing.T) {
 		"not even beside a placeholder": {asks(2, "a100"), map[string]Victims{"mixed": with(placeholders("a100", 1), real), "warm": placeholders("a100", 1, 1)}, []string{"warm"}},
 		"fewest chunks":                 {asks(8, "a100"), map[string]Victims{"eight": placeholders("a100", 1, 1, 1, 1, 1, 1, 1, 1), "one": placeholders("a100", 8)}, []string{"one"}},
 		"then the smallest":             {asks(1, "a100"), map[string]Victims{"big": placeholders("a100", 8), "small": placeholders("a100", 1)}, []string{"small"}},
-		"ties stay":                     {asks(1, "a100"), map[string]Victims{"x": placeholders("a100", 1), "y": placeholders("a100", 1)}, []string{"x", "y"}},
+		"of ties the first name":        {asks(1, "a100"), map[string]Victims{"y": placeholders("a100", 1), "x": placeholders("a100", 1)}, []string{"x"}},
 		"guarded against the class":     {asks(1), map[string]Victims{"warm": placeholders("a100", 1)}, nil},
 		"ordinary preemption goes on":   {asks(1), map[string]Victims{"warm": placeholders("a100", 1), "work": {Pods: []Victim{real}, PDBViolations: 2}}, []string{"work"}},
 		"an empty list is kept":         {asks(1, "a100"), map[string]Victims{"nobody": {}}, []string{"nobody"}},
@@ -188,6 +188,10 @@ func TestPlaceholdersDieInsteadOfRealWork(t *testing.T) {
 		}
 		return n
 	}
+	// taken gives the small placeholder to another pod, which is expected there.
+	taken := func(n *Node) { n.Stand[0].Taken = true }
+	expects := func(gpus int64) func(*Node) { return func(n *Node) { n.Tentative = quantity.Vector{gpu: gpus} } }
+	roomy := func(n *Node) { n.Stand, n.Placeholders = nil, nil }
 	bound := asks(4, "a100")
 	bound.Plain = false
 	cheap := asks(4, "a100")
@@ -202,6 +206,12 @@ func TestPlaceholdersDieInsteadOfRealWork(t *testing.T) {
 		"they are too few":                  {asks(5, "a100"), node(), []types.UID{"work"}},
 		"free room counts":                  {asks(5, "a100"), node(func(n *Node) { n.Allocatable = quantity.Vector{gpu: 9} }), []types.UID{"a1001", "a1000"}},
 		"unless somebody is expected there": {asks(5, "a100"), node(func(n *Node) { n.Allocatable, n.Tentative = quantity.Vector{gpu: 9}, quantity.Vector{gpu: 1} }), []types.UID{"work"}},
+		"one is given to another pod":       {asks(3, "a100"), node(taken, expects(1)), []types.UID{"a1001"}},
+		"and is not there for two":          {asks(4, "a100"), node(taken, expects(1)), []types.UID{"work"}},
+		"room is coming":                    {asks(1, "a100"), node(taken), nil},
+		"room has just come":                {asks(1, "a100"), node(roomy, func(n *Node) { n.Settling = true }), nil},
+		"the scheduler knows of room":       {asks(1, "a100"), node(roomy), []types.UID{"work"}},
+		"room is coming for others":         {asks(1, "a100"), node(taken, expects(4)), []types.UID{"work"}},
 		"every resource must fit":           {asks(4, "a100"), node(func(n *Node) { n.Placeholders["cpu"], n.Allocatable["cpu"] = 0, 0 }), []types.UID{"a1001", "a1000"}},
 		"guarded against the class":         {asks(4), node(), []types.UID{"work"}},
 		"not of a lower priority":           {cheap, node(), []types.UID{"work"}},

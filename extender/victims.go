@@ -13,21 +13,28 @@ import (
 // SelectVictims chooses among the nodes that the scheduler could preempt on:
 //  1. a node whose placeholder victims are guarded against the pod's class is dropped, and so is
 //     one where nobody would have to die but we refuse the pod;
-//  2. if on some node placeholders alone make room, those nodes with the first to be consumed,
-//     the fewest, and then the least held, are kept, and no real work is evicted: also where the
-//     scheduler, which goes by priority, would have taken real work beside them;
-//  3. else the rest is returned as it came, so that ordinary preemption goes on.
+//  2. if on some node the pod fits as soon as those placeholders are gone that other pods, or the
+//     pod itself, have been given, none is returned: the pod only has to wait, and is tried again
+//     with each of them that goes;
+//  3. if on some node placeholders alone make room, the node with the first to be consumed, the
+//     fewest, then the least held, and then the first name is kept, and no real work is evicted:
+//     also where the scheduler, which goes by priority, would have taken real work beside them.
+//     It is one node, so that the caller knows which placeholders are taken: the scheduler
+//     deletes them later than it asks about the next pod;
+//  4. else the rest is returned as it came, so that ordinary preemption goes on.
 //
 // A node where nobody dies (schedulers after 1.37 send such) costs nothing and is kept if it is
 // not refused. Nodes are never added.
 func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[string]Victims {
 	allowed := make(map[string]Victims, len(candidates))
 	scarce := scarceResource(pod, held)
-	best, found := cost{}, false
-	costs := map[string]cost{}
+	best, lowest := "", cost{}
 	for name, c := range candidates {
 		if dropped(pod, c, held) {
 			continue
+		}
+		if coming(pod, c) {
+			return map[string]Victims{}
 		}
 		allowed[name] = c.Victims
 		victims, ok := takeover(pod, c, held)
@@ -35,16 +42,13 @@ func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[s
 			continue
 		}
 		allowed[name] = victims
-		costs[name] = priceOf(pod, victims.Pods, scarce)
-		if !found || costs[name].compare(best) < 0 {
-			best, found = costs[name], true
+		price := priceOf(pod, victims.Pods, scarce)
+		if best == "" || cmp.Or(price.compare(lowest), cmp.Compare(name, best)) < 0 {
+			best, lowest = name, price
 		}
 	}
-	if found {
-		maps.DeleteFunc(allowed, func(name string, v Victims) bool {
-			c, ok := costs[name]
-			return len(v.Pods) > 0 && (!ok || best.compare(c) < 0)
-		})
+	if best != "" {
+		maps.DeleteFunc(allowed, func(name string, v Victims) bool { return len(v.Pods) > 0 && name != best })
 	}
 	return allowed
 }
@@ -57,13 +61,36 @@ func dropped(pod *Pod, c Candidate, held []Held) bool {
 	return slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Pool != "" && guarded(pod, v.Pool, held) })
 }
 
+// coming tells whether the pod fits on a node once the placeholders are gone that are taken, for
+// the scheduler too.
+func coming(pod *Pod, c Candidate) bool {
+	if c.Node == nil || !pod.Plain {
+		return false
+	}
+	taken := c.Node.Settling || slices.ContainsFunc(c.Node.Stand, func(v Victim) bool { return v.Taken })
+	return taken && pod.Requests.FitsIn(room(c.Node))
+}
+
+// room is what a node has left once the placeholders are gone that are taken; negative where more
+// is expected than fits.
+func room(node *Node) quantity.Vector {
+	room := node.Allocatable.Minus(node.Real).Minus(node.Placeholders).Minus(node.Tentative)
+	for _, v := range node.Stand {
+		if v.Taken {
+			room = room.Plus(v.Requests)
+		}
+	}
+	return room
+}
+
 // takeover is how placeholders alone make room on a node: the scheduler's own victims if they
-// are nothing else, or else, where resources alone decide, the cheapest placeholders there.
+// are nothing else and nobody else's, or else, where resources alone decide, the cheapest
+// placeholders there.
 func takeover(pod *Pod, c Candidate, held []Held) (Victims, bool) {
 	if len(c.Pods) == 0 {
 		return Victims{}, false
 	}
-	if !slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Pool == "" }) {
+	if !slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Pool == "" || v.Taken }) {
 		return c.Victims, true
 	}
 	if c.Node == nil || !pod.Plain {
@@ -77,13 +104,13 @@ func takeover(pod *Pod, c Candidate, held []Held) (Victims, bool) {
 // first, without those that turn out not to be needed; ok is false if all would not do.
 func placeholdersFor(pod *Pod, node *Node, held []Held) (chosen []Victim, ok bool) {
 	usable := slices.DeleteFunc(slices.Clone(node.Stand), func(v Victim) bool {
-		return v.Priority >= pod.Priority || guarded(pod, v.Pool, held)
+		return v.Taken || v.Priority >= pod.Priority || guarded(pod, v.Pool, held)
 	})
 	scarce := scarceResource(pod, held)
 	slices.SortFunc(usable, func(a, b Victim) int {
 		return cmp.Or(cmp.Compare(tier(pod, a), tier(pod, b)), cmp.Compare(b.Requests[scarce], a.Requests[scarce]), cmp.Compare(a.UID, b.UID))
 	})
-	room := node.Allocatable.Minus(node.Real).Minus(node.Placeholders).Minus(node.Tentative)
+	room := room(node)
 	for len(usable) > 0 && !pod.Requests.FitsIn(room) {
 		room = room.Plus(usable[0].Requests)
 		chosen, usable = append(chosen, usable[0]), usable[1:]

@@ -53,16 +53,19 @@ type CandidateVictims struct {
 	PDBViolations int64
 }
 
-// SelectVictims chooses among candidates. The pod is expected where it was nominated once the
-// scheduler says so.
+// SelectVictims chooses among candidates. Where the answer is a takeover, the pod is expected on
+// its node and the placeholders are given to it; else it is expected where it was nominated once
+// the scheduler says so.
 func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string]extender.Victims {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.release(pod.UID)
+	x.unclaim(pod.UID)
 	converted := make(map[string]extender.Candidate, len(candidates))
 	for name, given := range candidates {
 		c := extender.Candidate{Victims: extender.Victims{PDBViolations: given.PDBViolations}}
 		if e := x.nodes[name]; e != nil && e.known {
+			e.Settling = x.now().Before(e.settles)
 			c.Node = &e.Node
 		}
 		for _, uid := range given.Pods {
@@ -70,7 +73,13 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 		}
 		converted[name] = c
 	}
-	return extender.SelectVictims(x.pod(pod), converted, x.held)
+	asked := x.pod(pod)
+	answer := extender.SelectVictims(asked, converted, x.held)
+	if node, victims, ok := takeover(answer); ok {
+		x.hold(asked, node)
+		x.claim(pod.UID, victims)
+	}
+	return answer
 }
 
 func (x *Index) convert(names []string) []*extender.Node {

@@ -58,13 +58,14 @@ func unschedulable(pod *corev1.Pod) *corev1.PodCondition {
 	return nil
 }
 
-// Expire forgets holds whose time is over.
+// Expire forgets holds and claims whose time is over.
 func (x *Index) Expire() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, uid := range x.holds.Expired(x.now()) {
 		x.release(uid)
 	}
+	x.dropClaims(func(c claim) bool { return x.now().After(c.until) })
 }
 
 // Reconcile forgets every hold that no pod vouches for: another scheduler leads, and what the
@@ -75,6 +76,7 @@ func (x *Index) Reconcile() {
 	for _, uid := range x.holds.Pods() {
 		if hold, _ := x.holds.Of(uid); !hold.Nominated {
 			x.release(uid)
+			x.unclaim(uid)
 		}
 	}
 }

@@ -26,6 +26,10 @@ const holdFor = 15 * time.Second
 // last seen; victims may take that long to end.
 const nominatedFor = 10 * time.Minute
 
+// settleFor is how far the scheduler may be behind in what it has seen: a cycle of its loop and a
+// bit.
+const settleFor = time.Second
+
 // Index is what the extender knows of the cluster, kept up to date by informer events so
 // that an answer needs no list and no request.
 type Index struct {
@@ -41,6 +45,7 @@ type Index struct {
 	classes    []demand.Class
 	held       []extender.Held
 	holds      extender.Holds
+	claims     map[types.UID]claim // by placeholder
 	waiting    waiting
 	devices    devices
 }
@@ -52,6 +57,8 @@ type nodeEntry struct {
 	labels labels.Set
 	// offered is what the node itself says that it has, without devices of claims.
 	offered quantity.Vector
+	// settles is until when the scheduler may not have seen that a taken placeholder is gone.
+	settles time.Time
 }
 
 // podEntry is what a pod holds on its node.
@@ -70,6 +77,7 @@ func NewIndex(placeholderNamespace string) *Index {
 		placeholders: placeholderNamespace, now: time.Now,
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
 		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
+		claims:  map[types.UID]claim{},
 		waiting: newWaiting(), devices: newDevices(),
 	}
 }
@@ -127,15 +135,17 @@ func (x *Index) SetPod(pod *corev1.Pod) {
 }
 
 func (x *Index) setPod(pod *corev1.Pod) {
+	if ended(pod) {
+		x.dropPod(pod.UID)
+		return
+	}
 	x.drop(pod.UID)
 	x.waiting.drop(pod.UID)
 	pool := x.placeholderOf(pod)
 	switch {
-	case ended(pod):
-		x.release(pod.UID)
-		return
 	case pod.Spec.NodeName != "":
 		x.release(pod.UID)
+		x.unclaim(pod.UID)
 	default:
 		x.expect(pod)
 		if pool == "" {
@@ -160,7 +170,7 @@ func (x *Index) count(uid types.UID, pod podEntry, n int64) {
 		e.Real = e.Real.Plus(pod.requests.Times(n))
 	} else {
 		e.Placeholders = e.Placeholders.Plus(pod.requests.Times(n))
-		e.stand(extender.Victim{UID: uid, Pool: pod.pool, Requests: pod.requests, Priority: pod.priority}, n > 0)
+		e.stand(extender.Victim{UID: uid, Pool: pod.pool, Requests: pod.requests, Priority: pod.priority, Taken: x.taken(uid)}, n > 0)
 	}
 	x.forget(e)
 }
@@ -187,9 +197,22 @@ func (x *Index) DropPod(pod *corev1.Pod) {
 }
 
 func (x *Index) dropPod(uid types.UID) {
+	x.settle(uid)
 	x.drop(uid)
-	x.release(uid)
 	x.waiting.drop(uid)
+}
+
+// settle ends what is open about a pod that is no more: where it was expected, what it was given,
+// and to whom it was given itself.
+func (x *Index) settle(uid types.UID) {
+	x.release(uid)
+	x.unclaim(uid)
+	if x.taken(uid) {
+		delete(x.claims, uid)
+		if e := x.nodes[x.pods[uid].node]; e != nil {
+			e.settles = x.now().Add(settleFor)
+		}
+	}
 }
 
 // drop takes a pod from its node.

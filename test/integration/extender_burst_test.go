@@ -26,8 +26,7 @@ func extenderMarked(t *testing.T, e *extenderEnv) {
 }
 
 // extenderMixed: on each node of the pool stands a placeholder beside work of a lower priority,
-// which the scheduler would take first. The takers come one after the other: of eight at once the
-// last has been seen to take the work.
+// which the scheduler would take first.
 func extenderMixed(t *testing.T, e *extenderEnv) {
 	if err := e.Client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(v1alpha1.PlaceholderNamespace), client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
@@ -48,8 +47,13 @@ func extenderMixed(t *testing.T, e *extenderEnv) {
 	var takers []*corev1.Pod
 	for i := range 8 {
 		taker := extenderPod("ml", fmt.Sprint("taker-", i), "warm", 1)
-		e.create(t, taker)
+		if err := e.Client.Create(t.Context(), taker); err != nil {
+			t.Fatal(err)
+		}
 		takers = append(takers, taker)
+	}
+	for _, taker := range takers {
+		e.bound(t, taker)
 	}
 	for _, cheap := range work {
 		e.untouched(t, cheap)

@@ -1,0 +1,71 @@
+package handler
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"forewarm.dev/extender"
+)
+
+// claim says that a placeholder has been given to a pod, and until when it may take to be
+// deleted: the scheduler does that beside its loop, and asks about the next pods meanwhile.
+type claim struct {
+	by    types.UID
+	until time.Time
+}
+
+// claim gives placeholders to a pod that is expected on their node.
+func (x *Index) claim(pod types.UID, victims []extender.Victim) {
+	for _, v := range victims {
+		x.claims[v.UID] = claim{by: pod, until: x.now().Add(holdFor)}
+		x.mark(v.UID)
+	}
+}
+
+// unclaim takes back what a pod was given and has not been deleted.
+func (x *Index) unclaim(pod types.UID) {
+	x.dropClaims(func(c claim) bool { return c.by == pod })
+}
+
+func (x *Index) dropClaims(when func(claim) bool) {
+	for uid, c := range x.claims {
+		if when(c) {
+			delete(x.claims, uid)
+			x.mark(uid)
+		}
+	}
+}
+
+// mark brings the list of placeholders on a node in line with the claims.
+func (x *Index) mark(placeholder types.UID) {
+	e := x.nodes[x.pods[placeholder].node]
+	if e == nil {
+		return
+	}
+	e.Stand = slices.Clone(e.Stand)
+	for i := range e.Stand {
+		if e.Stand[i].UID == placeholder {
+			e.Stand[i].Taken = x.taken(placeholder)
+		}
+	}
+}
+
+func (x *Index) taken(placeholder types.UID) bool {
+	_, ok := x.claims[placeholder]
+	return ok
+}
+
+// takeover tells whether an answer leaves the scheduler one node, and placeholders alone to
+// delete there.
+func takeover(answer map[string]extender.Victims) (node string, victims []extender.Victim, ok bool) {
+	if len(answer) != 1 {
+		return "", nil, false
+	}
+	for name, v := range answer {
+		node, victims = name, v.Pods
+	}
+	real := slices.ContainsFunc(victims, func(v extender.Victim) bool { return v.Pool == "" })
+	return node, victims, len(victims) > 0 && !real
+}
