@@ -157,7 +157,7 @@ func (f *Forecaster) tell(pool Pool, n news) {
 func (f *Forecaster) try(t *tracked, record champion.Record, seasons, horizon []time.Duration) {
 	t.mu.Lock()
 	busy := t.trying || t.trials != nil
-	t.trying = true
+	t.trying = t.trying || !busy
 	loads := t.loads
 	t.mu.Unlock()
 	if busy {

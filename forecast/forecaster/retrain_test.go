@@ -283,6 +283,33 @@ func TestEveryVersionIsKeptAndTold(t *testing.T) {
 	}
 }
 
+// TestTrialsGoOnAfterOneThatCouldNotBeKept: its result waits until it can, and the next is made
+// when it is due.
+func TestTrialsGoOnAfterOneThatCouldNotBeKept(t *testing.T) {
+	l := newLife(t, 10, daily(5))
+	l.pool.RetrainEvery = time.Hour
+	l.step(t)
+	l.records.fails = true
+	if _, err := l.Forecast(t.Context(), l.pool, "single", ahead, l.now); err != nil {
+		t.Fatal(err)
+	}
+	l.records.fails = false
+	if err := l.Observe(t.Context(), l.pool, "single", l.now, 1); err == nil {
+		t.Fatal("that it could not be kept is not told")
+	}
+	l.step(t)
+	first := l.records.record.Tried
+	if first.IsZero() {
+		t.Fatal("the trial is not kept")
+	}
+	for range 8 {
+		l.step(t)
+	}
+	if again := l.records.record.Tried; !again.After(first) {
+		t.Errorf("two hours later the last trial is still that of %v", first)
+	}
+}
+
 // TestAPinnedVersionIsUsedAtOnce: the next forecast is another.
 func TestAPinnedVersionIsUsedAtOnce(t *testing.T) {
 	l := newLife(t, 10, daily(6))
