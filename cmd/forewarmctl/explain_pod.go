@@ -9,14 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/internal/config"
-	"forewarm.dev/internal/observe"
 )
 
 // shownNodes is how many nodes an explanation lists.
@@ -31,18 +27,7 @@ func reader(c *cobra.Command) (client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	restConfig, err := observe.RESTConfig(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	return client.New(restConfig, client.Options{Scheme: scheme})
+	return clientFor(kubeconfig)
 }
 
 // explainPod prints why a pod waits, or why it went where it went.

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/printers"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -45,13 +46,16 @@ demand within the lead time, and the placeholder pods: wanted, reserved, pending
 	return c
 }
 
-// clientFor reaches the objects of Forewarm's own API.
+// clientFor reaches the objects of Kubernetes and of Forewarm's own API, with the user's rights.
 func clientFor(kubeconfig string) (client.Client, error) {
 	restConfig, err := observe.RESTConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func TestPrometheusIsAskedInPiecesBelowItsLimit(t *testing.T) {
 	}
 }
 
-func TestPrometheusErrorsSayWhatToDo(t *testing.T) {
+func TestPrometheusErrorsNameTheRemedy(t *testing.T) {
 	for name, test := range map[string]struct {
 		status     int
 		body, want string
