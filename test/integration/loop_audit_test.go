@@ -5,7 +5,13 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 )
@@ -85,5 +91,36 @@ func loopRoles(t *testing.T, e *loopEnv) {
 	}
 	for _, event := range e.writes(t, "extender") {
 		t.Errorf("the extender asked to %s %s", event.Verb, event.RequestURI)
+	}
+}
+
+// loopTouch has the extender's account write more than it must: RBAC alone would let it.
+func loopTouch(t *testing.T, e *loopEnv) {
+	path, err := e.KubeconfigForServiceAccount(t.Context(), v1alpha1.SystemNamespace, "forewarm-extender")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := loopPod("web", "touched", 8, map[string]string{corev1.LabelHostname: "nowhere"})
+	e.create(t, pod)
+	for body, allowed := range map[string]bool{
+		`{"metadata":{"annotations":{"forewarm.dev/requeued":"a100/1"}}}`:                                      true,
+		`{"metadata":{"annotations":{"forewarm.dev/requeued":"a100/2","forewarm.dev/expected-start":"soon"}}}`: false,
+		`{"metadata":{"labels":{"forewarm.dev/pool":"a100"}}}`:                                                 false,
+		`{"metadata":{"finalizers":["test.dev/stay"]}}`:                                                        false,
+		`{"metadata":{"annotations":{"forewarm.dev/gpu-count":"9"}}}`:                                          false,
+		`{"spec":{"activeDeadlineSeconds":1}}`:                                                                 false,
+	} {
+		err := c.Patch(t.Context(), pod.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
+		if allowed && err != nil || !allowed && (err == nil || !strings.Contains(err.Error(), "the extender may change the annotation forewarm.dev/requeued of a pod, and nothing else")) {
+			t.Errorf("%s: %v, allowed: %t", body, err, allowed)
+		}
 	}
 }
