@@ -84,7 +84,7 @@ func newWebhookEnv(t *testing.T) *webhookEnv {
 	t.Helper()
 	return newWebhookEnvOn(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true,
-		StaticNodes: []cluster.NodeTemplate{{Name: "gpu", Count: 1, GPUs: 8}},
+		StaticNodes: []cluster.NodeTemplate{{Name: "gpu", Count: 1, GPUs: 64}},
 	})
 }
 
