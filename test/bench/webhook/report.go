@@ -141,7 +141,7 @@ func (r report) targets(out io.Writer) {
 		fmt.Fprintf(out, "  %s: %.2f (%.2f..%.2f), at most %.2f: %s\n", what, e.Median, e.Low, e.High, limit, told)
 	}
 	say("CPU per Deployment review, forewarm / typed", r.portOf(forewarm, update).cpuMicros, r.portOf(typed, update).cpuMicros, maxOfTyped)
-	for _, w := range []writeName{update, pod} {
+	for _, w := range []writeName{update, edit, pod} {
 		base, ours, theirs := r.baselineOf(w), r.serverOf(forewarm, w), r.serverOf(noop, w)
 		say(fmt.Sprintf("p50 added to a write (%s), forewarm / noop", w), statistics.Each(ours.p50, base.p50, statistics.Minus), statistics.Each(theirs.p50, base.p50, statistics.Minus), maxOfNoop)
 		say(fmt.Sprintf("API server CPU added to a write (%s), forewarm / noop", w), statistics.Each(ours.apiCPU, base.apiCPU, statistics.Minus), statistics.Each(theirs.apiCPU, base.apiCPU, statistics.Minus), maxOfNoop)

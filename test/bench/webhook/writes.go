@@ -37,6 +37,8 @@ const (
 	scale writeName = "scale"
 	// pod is the creation of a pod that asks for a GPU.
 	pod writeName = "pod"
+	// edit is an update of a Deployment that grows nothing, as most are.
+	edit writeName = "edit"
 )
 
 // write is a request to the API server, as a dry run where nothing is to be stored: that takes
@@ -58,6 +60,13 @@ var writes = []write{
 	{update, http.MethodPatch, deploymentPath, mergePatch, grow(replicas + 1), rule("apps", "deployments", admissionregistrationv1.Update), false},
 	{scale, http.MethodPatch, deploymentPath + "/scale", mergePatch, grow(replicas + 1), rule("apps", "deployments/scale", admissionregistrationv1.Update), false},
 	{pod, http.MethodPost, podsPath, "application/json", gpuPod(), rule("", "pods", admissionregistrationv1.Create), false},
+}
+
+// edited is kept from the webhook by its match conditions, so nothing is recorded of it.
+var edited = write{
+	name: edit, method: http.MethodPatch, path: deploymentPath, contentType: mergePatch,
+	body: `{"spec":{"template":{"metadata":{"annotations":{"example.com/release":"1.27.4"}}}}}`,
+	rule: rule("apps", "deployments", admissionregistrationv1.Update),
 }
 
 func grow(n int) string { return fmt.Sprintf(`{"spec":{"replicas":%d}}`, n) }
