@@ -61,7 +61,8 @@ func (x *Index) placeholderOf(pod *corev1.Pod) string {
 	return ""
 }
 
-// pod converts the pod to be placed. A placeholder is of its own pool's class, whatever the
+// pod converts the pod to be placed. What its claims ask for counts: who may have a pool's devices
+// by a plugin may have them by a claim. A placeholder is of its own pool's class, whatever the
 // selectors say, since it holds capacity for that class.
 func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 	converted := &extender.Pod{
@@ -73,7 +74,7 @@ func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 		return converted
 	}
 	for i := range x.classes {
-		if x.classes[i].Matches(pod, x.namespaces[pod.Namespace]) {
+		if c := &x.classes[i]; converted.Requests[c.Resource] > 0 && c.Selects(pod, x.namespaces[pod.Namespace]) {
 			converted.Classes = append(converted.Classes, x.classes[i].Pool)
 		}
 	}

@@ -181,6 +181,9 @@ func TestDevices(t *testing.T) {
 	if got := x.pod(asking).Requests[gpu]; got != 2 {
 		t.Errorf("by the extended resource the pod asks for %d, want 2", got)
 	}
+	if got := x.pod(asking).Classes; len(got) != 1 || got[0] != "a100" {
+		t.Errorf("the pod is of classes %v, want that of the pool whose devices it claims", got)
+	}
 	x.DropClaim(claim)
 	x.DropSlice(slice)
 	x.DropTemplate(template)

@@ -54,7 +54,12 @@ func Sort(classes []Class) {
 
 // Matches tells whether a pod, in a namespace with these labels, is of the class.
 func (c *Class) Matches(pod *corev1.Pod, namespace labels.Set) bool {
-	return requests(pod, c.Resource) && c.Namespaces.Matches(namespace) && c.Pods.Matches(labels.Set(pod.Labels))
+	return requests(pod, c.Resource) && c.Selects(pod, namespace)
+}
+
+// Selects tells whether a pod is one of those that the class is made of, whatever it asks for.
+func (c *Class) Selects(pod *corev1.Pod, namespace labels.Set) bool {
+	return c.Namespaces.Matches(namespace) && c.Pods.Matches(labels.Set(pod.Labels))
 }
 
 // Owner is the index of the class that a pod belongs to: the one that its annotation
