@@ -29,6 +29,7 @@ type scenario struct {
 	Classes   []resourcev1.DeviceClass                `json:"classes"`
 	Templates map[string]resourcev1.ResourceClaimSpec `json:"templates"`
 	Claims    map[string]resourcev1.ResourceClaimSpec `json:"claims"`
+	Mark      bool                                    `json:"mark"`
 
 	Namespace map[string]string `json:"namespace"`
 	Pools     []struct {
@@ -48,7 +49,7 @@ type scenario struct {
 
 func (s scenario) request(t *testing.T, pod *corev1.Pod) Request {
 	t.Helper()
-	r := Request{Object: Object{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Create: true, Pod: pod, NamespaceLabels: s.Namespace, Claims: s.claims(pod)}
+	r := Request{Object: Object{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Create: true, Pod: pod, NamespaceLabels: s.Namespace, Claims: s.claims(pod), MarkClaims: s.Mark}
 	for _, p := range s.Pools {
 		pool := Pool{Name: p.Name, Priority: p.Priority, Resource: p.Resource, Tolerations: p.Tolerate}
 		var err error

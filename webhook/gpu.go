@@ -82,12 +82,14 @@ func pluginGPUs(asked quantity.Vector) []GPUSet {
 func gpu(r Request, d *draft) bool {
 	d.asked = requests(r.Pod)
 	sets := pluginGPUs(d.asked)
+	plugin := len(sets)
 	for _, use := range claimUses(&r.Pod.Spec, d.asked) {
 		for _, set := range r.Claims[use.ClaimRef] {
 			set.Count = multiply(set.Count, use.times)
 			sets = append(sets, set)
 		}
 	}
+	d.claimsOnly = plugin == 0 && len(sets) > 0
 	counts, shapes := map[string]int64{}, map[string][]string{}
 	for _, set := range sets {
 		counts[set.Vendor] = add(counts[set.Vendor], set.Count)

@@ -20,7 +20,7 @@ type Operation struct {
 // refuse the pod even under failurePolicy Ignore, hence the care about missing parents.
 func patch(r Request, d *draft) bool {
 	ops := append(annotationOps(r.Pod.Annotations, d.annotations), tolerationOps(r.Pod, d.tolerations)...)
-	ops = append(ops, affinityOps(r.Pod, d.preference)...)
+	ops = append(append(ops, affinityOps(r.Pod, d.preference)...), d.marks...)
 	if len(ops) == 0 {
 		return d.finish(Allow, ReasonNothingToDo, "")
 	}

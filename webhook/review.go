@@ -106,6 +106,8 @@ type Request struct {
 	NamespaceLabels map[string]string
 	// Claims are those that the pod names, of [ClaimsOf].
 	Claims Claims
+	// MarkClaims has pods that get their GPUs by claims alone name [Managed].
+	MarkClaims bool
 	// Pools are the cluster's WarmPools, in any order.
 	Pools []Pool
 }
@@ -189,6 +191,10 @@ type draft struct {
 	annotations map[string]string
 	tolerations []corev1.Toleration
 	preference  *corev1.PreferredSchedulingTerm
+	// claimsOnly is true where the pod gets GPUs, and all of them by claims; marks have it name
+	// [Managed].
+	claimsOnly bool
+	marks      []Operation
 	// asked is what the pod asks for, and pool the one that takes it, nil for none.
 	asked quantity.Vector
 	pool  *Pool
@@ -235,6 +241,7 @@ func Pods() Chain {
 	return Chain{
 		{"untouched", "mirror pods and placeholders are left alone", untouched},
 		{"gpu", "a pod says whose GPUs it asks for, and how many", gpu},
+		{"mark", "a pod that gets its GPUs by claims alone is seen by the extender", mark},
 		{"pool", "a pod says which WarmPool it belongs to", pool},
 		{"warm", "a pod prefers capacity that stands ready for it", warm},
 		{"patch", "only what is missing is written", patch},

@@ -59,7 +59,7 @@ func examine(ctx context.Context, from client.Reader, scheduler, configuration s
 	if err != nil {
 		return doctor.Facts{}, err
 	}
-	f := doctor.Facts{Deadline: settings.Extender.Deadline.Duration, Now: time.Now()}
+	f := doctor.Facts{Deadline: settings.Extender.Deadline.Duration, MarkClaims: settings.Webhook.MarkClaims, Now: time.Now()}
 	if f.Scheduler, err = schedulerConfiguration(scheduler); err != nil {
 		return f, err
 	}

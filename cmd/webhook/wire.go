@@ -172,7 +172,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 		Raised: func(ctx context.Context, namespace, workload string, written map[string]webhook.Rewrite) error {
 			return p.twin.Raised(ctx, namespace, workload, written)
 		},
-		LastGood: lastGood, Pools: p.pools, Claims: p.claims, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
+		LastGood: lastGood, Pools: p.pools, Claims: p.claims, MarkClaims: p.settings.MarkClaims, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	}
 	handlers := handler.New(options)

@@ -63,6 +63,10 @@ type Webhook struct {
 	// Autoscalers are the users whose writes of /scale are brought under the ceiling instead of
 	// being refused.
 	Autoscalers []string `json:"autoscalers"`
+	// MarkClaims has pods that get their GPUs by resource claims alone ask for forewarm.dev/managed in
+	// quantity zero, so that a scheduler which lists that name asks the extender about them. Of no use
+	// without the extender, hence false unless set.
+	MarkClaims bool `json:"markClaims,omitempty"`
 	// Kinds are further kinds whose counts are held to the ceilings, beside the built-in ones.
 	Kinds []WebhookKind `json:"kinds,omitempty"`
 }

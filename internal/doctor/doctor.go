@@ -19,8 +19,9 @@ import (
 type Facts struct {
 	// Scheduler is the scheduler's configuration; nil if it was not given, and then not judged.
 	Scheduler *configv1.KubeSchedulerConfiguration
-	// Deadline is the extender's own.
+	// Deadline is the extender's own, and MarkClaims what the webhook does for pods with claims.
 	Deadline        time.Duration
+	MarkClaims      bool
 	Validating      []admissionregistrationv1.ValidatingWebhookConfiguration
 	Mutating        []admissionregistrationv1.MutatingWebhookConfiguration
 	Policies        []admissionregistrationv1.ValidatingAdmissionPolicy

@@ -84,10 +84,12 @@ func TestEachMistakeIsNamed(t *testing.T) {
 			e := &f.Scheduler.Extenders[0]
 			e.ManagedResources, f.DeviceClasses = e.ManagedResources[:2], make([]resourcev1.DeviceClass, 1)
 		}, "lacks forewarm.dev/managed"},
+		"claims are not marked": {func(f *Facts) { f.DeviceClasses = make([]resourcev1.DeviceClass, 1) }, "webhook.markClaims"},
+		"claims are marked":     {func(f *Facts) { f.DeviceClasses, f.MarkClaims = make([]resourcev1.DeviceClass, 1), true }, ""},
 		"names that nobody offers": {func(f *Facts) {
 			e := &f.Scheduler.Extenders[0]
 			e.ManagedResources = append(e.ManagedResources, configv1.ExtenderManagedResource{Name: "nvidia.com/gpumem", IgnoredByScheduler: true})
-			f.DeviceClasses = []resourcev1.DeviceClass{{Spec: resourcev1.DeviceClassSpec{ExtendedResourceName: new("nvidia.com/gpu")}}}
+			f.DeviceClasses, f.MarkClaims = []resourcev1.DeviceClass{{Spec: resourcev1.DeviceClassSpec{ExtendedResourceName: new("nvidia.com/gpu")}}}, true
 		}, "nvidia.com/gpumem is offered by no node"},
 		"few nodes are seen": {func(f *Facts) {
 			f.Scheduler.PercentageOfNodesToScore = new(int32(5))

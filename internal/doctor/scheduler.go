@@ -124,8 +124,12 @@ func whoIsManaged(f Facts) []Finding {
 				all = append(all, Finding{Wrong, where, "lacks " + name + ": pods that ask for it are neither guarded nor packed", "add it"})
 			}
 		}
-		if len(f.DeviceClasses) > 0 && !managed(v1alpha1.ResourceManaged) {
+		switch {
+		case len(f.DeviceClasses) == 0:
+		case !managed(v1alpha1.ResourceManaged):
 			all = append(all, Finding{Wrong, where, "lacks " + v1alpha1.ResourceManaged + ": pods that get their GPUs by claims are not seen", "add it with ignoredByScheduler: true"})
+		case !f.MarkClaims:
+			all = append(all, Finding{Doubtful, "configuration, webhook.markClaims", "is false: of pods that get their GPUs by claims alone, the extender sees those that ask for " + v1alpha1.ResourceManaged + " themselves", "set it to true; give the file with --config to have it looked at"})
 		}
 		return all
 	})

@@ -38,6 +38,8 @@ type webhookEnv struct {
 	port       int
 	process    *webhookProcess
 	warnings   *webhookWarnings
+	// settings are more of the configuration's section webhook, as in "markClaims: true".
+	settings string
 }
 
 // webhookProcess is one replica.
@@ -95,7 +97,13 @@ func newWebhookEnvOn(t *testing.T, options cluster.Options) *webhookEnv {
 	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}); err != nil {
 		t.Fatal(err)
 	}
-	root := filepath.Join("..", "..", "manifests")
+	return newWebhookEnvBeside(t, c, "")
+}
+
+// newWebhookEnvBeside starts it on a control plane that has its Namespace.
+func newWebhookEnvBeside(t *testing.T, c *cluster.Cluster, settings string) *webhookEnv {
+	t.Helper()
+	ctx, root := t.Context(), filepath.Join("..", "..", "manifests")
 	if err := c.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "crd", "forewarm.dev_ceilingsets.yaml"), filepath.Join(root, "rbac", "webhook.yaml")); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +111,7 @@ func newWebhookEnvOn(t *testing.T, options cluster.Options) *webhookEnv {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &webhookEnv{Cluster: c, kubeconfig: kubeconfig, binary: filepath.Join(t.TempDir(), "webhook"), port: webhookPort(t), warnings: &webhookWarnings{}}
+	e := &webhookEnv{Cluster: c, kubeconfig: kubeconfig, binary: filepath.Join(t.TempDir(), "webhook"), port: webhookPort(t), warnings: &webhookWarnings{}, settings: settings}
 	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", e.binary, "forewarm.dev/cmd/webhook").CombinedOutput(); err != nil {
 		t.Fatalf("build cmd/webhook: %v\n%s", err, output)
 	}
@@ -124,8 +132,8 @@ func (e *webhookEnv) start(t *testing.T, name string, port int) *webhookProcess 
 	path := filepath.Join(t.TempDir(), name+".yaml")
 	config := fmt.Sprintf(`apiVersion: config.forewarm.dev/v1alpha1
 kind: Config
-webhook: {address: "127.0.0.1:%d", url: "https://127.0.0.1:%d", healthAddress: %q, metricsAddress: "127.0.0.1:%d", drainSeconds: 2}
-`, port, e.port, health, webhookPort(t))
+webhook: {address: "127.0.0.1:%d", url: "https://127.0.0.1:%d", healthAddress: %q, metricsAddress: "127.0.0.1:%d", drainSeconds: 2, %s}
+`, port, e.port, health, webhookPort(t), e.settings)
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,9 @@ type converter struct {
 	kinds      kinds
 	// autoscalers are users.
 	autoscalers []string
-	clock       clock.PassiveClock
+	// markClaims has pods that get their GPUs by claims alone marked for the extender.
+	markClaims bool
+	clock      clock.PassiveClock
 }
 
 // converted is a review in terms of the core.
@@ -245,7 +247,7 @@ func (c converter) pods(ctx context.Context, r *admissionv1.AdmissionRequest) (c
 	if err != nil || pod == nil {
 		return converted{request: request}, badObject(err)
 	}
-	request.Pod = pod
+	request.Pod, request.MarkClaims = pod, c.markClaims
 	if request.Claims, err = c.claimed(ctx, r.Namespace, webhook.ClaimsOf(pod)); err != nil {
 		return converted{request: request}, err
 	}

@@ -56,6 +56,8 @@ type Options struct {
 	Pools      *Pools
 	// Claims finds what pods claim by DRA; nil where nothing is to be found.
 	Claims Claims
+	// MarkClaims has pods that get their GPUs by claims alone marked for the extender.
+	MarkClaims bool
 	// Book has the ledgers of totals.
 	Book *ledger.Book
 	// Raised, if any, is told of raises.
@@ -78,7 +80,7 @@ type Claims interface {
 type Handlers struct{ Ceilings, Totals, Clamps, Pods http.Handler }
 
 func (o Options) converter() converter {
-	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, o.Claims, index(o.Kinds), o.Autoscalers, o.Clock}
+	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, o.Claims, index(o.Kinds), o.Autoscalers, o.MarkClaims, o.Clock}
 }
 
 // New makes the handlers.

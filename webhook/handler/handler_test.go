@@ -398,6 +398,7 @@ func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
 		webhook.MaxReplicas: v1alpha1.AnnotationMaxReplicas, webhook.PoolName: v1alpha1.AnnotationPool,
 		webhook.GPUVendor: v1alpha1.AnnotationGPUVendor, webhook.GPUCount: v1alpha1.AnnotationGPUCount,
+		string(webhook.Managed):      v1alpha1.ResourceManaged,
 		webhook.PlaceholderNamespace: v1alpha1.PlaceholderNamespace, webhook.PlaceholderPriorityClass: v1alpha1.PlaceholderPriorityClass,
 	} {
 		if got != want {

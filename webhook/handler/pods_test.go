@@ -131,11 +131,18 @@ func FuzzPod(f *testing.F) {
 		`{"metadata":{},"spec":{"affinity":{"podAffinity":{}},"containers":[{"resources":{"requests":{"nvidia.com/gpu":"9E","deviceclass.resource.kubernetes.io/c":"9E"}}}],"resourceClaims":[{"name":"a","resourceClaimName":""},{}]}}`,
 		`{"metadata":{"annotations":{"forewarm.dev/pool":"none","forewarm.dev/gpu-count":"9"}},"spec":{"tolerations":[{"operator":"Exists"}],"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}}`,
 		`{"metadata":{},"spec":{"tolerations":[{"key":"pool","value":"a100"}],"containers":[{"resources":{"requests":{"nvidia.com/gpu":"-1"}}}]}}`,
+		`{"metadata":{},"spec":{"containers":[null,{"name":"c"}],"resourceClaims":[{"name":"a","resourceClaimTemplateName":"two"}]}}`,
+		`{"metadata":{},"spec":{"containers":[{"name":"c","resources":{"claims":[{"name":"a"}],"limits":null}}],"resourceClaims":[{"name":"a","resourceClaimTemplateName":"two"}]}}`,
+		`{"metadata":{},"spec":{"containers":[{"name":"c","resources":{"requests":{},"limits":{"cpu":"1"}}}],"resourceClaims":[{"name":"a","resourceClaimTemplateName":"two"}]}}`,
 		`{"spec":{"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}}`, `{"metadata":null,"spec":null}`, `{}`, `null`, `[]`,
 	} {
 		f.Add([]byte(seed))
 	}
 	w := podWorld(f)
+	o := w.options
+	o.MarkClaims, o.Registerer = true, prometheus.NewRegistry()
+	o.Claims = claimsOf{Claims: webhook.Claims{{Source: webhook.FromTemplate, Name: "two"}: {{Vendor: "amd", Taint: "amd.com/gpu", Shape: "mi300", Count: 2}}}}
+	w.pods = New(o).Pods
 	f.Fuzz(func(t *testing.T, pod []byte) {
 		var canonical any
 		if err := json.Unmarshal(pod, &canonical); err != nil {
