@@ -185,6 +185,8 @@ type Step struct {
 type Result struct {
 	// Chunks has a row per chunk, in the order of Limits.Chunks.
 	Chunks []ChunkPlan
+	// Nodes is how many nodes that are not there yet the ungated placeholders ask for, at most.
+	Nodes int64
 	// Steps are to be taken in this order: deletes, creates, ungates. What is deleted makes the room
 	// that is then ungated for, so that replacing a placeholder buys nothing.
 	Steps []Step

@@ -1,11 +1,11 @@
 package capacity
 
 // boundByNodes brings what is wanted of a chunk down to what its placeholders, the room on nodes
-// that are there and the nodes that may still be asked for take, and returns how many of those
-// are left for other chunks. A placeholder for which there is no room counts as a node, so that
-// no node too many is asked for; the room that a node brings beyond it is used once it is there.
-// Nothing that is held already is given up for it.
-func boundByNodes(plan *ChunkPlan, state ChunkState, left int64) int64 {
+// that are there and the nodes that may still be asked for take, and returns how many nodes it
+// asks for. A placeholder for which there is no room counts as a node, so that no node too many
+// is asked for; the room that a node brings beyond it is used once it is there. Nothing that is
+// held already is given up for it. Where left is nil, any number may be asked for.
+func boundByNodes(plan *ChunkPlan, state ChunkState, left *int64) int64 {
 	var held, pending int64
 	for _, p := range state.Placeholders {
 		switch p.Stage {
@@ -17,14 +17,16 @@ func boundByNodes(plan *ChunkPlan, state ChunkState, left int64) int64 {
 		case Gated, Finished:
 		}
 	}
-	left = max(left-max(pending-state.Room, 0), 0)
+	coming := max(pending-state.Room, 0)
 	room := max(state.Room-pending, 0)
 	more := max(plan.Wanted-held, 0)
-	if more > room+left {
-		plan.Limited += more - room - left
-		plan.Wanted = held + room + left
-		plan.Reason = ReasonMaxNodes
-		more = room + left
+	if left != nil {
+		if most := room + max(*left-coming, 0); more > most {
+			plan.Limited += more - most
+			plan.Wanted = held + most
+			plan.Reason = ReasonMaxNodes
+			more = most
+		}
 	}
-	return left - max(more-room, 0)
+	return coming + max(more-room, 0)
 }

@@ -23,19 +23,23 @@ func TestMaxNodes(t *testing.T) {
 		want         int64
 		limited      int64
 		reason       Reason
+		nodes        int64
 	}{
-		"no ceiling":                       {nil, 0, nil, 9, 0, ReasonForecast},
-		"a node for each":                  {new(int64(9)), 0, nil, 9, 0, ReasonForecast},
-		"fewer nodes":                      {new(int64(3)), 0, nil, 3, 6, ReasonMaxNodes},
-		"room beside them":                 {new(int64(3)), 4, nil, 7, 2, ReasonMaxNodes},
-		"nodes asked for already":          {new(int64(3)), 0, pending(2), 3, 6, ReasonMaxNodes},
-		"pending ones that have room":      {new(int64(3)), 2, pending(2), 5, 4, ReasonMaxNodes},
-		"none left, what is held stays":    {new(int64(0)), 0, held(2), 2, 7, ReasonMaxNodes},
-		"none left, pending ones stay too": {new(int64(0)), 0, pending(2), 2, 7, ReasonMaxNodes},
+		"no ceiling":                       {nil, 0, nil, 9, 0, ReasonForecast, 9},
+		"a node for each":                  {new(int64(9)), 0, nil, 9, 0, ReasonForecast, 9},
+		"fewer nodes":                      {new(int64(3)), 0, nil, 3, 6, ReasonMaxNodes, 3},
+		"room beside them":                 {new(int64(3)), 4, nil, 7, 2, ReasonMaxNodes, 3},
+		"nodes asked for already":          {new(int64(3)), 0, pending(2), 3, 6, ReasonMaxNodes, 3},
+		"pending ones that have room":      {new(int64(3)), 2, pending(2), 5, 4, ReasonMaxNodes, 3},
+		"none left, what is held stays":    {new(int64(0)), 0, held(2), 2, 7, ReasonMaxNodes, 0},
+		"none left, pending ones stay too": {new(int64(0)), 0, pending(2), 2, 7, ReasonMaxNodes, 2},
 	} {
 		limits := limitsOf(single)
 		limits.NodesLeft = c.left
 		got := Plan(Demand{Chunks: []ChunkDemand{rising(0, 9)}}, State{Chunks: []ChunkState{{Room: c.room, Placeholders: c.placeholders}}}, limits, now)
+		if got.Nodes != c.nodes {
+			t.Errorf("%s: asks for %d nodes, want %d", name, got.Nodes, c.nodes)
+		}
 		if plan := got.Chunks[0]; plan.Wanted != c.want || plan.Limited != c.limited || plan.Reason != c.reason {
 			t.Errorf("%s: %d wanted, %d limited, %s; want %d, %d, %s", name, plan.Wanted, plan.Limited, plan.Reason, c.want, c.limited, c.reason)
 		}

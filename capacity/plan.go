@@ -11,15 +11,9 @@ import (
 func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	var result Result
 	var creates, ungates, deletes []Step
-	var nodesLeft int64
-	if limits.NodesLeft != nil {
-		nodesLeft = *limits.NodesLeft
-	}
 	for i, chunk := range limits.Chunks {
 		plan := size(demand.Chunks[i], state.Chunks[i], chunk, limits)
-		if limits.NodesLeft != nil {
-			nodesLeft = boundByNodes(&plan, state.Chunks[i], nodesLeft)
-		}
+		result.Nodes += boundByNodes(&plan, state.Chunks[i], less(limits.NodesLeft, result.Nodes))
 		result.Chunks = append(result.Chunks, plan)
 		if limits.Frozen != "" {
 			continue
@@ -37,6 +31,14 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	}
 	result.Steps = bounded(creates, ungates, deletes, limits.MaxChanges)
 	return result
+}
+
+// less is a bound of which some is used up; nil stays nil.
+func less(bound *int64, used int64) *int64 {
+	if bound == nil {
+		return nil
+	}
+	return new(max(*bound-used, 0))
 }
 
 // stock is the placeholders of one chunk by stage.

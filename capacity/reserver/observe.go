@@ -22,7 +22,7 @@ import (
 	"forewarm.dev/internal/snapshot"
 )
 
-// world is what one cycle sees. Nothing in it is changed.
+// world is what one cycle sees. Nothing in it is changed but asked.
 type world struct {
 	snapshot.Snapshot
 	// pools is ordered oldest first: where two overlap, the first has the nodes.
@@ -36,6 +36,8 @@ type world struct {
 	// placeholders are our pods, by pool; read from the API server itself, since a watch that
 	// lags behind our own writes would make us create twice.
 	placeholders map[string][]*corev1.Pod
+	// asked is how many nodes each pool waits for; the plans of this cycle add theirs.
+	asked map[string]int64
 }
 
 func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (world, error) {
@@ -58,6 +60,7 @@ func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (wor
 	if w.placeholders, err = r.listPlaceholders(ctx); err != nil {
 		return w, err
 	}
+	w.asked = pending(w.placeholders)
 	w.templates, err = r.listTemplates(ctx)
 	return w, err
 }

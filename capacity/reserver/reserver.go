@@ -180,7 +180,7 @@ func (r *Reserver) cycle(ctx context.Context, now time.Time) {
 	}
 	classes, broken := classesOf(w.pools)
 	r.tracker.rebuild(classes, w.namespaces, w.Pods)
-	for _, pool := range w.pools {
+	for _, pool := range inTurn(w.pools) {
 		if !r.due(pool, now) {
 			continue
 		}
@@ -208,6 +208,9 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	r.remember(pool, plan, now)
 	// 3 apply
 	var applied outcome
+	if pool.Spec.Mode == v1alpha1.ModeEnforce {
+		w.asked[pool.Name] = plan.Nodes
+	}
 	if pool.Spec.Mode == v1alpha1.ModeEnforce && len(plan.Steps) > 0 {
 		applied = r.apply(ctx, w.pools, pool, plan)
 	}
