@@ -10,17 +10,22 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Namespaced,categories=forewarm
+// +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.data.holder.kind`
 // +kubebuilder:printcolumn:name="Holder",type=string,JSONPath=`.data.holder.name`
 // +kubebuilder:printcolumn:name="Complete",type=boolean,JSONPath=`.data.complete`
 // +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.data.standing.replicas`
 // +kubebuilder:printcolumn:name="GPUs",type=integer,JSONPath=`.data.standing.gpus`
 // +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.data.standing.nodes`
+// +kubebuilder:printcolumn:name="Above",type=string,JSONPath=`.status.conditions[?(@.type=="AboveCeiling")].status`
 type Ledger struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Data LedgerData `json:"data"`
+	// Status says how what stands compares with the totals.
+	// +optional
+	Status LedgerStatus `json:"status,omitzero"`
 }
 
 // LedgerList is a list of Ledger objects.
@@ -95,4 +100,14 @@ type LedgerEntry struct {
 	Coming string `json:"coming"`
 	// LetIn is when that was, the last time.
 	LetIn metav1.MicroTime `json:"letIn"`
+}
+
+// LedgerStatus says how what stands compares with the totals.
+type LedgerStatus struct {
+	// Conditions has AboveCeiling: whether more stands than a total allows, as after a time in which no
+	// webhook answered. Its message names the numbers and what sets the total.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }

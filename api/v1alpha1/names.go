@@ -62,6 +62,9 @@ const (
 	ConditionConflict = "Conflict"
 )
 
+// ConditionAboveCeiling of a Ledger is true while more stands than a total allows.
+const ConditionAboveCeiling = "AboveCeiling"
+
 // Reasons of conditions and events.
 const (
 	// ReasonReserved says that all wanted placeholders hold capacity.
@@ -98,6 +101,9 @@ const (
 	ReasonForecastDegraded = "ForecastDegraded"
 	// ReasonConfigurationRestored is the event of a webhook configuration that somebody had changed.
 	ReasonConfigurationRestored = "ConfigurationRestored"
-	// ReasonStandsAboveCeiling is the event of an object that asks for more than its ceiling.
+	// ReasonStandsAboveCeiling is the event of an object that asks for more than its ceiling, and of a
+	// holder of a total of which more stands than that allows.
 	ReasonStandsAboveCeiling = "StandsAboveCeiling"
+	// ReasonWithinCeiling says that no more stands than is allowed.
+	ReasonWithinCeiling = "WithinCeiling"
 )

@@ -198,6 +198,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 func (p *process) keepLedgers(ctx context.Context, o ledger.KeeperOptions) error {
 	o.Cached, o.Mapper, o.Kinds = p.manager.GetCache(), p.manager.GetRESTMapper(), p.kinds
 	o.Namespace, o.Excluded, o.Log = p.settings.Namespace, p.target.Excluded(), p.log.WithName("ledgers")
+	o.Events, o.Registerer = p.manager.GetEventRecorder("forewarm-webhook"), ctrlmetrics.Registry
 	keeper := ledger.NewKeeper(o)
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(handler.NamespaceKind)

@@ -209,7 +209,7 @@ func reliabilityDrift(t *testing.T, e *reliabilityEnv) {
 }
 
 // event fails where there is none with a reason and a note.
-func (e *reliabilityEnv) event(ctx context.Context, namespace, reason, note string) error {
+func (e *totalsEnv) event(ctx context.Context, namespace, reason, note string) error {
 	var list eventsv1.EventList
 	if err := e.Client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
 		return err

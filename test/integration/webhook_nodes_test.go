@@ -40,10 +40,7 @@ func TestNodeTotals(t *testing.T) {
 		})
 	})
 	t.Run("max-nodes of a pool", func(t *testing.T) {
-		pool := &unstructured.Unstructured{}
-		pool.SetGroupVersionKind(schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodePool"})
-		pool.SetName("held")
-		e.bound(t, pool, "3")
+		e.bound(t, karpenterPool("held"), "3")
 		e.settled(t, "nodepool.held", v1alpha1.LedgerAmounts{})
 		e.fill(t, "held", 5)
 		e.holds(t, "held", 3)

@@ -31,7 +31,7 @@ func store(t *testing.T, funcs interceptor.Funcs) client.Client {
 		t.Fatal(err)
 	}
 	l := &v1alpha1.Ledger{ObjectMeta: metav1.ObjectMeta{Namespace: "forewarm-system", Name: team.ledger()}, Data: v1alpha1.LedgerData{Complete: true}}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(l).WithInterceptorFuncs(funcs).Build()
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(l).WithStatusSubresource(l).WithInterceptorFuncs(funcs).Build()
 }
 
 func claim(name string, replicas int64, total string) webhook.Claim {

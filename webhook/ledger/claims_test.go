@@ -38,7 +38,7 @@ func TestAmountsFollowClaims(t *testing.T) {
 		{Replicas: 3}:          nil,
 		{Replicas: 3, GPUs: 6}: claimed{webhook.Claims{{Source: webhook.FromTemplate, Name: "two"}: {{Vendor: "nvidia", Count: 2}}}},
 	} {
-		got, err := newTerm(KeeperOptions{Claims: claims}).amounts(t.Context(), slim.(*object))
+		got, err := newTerm(KeeperOptions{Claims: claims}, nil).amounts(t.Context(), slim.(*object))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestAmountsFollowClaims(t *testing.T) {
 
 // TestQuotaNames: bare pods are bound in what claims get too.
 func TestQuotaNames(t *testing.T) {
-	names, err := newTerm(KeeperOptions{Claims: claimed{}}).quotaNames(t.Context())
+	names, err := newTerm(KeeperOptions{Claims: claimed{}}, nil).quotaNames(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (t *term) keep(ctx context.Context, h Holder) (time.Duration, error) {
 	if err := t.guard(ctx, h, carrier); err != nil {
 		return 0, err
 	}
-	return t.settle(ctx, h, fromAPI(l), carrier)
+	return t.settle(ctx, h, l, carrier)
 }
 
 // guard makes what holds a Namespace's totals beside its ledger.
@@ -131,8 +131,9 @@ func (t *term) retire(ctx context.Context, h Holder, carrier *metav1.PartialObje
 		return fmt.Errorf("delete the ledger of %s: %w", h, err)
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	delete(t.holders, h)
+	t.mu.Unlock()
+	t.measure(t.all())
 	return nil
 }
 
@@ -152,13 +153,14 @@ func (t *term) label(ctx context.Context, namespace *metav1.PartialObjectMetadat
 	return nil
 }
 
-// settle has the ledger follow.
-func (t *term) settle(ctx context.Context, h Holder, l webhook.Ledger, carrier *metav1.PartialObjectMetadata) (time.Duration, error) {
-	sight, err := t.sight(ctx, h, l)
+// settle has the ledger follow, and tells how it then stands.
+func (t *term) settle(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier *metav1.PartialObjectMetadata) (time.Duration, error) {
+	now := fromAPI(o)
+	sight, err := t.sight(ctx, h, now)
 	if err != nil {
 		return 0, err
 	}
-	over, err := t.over(ctx, h, l, sight)
+	over, err := t.over(ctx, h, now, sight)
 	if err != nil {
 		return 0, err
 	}
@@ -171,8 +173,12 @@ func (t *term) settle(ctx context.Context, h Holder, l webhook.Ledger, carrier *
 		*l = l.Settle(sight, over)
 		complete = before.Complete || complete
 		l.Complete, coming = complete, len(l.Entries) > 0
+		now = *l
 		return !l.Equal(before), false
 	})
+	if err == nil && !behind {
+		err = t.report(ctx, h, o, carrier, now)
+	}
 	switch {
 	case err != nil:
 		return 0, err

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,7 +60,10 @@ type KeeperOptions struct {
 	Excluded []string
 	// Leading says whether this replica is the one that keeps.
 	Leading func() bool
-	Log     logr.Logger
+	// Events tells of holders that stand above a total.
+	Events     events.EventRecorder
+	Registerer prometheus.Registerer
+	Log        logr.Logger
 }
 
 // Claims knows what claims ask for, and which classes of devices are GPUs. [Keeper.ClaimsChanged]
@@ -73,12 +78,16 @@ type Claims interface {
 type Keeper struct {
 	KeeperOptions
 
+	above *prometheus.GaugeVec
+
 	mu   sync.Mutex
 	term *term
 }
 
 // NewKeeper makes a keeper.
-func NewKeeper(o KeeperOptions) *Keeper { return &Keeper{KeeperOptions: o} }
+func NewKeeper(o KeeperOptions) *Keeper {
+	return &Keeper{KeeperOptions: o, above: newAbove(o.Registerer)}
+}
 
 // NeedLeaderElection is false: Leading tells.
 func (k *Keeper) NeedLeaderElection() bool { return false }
@@ -132,7 +141,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 		if leads && k.term == nil {
 			var during context.Context
 			during, stop = context.WithCancel(ctx)
-			k.term = newTerm(k.KeeperOptions)
+			k.term = newTerm(k.KeeperOptions, k.above)
 			go k.term.run(during)
 		} else if !leads && k.term != nil {
 			k.term = nil
@@ -151,6 +160,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 // term is one time of leading.
 type term struct {
 	KeeperOptions
+	above   *prometheus.GaugeVec
 	queue   workqueue.TypedRateLimitingInterface[Holder]
 	watches *watches
 
@@ -171,13 +181,15 @@ type holding struct {
 	claims map[webhook.Key]sighting
 	// quota is the GPU total that bare pods were bound to last, and in what.
 	quota string
+	// above are the totals that it stands above, as was seen last.
+	above []webhook.Excess
 }
 
 type sighting struct{ letIn, seen time.Time }
 
-func newTerm(o KeeperOptions) *term {
+func newTerm(o KeeperOptions, above *prometheus.GaugeVec) *term {
 	t := &term{
-		KeeperOptions: o, holders: map[Holder]*holding{}, started: map[schema.GroupResource]time.Time{},
+		KeeperOptions: o, above: above, holders: map[Holder]*holding{}, started: map[schema.GroupResource]time.Time{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[Holder](50*time.Millisecond, 10*time.Second)),
 	}
 	t.watches = &watches{live: o.Live, log: o.Log, changed: t.changed, ledgers: o.Namespace, all: map[schema.GroupResource]*watch{}}
@@ -300,6 +312,8 @@ func (t *term) all() []Holder {
 }
 
 func (t *term) work(ctx context.Context) {
+	defer t.measure(nil) // a replica that does not lead knows of nothing
+	t.measure(nil)
 	for {
 		h, stop := t.queue.Get()
 		if stop {

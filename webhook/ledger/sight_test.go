@@ -27,7 +27,7 @@ func TestSight(t *testing.T) {
 		}}
 	}
 	live := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{resourceOf(kind): "DeploymentList"}, workload(3, "7"))
-	term := newTerm(KeeperOptions{Live: live, Log: logr.Discard()})
+	term := newTerm(KeeperOptions{Live: live, Log: logr.Discard()}, nil)
 	w, err := term.watches.ensure(t.Context(), kind)
 	if err != nil {
 		t.Fatal(err)
