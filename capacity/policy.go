@@ -45,6 +45,12 @@ func OutlookOf(peaks []float64, now, tau float64) Outlook {
 	return o
 }
 
+// Moved is the outlook where demand is higher by so much than it was then.
+func (o Outlook) Moved(by float64) Outlook {
+	o.P50, o.P90, o.Level = o.P50+by, o.P90+by, o.Level+by
+	return o
+}
+
 // corrected shifts the peaks by the margin, and below the demand of now no further.
 func (p Policy) corrected(sorted []float64, now, spread float64) []float64 {
 	if p.Margin == 0 {

@@ -18,8 +18,9 @@ func Tau(chunk Chunk, lead, hold time.Duration) float64 {
 	return wait / (wait + idle)
 }
 
-// peaks are the sorted maxima of the paths within the window; none without a forecast.
-func peaks(demand ChunkDemand, window time.Duration) []float64 {
+// Peaks are the sorted maxima of the paths within the window, each at least the demand of now; none
+// without a forecast.
+func Peaks(demand ChunkDemand, window time.Duration) []float64 {
 	highest := make([]float64, 0, len(demand.Paths))
 	for _, path := range demand.Paths {
 		peak := demand.Now
@@ -46,7 +47,7 @@ func quantile(sorted []float64, level, fallback float64) float64 {
 
 // size is the sizing of one chunk by its policy, less free room, within its bounds.
 func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) ChunkPlan {
-	sorted := peaks(demand, limits.Window())
+	sorted := Peaks(demand, limits.Window())
 	plan := ChunkPlan{Name: chunk.Name, Tau: Tau(chunk, limits.LeadTime, limits.HoldTime()), Reason: ReasonForecast}
 	seen := OutlookOf(sorted, demand.Now, plan.Tau)
 	plan.P50, plan.P90, plan.Level = seen.P50, seen.P90, seen.Level
@@ -61,9 +62,9 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 		plan.Level = OutlookOf(sorted, demand.Now, plan.Tau).Level
 		asked = max(ceil(plan.Level-demand.Now)-state.Free, 0)
 	}
+	plan.Limited = max(asked-chunk.Max, 0)
 	asked = wholeNodes(asked, sorted, demand, state, wholeNodesOf{chunk.PerNode, plan.Tau})
 	plan.Wanted = min(max(asked, chunk.Min), chunk.Max)
-	plan.Limited = max(asked-chunk.Max, 0)
 	switch {
 	case plan.Limited > 0:
 		plan.Reason = ReasonMax
@@ -134,7 +135,7 @@ func (s ChunkState) held() int64 {
 // spare is how many gated placeholders to have at hand: what takeovers may use up before
 // newly created ones are old enough, at least one.
 func spare(demand ChunkDemand, limits Limits, tau float64) int64 {
-	rise := quantile(peaks(demand, max(limits.GateAge, limits.Interval)), tau, demand.Now) - demand.Now
+	rise := quantile(Peaks(demand, max(limits.GateAge, limits.Interval)), tau, demand.Now) - demand.Now
 	return max(ceil(rise), 1)
 }
 

@@ -202,6 +202,11 @@ type SizingSpec struct {
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.sizing.hold must be from 1s to 24h"
 	Hold metav1.Duration `json:"hold,omitempty"`
+	// MinBilling is the least time for which a node is paid, up to 24h; 0s for by the second.
+	// +optional
+	// +kubebuilder:default="0s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="spec.sizing.minBilling must be from 0s to 24h"
+	MinBilling metav1.Duration `json:"minBilling,omitempty"`
 }
 
 // AutoDuration is a duration such as 6m, or Auto.
@@ -214,153 +219,4 @@ const Auto AutoDuration = "Auto"
 func (d AutoDuration) Fixed() (time.Duration, bool) {
 	fixed, err := time.ParseDuration(string(d))
 	return fixed, err == nil
-}
-
-// WarmPoolStatus is what the reserver saw and did.
-type WarmPoolStatus struct {
-	// ObservedGeneration is the generation of the spec that this status is about.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Nodes is the number of ready nodes of the pool.
-	// +optional
-	Nodes int32 `json:"nodes,omitempty"`
-	// Chunks holds a row per chunk of the spec.
-	// +optional
-	// +listType=map
-	// +listMapKey=name
-	Chunks []ChunkStatus `json:"chunks,omitempty"`
-	// LeadTime is how long nodes of the pool take to come.
-	// +optional
-	LeadTime *LeadTimeStatus `json:"leadTime,omitempty"`
-	// LastPlan is the last plan that had something to change.
-	// +optional
-	LastPlan *PlanStatus `json:"lastPlan,omitempty"`
-	// Conditions are Ready, Forecasting, Infeasible and Conflict.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-}
-
-// ChunkStatus is the state of one chunk. Counts are placeholders of this shape.
-type ChunkStatus struct {
-	// Name is the chunk's name.
-	Name string `json:"name"`
-	// Demand is the demand of real pods, running and pending, in chunks of this shape, as a decimal number.
-	// +optional
-	Demand string `json:"demand,omitempty"`
-	// Forecast is the forecast of the highest demand within the lead time.
-	// +optional
-	Forecast *ChunkForecast `json:"forecast,omitempty"`
-	// Free is how many chunks free room on nodes in use can still take.
-	// +optional
-	Free int32 `json:"free"`
-	// Wanted is how many ungated placeholders the plan asks for.
-	// +optional
-	Wanted int32 `json:"wanted"`
-	// Gated is how many placeholders stand behind their scheduling gate.
-	// +optional
-	Gated int32 `json:"gated"`
-	// Pending is how many ungated placeholders wait for a node.
-	// +optional
-	Pending int32 `json:"pending"`
-	// Reserved is how many placeholders hold capacity on a node.
-	// +optional
-	Reserved int32 `json:"reserved"`
-	// Limited is how many more placeholders the forecast asks for than spec max allows.
-	// +optional
-	Limited int32 `json:"limited,omitempty"`
-}
-
-// ChunkForecast is a forecast of the highest demand within the lead time, in chunks, as decimal numbers.
-type ChunkForecast struct {
-	// P50 is the median.
-	P50 string `json:"p50"`
-	// P90 is the 0.9 quantile.
-	P90 string `json:"p90"`
-	// Level is the quantile that the costs ask for, c_wait·lead / (c_wait·lead + c_idle·hold).
-	Level string `json:"level"`
-	// Source is the model or the fallback that made the forecast.
-	Source string `json:"source"`
-	// Reason says in one word why this source was used.
-	Reason string `json:"reason"`
-	// Version is that of the chunk's ForecastModel by which it was made.
-	// +optional
-	Version int64 `json:"version,omitempty"`
-	// Tau is the quantile level of Level: how often the demand may be expected to stay at or below it.
-	// +optional
-	Tau string `json:"tau,omitempty"`
-	// Sizing says in one word why as many placeholders are wanted as are.
-	// +optional
-	Sizing string `json:"sizing,omitempty"`
-	// Members are the forecasters that are mixed for the end of the horizon, the largest share first.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=20
-	Members []ForecastShare `json:"members,omitempty"`
-	// Features are what moves the largest regression among them away from the level of the last season, as
-	// shares of all movements; those that lower demand are negative. The strongest three are told.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=20
-	Features []ForecastShare `json:"features,omitempty"`
-}
-
-// ForecastShare is a part of a forecast.
-type ForecastShare struct {
-	// Name says of what.
-	Name string `json:"name"`
-	// Share is a decimal number.
-	Share string `json:"share"`
-}
-
-// LeadTimeStatus is the time from asking for a node until a pod runs on it.
-type LeadTimeStatus struct {
-	// Used is the lead time that plans are made with.
-	Used metav1.Duration `json:"used"`
-	// Source is Set (in the spec), Learned (the 95th percentile of the recent nodes) or Assumed (until
-	// there are five).
-	Source string `json:"source"`
-	// P50 and P95 are percentiles of the recent nodes, in which placeholders that still wait for one
-	// have their share.
-	// +optional
-	P50 *metav1.Duration `json:"p50,omitempty"`
-	// +optional
-	P95 *metav1.Duration `json:"p95,omitempty"`
-	// Waiting is how many batches of placeholders still wait for a node.
-	// +optional
-	Waiting int32 `json:"waiting,omitempty"`
-	// Recent are the nodes that were measured, oldest first.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=20
-	Recent []LeadTimeSample `json:"recent,omitempty"`
-}
-
-// LeadTimeSample is one node that was waited for.
-type LeadTimeSample struct {
-	// Node is its name.
-	Node string `json:"node"`
-	// At is when a placeholder ran on it.
-	At metav1.Time `json:"at"`
-	// Took is how long that was after the placeholder was ungated.
-	Took metav1.Duration `json:"took"`
-}
-
-// PlanStatus is a plan in numbers.
-type PlanStatus struct {
-	// Time is when the plan was made.
-	Time metav1.Time `json:"time"`
-	// Create, Ungate and Delete are numbers of placeholder pods.
-	// +optional
-	Create int32 `json:"create"`
-	// +optional
-	Ungate int32 `json:"ungate"`
-	// +optional
-	Delete int32 `json:"delete"`
-	// Applied is false in mode Observe and when applying failed.
-	Applied bool `json:"applied"`
-	// Reason says why, in one line.
-	// +optional
-	Reason string `json:"reason,omitempty"`
 }

@@ -24,14 +24,29 @@ const (
 	ReasonShort Reason = "ShortHistory"
 )
 
-// Choice is a policy, why it was chosen, and what each would have cost.
+// Choice is a policy, why it was chosen, and what each would have done.
 type Choice struct {
 	Policy capacity.Policy
 	Reason Reason
-	// Costs are per hour, by kind; what could not be judged is missing.
-	Costs map[capacity.PolicyKind]float64
-	// best is the cheapest policy of each kind.
-	best map[capacity.PolicyKind]capacity.Policy
+	// Tried are the cheapest policies, by kind; a kind that could not be judged is missing.
+	Tried map[capacity.PolicyKind]Tried
+}
+
+// Tried is a policy, and what it would have done on the history.
+type Tried struct {
+	Policy capacity.Policy
+	Score
+}
+
+// Score is what a policy would have done.
+type Score struct {
+	// Cost is the mean cost per hour of idling and waiting.
+	Cost float64
+	// HitRate is the share of the demand that arrived which would have found capacity ready; one if
+	// none arrived.
+	HitRate float64
+	// Idle is the mean number of chunks that would have idled.
+	Idle float64
 }
 
 const (
@@ -48,15 +63,15 @@ func Choose(h History, t Terms, n int, inUse capacity.Policy, perHour float64) C
 	if inUse.Kind == "" {
 		inUse.Kind = capacity.Forecast
 	}
-	choice := Choice{Policy: inUse, Reason: ReasonShort, Costs: map[capacity.PolicyKind]float64{}, best: map[capacity.PolicyKind]capacity.Policy{}}
+	choice := Choice{Policy: inUse, Reason: ReasonShort, Tried: map[capacity.PolicyKind]Tried{}}
 	if len(h.Demand) < max(n/4, t.Lead+t.Hold+2) {
 		return choice
 	}
 	choice.judge(h, t, n, perHour)
 	cheapest := choice.cheapest()
-	choice.Policy, choice.Reason = choice.best[cheapest], ReasonCheapest
-	if cost, ok := choice.Costs[inUse.Kind]; ok && cheapest != inUse.Kind && choice.Costs[cheapest] >= (1-enoughCheaper)*cost {
-		choice.Policy, choice.Reason = choice.best[inUse.Kind], ReasonKept
+	choice.Policy, choice.Reason = choice.Tried[cheapest].Policy, ReasonCheapest
+	if kept, ok := choice.Tried[inUse.Kind]; ok && cheapest != inUse.Kind && choice.Tried[cheapest].Cost >= (1-enoughCheaper)*kept.Cost {
+		choice.Policy, choice.Reason = kept.Policy, ReasonKept
 	}
 	return choice
 }
@@ -64,9 +79,10 @@ func Choose(h History, t Terms, n int, inUse capacity.Policy, perHour float64) C
 // judge replays all candidates.
 func (c *Choice) judge(h History, t Terms, n int, perHour float64) {
 	for _, p := range h.candidates(t, n) {
-		cost := h.cost(p, t, n) * perHour
-		if known, ok := c.Costs[p.Kind]; !ok || cost < known {
-			c.Costs[p.Kind], c.best[p.Kind] = cost, p
+		score := h.score(p, t, n)
+		score.Cost *= perHour
+		if known, ok := c.Tried[p.Kind]; !ok || score.Cost < known.Cost {
+			c.Tried[p.Kind] = Tried{p, score}
 		}
 	}
 }
@@ -75,7 +91,7 @@ func (c *Choice) judge(h History, t Terms, n int, perHour float64) {
 func (c *Choice) cheapest() capacity.PolicyKind {
 	cheapest := capacity.Reactive
 	for _, kind := range []capacity.PolicyKind{capacity.Static, capacity.Forecast} {
-		if cost, ok := c.Costs[kind]; ok && cost < c.Costs[cheapest] {
+		if tried, ok := c.Tried[kind]; ok && tried.Cost < c.Tried[cheapest].Cost {
 			cheapest = kind
 		}
 	}
@@ -84,8 +100,8 @@ func (c *Choice) cheapest() capacity.PolicyKind {
 
 // Dropped is the choice with static headroom in place of a forecast that has missed too often.
 func (c Choice) Dropped() Choice {
-	if static, ok := c.best[capacity.Static]; ok && c.Policy.Kind != capacity.Reactive {
-		c.Policy, c.Reason = static, ReasonMissed
+	if static, ok := c.Tried[capacity.Static]; ok && c.Policy.Kind != capacity.Reactive {
+		c.Policy, c.Reason = static.Policy, ReasonMissed
 	}
 	return c
 }
@@ -157,8 +173,8 @@ func at(values, levels []float64) []float64 {
 
 // Best is the cheapest policy of a kind; nothing ahead if none could be judged.
 func (c Choice) Best(kind capacity.PolicyKind) capacity.Policy {
-	if best, ok := c.best[kind]; ok {
-		return best
+	if best, ok := c.Tried[kind]; ok {
+		return best.Policy
 	}
 	return capacity.Policy{Kind: capacity.Reactive}
 }

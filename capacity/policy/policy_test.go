@@ -68,7 +68,7 @@ func TestTheCheapestIsChosen(t *testing.T) {
 	} {
 		got := Choose(c.history, terms(), 900, c.inUse, perHour)
 		if got.Policy.Kind != c.want || got.Reason != c.reason {
-			t.Errorf("%s: %s, %s; want %s, %s (%v)", name, got.Policy.Kind, got.Reason, c.want, c.reason, got.Costs)
+			t.Errorf("%s: %s, %s; want %s, %s (%v)", name, got.Policy.Kind, got.Reason, c.want, c.reason, got.Tried)
 		}
 	}
 	got := Choose(History{rises, foreseen(rises, 1, -3)}, terms(), 900, capacity.Policy{}, perHour)
@@ -89,7 +89,7 @@ func TestCostOfAPolicy(t *testing.T) {
 		"headroom of 1":  {capacity.Policy{Kind: capacity.Static, Headroom: 1}, (5 + 0.25) / 3},
 		"a tenth of now": {capacity.Policy{Kind: capacity.Static, Share: 0.1}, (5 + 0.25) / 3},
 	} {
-		if got := h.cost(c.policy, Terms{WaitCost: 5, IdleCost: 0.25, Lead: 1, Hold: 2}, 3); math.Abs(got-c.want) > 1e-9 {
+		if got := h.score(c.policy, Terms{WaitCost: 5, IdleCost: 0.25, Lead: 1, Hold: 2}, 3).Cost; math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%s: %v per interval, want %v", name, got, c.want)
 		}
 	}
@@ -109,7 +109,7 @@ func TestHysteresis(t *testing.T) {
 			}
 		}
 		got := Choose(h, terms(), 900, capacity.Policy{Kind: capacity.Static}, perHour)
-		cheaper := 1 - got.Costs[capacity.Forecast]/got.Costs[capacity.Static]
+		cheaper := 1 - got.Tried[capacity.Forecast].Cost/got.Tried[capacity.Static].Cost
 		if changed := got.Policy.Kind == capacity.Forecast; changed != (cheaper >= enoughCheaper) {
 			t.Fatalf("forecast cheaper by %.3f: changed %v (%+v)", cheaper, changed, got)
 		}

@@ -52,20 +52,29 @@ func (h History) target(p capacity.Policy, i int) float64 {
 	}
 }
 
-// cost is the mean cost per interval of a policy over the last n intervals. What is asked for is
-// kept for the hold time, and is there once it has been asked for all through a lead time. Demand
-// beyond that waits, once, when it arrives.
-func (h History) cost(p capacity.Policy, t Terms, n int) float64 {
+// score is what a policy would have done over the last n intervals, its cost per interval. What is
+// asked for is kept for the hold time, and is there once it has been asked for all through a lead
+// time. Demand beyond that waits, once, when it arrives.
+func (h History) score(p capacity.Policy, t Terms, n int) Score {
 	count := len(h.Demand)
 	first := max(count-n, t.Lead+1)
 	asked := highest(count, t.Hold, func(i int) float64 { return h.target(p, i) })
 	ready := lowest(asked, t.Lead)
-	total := 0.0
+	var idle, waits, arrived float64
 	for j := first; j < count; j++ {
 		had := ready[j-1] // what was there when the interval began
-		total += t.IdleCost*max(had-h.Demand[j], 0) + t.WaitCost*max(h.Demand[j]-max(had, h.Demand[j-1]), 0)
+		idle += max(had-h.Demand[j], 0)
+		waits += max(h.Demand[j]-max(had, h.Demand[j-1]), 0)
+		arrived += max(h.Demand[j]-h.Demand[j-1], 0)
 	}
-	return total / float64(max(count-first, 1))
+	s := Score{HitRate: 1}
+	if judged := float64(count - first); judged > 0 {
+		s.Cost, s.Idle = (t.IdleCost*idle+t.WaitCost*waits)/judged, idle/judged
+	}
+	if arrived > 0 {
+		s.HitRate = 1 - waits/arrived
+	}
+	return s
 }
 
 // highest is, per index, the highest of its value and of the width values before it.

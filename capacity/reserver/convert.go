@@ -51,6 +51,7 @@ func limitsOf(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, lead time.Durati
 		Chunks:     chunks,
 		LeadTime:   lead,
 		Hold:       pool.Spec.Sizing.Hold.Duration,
+		MinBilling: pool.Spec.Sizing.MinBilling.Duration,
 		Interval:   pool.Spec.Forecast.Interval.Duration,
 		GateAge:    gateAge,
 		MaxChanges: maxChanges,

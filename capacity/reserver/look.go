@@ -12,6 +12,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
@@ -25,6 +26,7 @@ type sight struct {
 	state     capacity.State
 	limits    capacity.Limits
 	forecasts []forecaster.Answer
+	policies  []chooser.Answer
 	nodes     []*corev1.Node
 	verdicts  verdicts
 	lead      capacity.LeadEstimate
@@ -46,7 +48,8 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	seen.lead, seen.leadTimes = leadTime(pool, w.placeholders[pool.Name], seen.nodes, now)
 	seen.limits = limitsOf(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
 	seen.limits.Frozen = seen.verdicts.frozen()
-	if seen.demand, seen.forecasts, err = r.demandOf(ctx, pool, seen.lead.Used, now); err != nil {
+	setPerNode(w, pool, &seen)
+	if err := r.foresee(ctx, pool, &seen); err != nil {
 		return seen, err
 	}
 	seen.limits.NodesLeft = r.nodesLeft(w, pool, seen.nodes, now)
@@ -58,13 +61,11 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	return seen, nil
 }
 
-// demandOf records the demand of the interval just passed, and forecasts.
-func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, lead time.Duration, now time.Time) (capacity.Demand, []forecaster.Answer, error) {
-	var expected capacity.Demand
-	var forecasts []forecaster.Answer
-	horizon, settings := horizonOf(pool, lead), settingsOf(pool)
-	at := now.Truncate(pool.Spec.Forecast.Interval.Duration)
-	for _, chunk := range pool.Spec.Chunks {
+// foresee records the demand of the interval just passed, forecasts, and asks for the policies.
+func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *sight) error {
+	horizon, settings := horizonOf(pool, seen.lead.Used), settingsOf(pool)
+	at := seen.at.Truncate(pool.Spec.Forecast.Interval.Duration)
+	for i, chunk := range pool.Spec.Chunks {
 		current, peak := r.tracker.take(key{pool.Name, chunk.Name})
 		if err := r.options.Forecaster.Observe(ctx, settings, chunk.Name, at, peak); err != nil {
 			// Recording is retried with the next sample, or an object cannot be read and is left
@@ -74,12 +75,23 @@ func (r *Reserver) demandOf(ctx context.Context, pool *v1alpha1.WarmPool, lead t
 		}
 		f, err := r.options.Forecaster.Forecast(ctx, settings, chunk.Name, horizon, at)
 		if err != nil {
-			return expected, nil, fmt.Errorf("forecast chunk %s: %w", chunk.Name, err)
+			return fmt.Errorf("forecast chunk %s: %w", chunk.Name, err)
 		}
-		forecasts = append(forecasts, f)
-		expected.Chunks = append(expected.Chunks, capacity.ChunkDemand{Now: current, Horizon: f.Horizon, Paths: f.Paths})
+		seen.forecasts = append(seen.forecasts, f)
+		chosen, err := r.options.Chooser.Ask(chooser.Question{
+			Key: chooser.Key{Pool: pool.UID, Chunk: chunk.Name}, Chunk: seen.limits.Chunks[i], Limits: seen.limits,
+			Model: modelOf(pool), Seasons: settings.Seasons, Horizon: horizon,
+			Known: policyOf(pool, chunk.Name), History: func() forecast.Series { return r.options.Forecaster.History(settings, chunk.Name) },
+			Demand: peak, Forecast: f.Forecast,
+		}, at)
+		if err != nil {
+			r.metrics.errors.WithLabelValues("Choose").Inc()
+			r.log.Error(err, "Policy stays", "pool", pool.Name, "chunk", chunk.Name)
+		}
+		seen.policies = append(seen.policies, chosen)
+		seen.demand.Chunks = append(seen.demand.Chunks, capacity.ChunkDemand{Now: current, Horizon: f.Horizon, Paths: f.Paths, Policy: chosen.Policy})
 	}
-	return expected, forecasts, nil
+	return nil
 }
 
 func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
@@ -103,9 +115,10 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now time.Time) capacity.State {
 	var state capacity.State
 	current := map[string]bool{}
+	waiting := r.tracker.waiting(w.Pods)
 	for i := range pool.Spec.Chunks {
 		chunk := &pool.Spec.Chunks[i]
-		row := capacity.ChunkState{Free: free[i]}
+		row := capacity.ChunkState{Free: free[i], Waiting: int64(waiting[key{pool.Name, chunk.Name}])}
 		var held int64
 		for _, pod := range w.placeholders[pool.Name] {
 			if !ofChunk(pod, chunk) {

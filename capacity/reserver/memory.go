@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
@@ -39,6 +40,11 @@ func (r *Reserver) memoryOf(pool *v1alpha1.WarmPool, now time.Time) *memory {
 
 // forgetGone drops what is remembered and measured of pools that are gone.
 func (r *Reserver) forgetGone(pools []*v1alpha1.WarmPool) {
+	uids := make([]types.UID, 0, len(pools))
+	for _, pool := range pools {
+		uids = append(uids, pool.UID)
+	}
+	r.options.Chooser.Keep(uids)
 	for name := range r.memory {
 		if !slices.ContainsFunc(pools, func(pool *v1alpha1.WarmPool) bool { return pool.Name == name }) {
 			delete(r.memory, name)

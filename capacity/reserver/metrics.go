@@ -8,7 +8,7 @@ import (
 
 // acts are the reasons of plan errors: what can fail.
 var acts = []string{
-	"Observe", "Record", "Forecast", "Guard",
+	"Observe", "Record", "Forecast", "Choose", "Guard",
 	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Report",
 }
 

@@ -204,6 +204,17 @@ func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) (all, in
 	return all, inUse
 }
 
+// emptyRoom is what a node offers beside the pods of DaemonSets.
+func (w world) emptyRoom(node *corev1.Node) quantity.Vector {
+	room := quantity.Of(node.Status.Allocatable)
+	for _, pod := range w.PodsOn(node.Name) {
+		if ofDaemonSet(pod) {
+			room = room.Minus(quantity.OfPod(pod))
+		}
+	}
+	return room
+}
+
 // companions weighs the other pods on a placeholder's node.
 func (w world) companions(pod *corev1.Pod, placeholderNamespace string) int64 {
 	var weight int64
@@ -224,8 +235,12 @@ func (w world) companions(pod *corev1.Pod, placeholderNamespace string) int64 {
 
 // isReal tells whether a pod keeps its node in use: neither a placeholder nor of a DaemonSet.
 func isReal(pod *corev1.Pod, placeholderNamespace string) bool {
+	return !demand.IsPlaceholder(pod, placeholderNamespace) && !ofDaemonSet(pod)
+}
+
+func ofDaemonSet(pod *corev1.Pod) bool {
 	owner := metav1.GetControllerOf(pod)
-	return !demand.IsPlaceholder(pod, placeholderNamespace) && (owner == nil || owner.Kind != "DaemonSet")
+	return owner != nil && owner.Kind == "DaemonSet"
 }
 
 // usable tells whether pods can be placed on a node, now and for a while.

@@ -52,6 +52,8 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 			Members:  shares(f.Explanation.Members),
 			Features: shares(f.Explanation.Features[:min(3, len(f.Explanation.Features))]),
 		},
+		Policy:  policyStatus(seen.policies[i]),
+		PerNode: int32(seen.limits.Chunks[i].PerNode),
 		Free:    int32(seen.state.Chunks[i].Free),
 		Wanted:  int32(chunk.Wanted),
 		Limited: int32(min(chunk.Limited, 1<<30)),

@@ -19,6 +19,8 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
 )
@@ -29,6 +31,8 @@ type Forecaster interface {
 	Observe(ctx context.Context, pool forecaster.Pool, chunk string, at time.Time, demand float64) error
 	// Forecast answers for the horizon, counted from now.
 	Forecast(ctx context.Context, pool forecaster.Pool, chunk string, horizon []time.Duration, now time.Time) (forecaster.Answer, error)
+	// History is the demand recorded so far.
+	History(pool forecaster.Pool, chunk string) forecast.Series
 }
 
 // Options are what a Reserver needs.
@@ -41,6 +45,8 @@ type Options struct {
 	Informers cache.Informers
 	// Forecaster records demand and forecasts it.
 	Forecaster Forecaster
+	// Chooser keeps the policy of each chunk.
+	Chooser *chooser.Chooser
 	// Events reports plans on the WarmPool.
 	Events events.EventRecorder
 	// Registerer takes the metrics.

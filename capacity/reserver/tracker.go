@@ -1,6 +1,7 @@
 package reserver
 
 import (
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,6 +100,30 @@ func (t *tracker) take(k key) (current, peak float64) {
 	peak = max(t.peaks[k], current)
 	t.peaks[k] = current
 	return current, peak
+}
+
+// waiting is how many chunks of each key ask for nodes: pods that the scheduler has found no room
+// for, and has not made room for by preemption.
+func (t *tracker) waiting(pods []*corev1.Pod) map[key]float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sums := map[key]float64{}
+	for _, pod := range pods {
+		if s, ok := t.shares[pod.UID]; ok && unschedulable(pod) {
+			sums[s.key] += s.amount
+		}
+	}
+	return sums
+}
+
+// unschedulable tells that the scheduler has tried a pod, found no room, and makes none.
+func unschedulable(pod *corev1.Pod) bool {
+	if pod.Spec.NodeName != "" || pod.Status.NominatedNodeName != "" {
+		return false
+	}
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable
+	})
 }
 
 func (t *tracker) set(pod *corev1.Pod) {

@@ -36,6 +36,19 @@ Versions, and how to go back to one, are in the chunk's ForecastModel: kubectl g
 	}
 }
 
+// policyLines say how the need is estimated, and what each way would have done.
+func policyLines(p *v1alpha1.PolicyStatus) []string {
+	if p == nil {
+		return nil
+	}
+	lines := []string{strings.TrimSuffix(fmt.Sprintf("  policy    %s, %s", p.Kind, p.Reason), ", ")}
+	for _, t := range p.Tried {
+		lines = append(lines, fmt.Sprintf("            %s would have cost %s an hour, found capacity ready for %s of demand, and idled %s",
+			t.Kind, t.CostPerHour, t.HitRate, t.Idle))
+	}
+	return lines
+}
+
 // explainForecast prints the forecasts of one pool.
 func explainForecast(output io.Writer, pool v1alpha1.WarmPool) error {
 	var lines []string
@@ -51,6 +64,7 @@ func explainForecast(output io.Writer, pool v1alpha1.WarmPool) error {
 			fmt.Sprintf("  quantile  %s at level %s, which the costs ask for", f.Level, f.Tau),
 			fmt.Sprintf("  wanted    %d, %s; free room for %d", chunk.Wanted, f.Sizing, chunk.Free),
 			fmt.Sprintf("  source    %s, %s%s", f.Source, f.Reason, versionOf(pool, chunk)))
+		lines = append(lines, policyLines(chunk.Policy)...)
 		lines = append(lines, percents("  weights   ", f.Members)...)
 		lines = append(lines, percents("  moved by  ", f.Features)...)
 	}

@@ -129,7 +129,7 @@ func printTable(output io.Writer, pools []v1alpha1.WarmPool) error {
 		return err
 	}
 	table := &metav1.Table{}
-	for _, name := range []string{"Pool", "Mode", "Ready", "Chunk", "Demand", "P50", "P90", "Source", "Wanted", "Reserved", "Pending", "Gated", "Free"} {
+	for _, name := range []string{"Pool", "Mode", "Ready", "Chunk", "Demand", "P50", "P90", "Source", "Policy", "Wanted", "Reserved", "Pending", "Gated", "Free"} {
 		table.ColumnDefinitions = append(table.ColumnDefinitions, metav1.TableColumnDefinition{Name: name, Type: "string"})
 	}
 	for _, pool := range pools {
@@ -141,7 +141,7 @@ func printTable(output io.Writer, pools []v1alpha1.WarmPool) error {
 			f := chunk.Forecast
 			table.Rows = append(table.Rows, metav1.TableRow{Cells: []any{
 				pool.Name, pool.Spec.Mode, ready, chunk.Name, chunk.Demand, f.P50, f.P90, f.Source + " (" + f.Reason + ")",
-				chunk.Wanted, chunk.Reserved, chunk.Pending, chunk.Gated, chunk.Free,
+				policyCell(chunk), chunk.Wanted, chunk.Reserved, chunk.Pending, chunk.Gated, chunk.Free,
 			}})
 		}
 	}
@@ -149,6 +149,18 @@ func printTable(output io.Writer, pools []v1alpha1.WarmPool) error {
 		return err
 	}
 	return printProblems(output, pools)
+}
+
+// policyCell says how the need of a chunk is estimated, and why.
+func policyCell(chunk v1alpha1.ChunkStatus) string {
+	switch p := chunk.Policy; {
+	case p == nil:
+		return "?"
+	case p.Reason == "":
+		return p.Kind
+	default:
+		return p.Kind + " (" + p.Reason + ")"
+	}
 }
 
 // rows are the chunks of a pool, each with a forecast to print: a pool that the reserver

@@ -141,6 +141,15 @@ func (f *Forecaster) Observe(ctx context.Context, pool Pool, chunk string, at ti
 	return errors.Join(err, t.takeWarning())
 }
 
+// History is the demand recorded so far, NaN where an interval was missed; empty before the first
+// Observe.
+func (f *Forecaster) History(pool Pool, chunk string) forecast.Series {
+	t := f.track(pool, chunk)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.copy()
+}
+
 // Answer is a forecast, and by which version of the chunk's ForecastModel it was made.
 type Answer struct {
 	forecast.Forecast

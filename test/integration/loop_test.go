@@ -182,6 +182,9 @@ func loopEnforce(t *testing.T, e *loopEnv) {
 		if chunk.Wanted != 2 || chunk.Reserved != 2 || chunk.Pending != 0 || chunk.Gated != 1 || pool.Status.Nodes != 1 {
 			return fmt.Errorf("%d nodes, %+v; want 1 node, 2 wanted, 2 reserved, 1 gated", pool.Status.Nodes, chunk)
 		}
+		if p := chunk.Policy; p == nil || p.Kind != "Forecast" || p.Reason != "ShortHistory" || chunk.PerNode != 8 {
+			return fmt.Errorf("policy %+v, %d per node; want the forecast, since the history is short, and 8", p, chunk.PerNode)
+		}
 		return loopCondition(pool, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReserved)
 	}
 	cluster.Eventually(t, loopWait, reserved)

@@ -1,0 +1,100 @@
+package reserver
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/policy"
+	"forewarm.dev/internal/quantity"
+	"forewarm.dev/internal/snapshot"
+)
+
+// TestThePolicySurvivesTheLeader: what status tells reads back as what was in use.
+func TestThePolicySurvivesTheLeader(t *testing.T) {
+	static := capacity.Policy{Kind: capacity.Static, Share: 1.0 / 3}
+	want := chooser.Answer{At: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC), Choice: policy.Choice{
+		Policy: static, Reason: policy.ReasonMissed,
+		Tried: map[capacity.PolicyKind]policy.Tried{
+			capacity.Forecast: {Policy: capacity.Policy{Kind: capacity.Forecast, Margin: -2.0 / 7}, Score: policy.Score{Cost: 3.5, HitRate: 0.99, Idle: 1.5}},
+			capacity.Static:   {Policy: static, Score: policy.Score{Cost: 4.5, HitRate: 0.98, Idle: 2.5}},
+			capacity.Reactive: {Policy: capacity.Policy{Kind: capacity.Reactive}, Score: policy.Score{Cost: 40, HitRate: 0}},
+		},
+	}}
+	pool := &v1alpha1.WarmPool{Status: v1alpha1.WarmPoolStatus{Chunks: []v1alpha1.ChunkStatus{{Name: "single", Policy: policyStatus(want)}}}}
+	if diff := cmp.Diff(want, policyOf(pool, "single")); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+	var kinds []string
+	for _, tried := range pool.Status.Chunks[0].Policy.Tried {
+		kinds = append(kinds, tried.Kind)
+	}
+	if diff := cmp.Diff([]string{"Forecast", "Static", "Reactive"}, kinds); diff != "" {
+		t.Errorf("the cheapest first (-want +got):\n%s", diff)
+	}
+	if got := policyOf(pool, "node"); got.Policy.Kind != "" || !got.At.IsZero() {
+		t.Errorf("a chunk without a policy: %+v", got)
+	}
+}
+
+// TestPerNode: the smallest node counts, without its DaemonSets' share, and is remembered.
+func TestPerNode(t *testing.T) {
+	node := func(name string, gpus int64) *corev1.Node {
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		n.Status.Allocatable = corev1.ResourceList{gpu: *resource.NewQuantity(gpus, resource.DecimalSI)}
+		return n
+	}
+	daemon := gpuPod("exporter", "1")
+	daemon.Spec.NodeName = "small"
+	daemon.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Controller: new(true)}}
+	work := gpuPod("work", "3")
+	work.Spec.NodeName = "small"
+	small, large := node("small", 8), node("large", 16)
+	taken, err := snapshot.Take(t.Context(), fake.NewClientBuilder().WithObjects(small, large, daemon, work).Build())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := &v1alpha1.WarmPool{Status: v1alpha1.WarmPoolStatus{Chunks: []v1alpha1.ChunkStatus{{Name: "single", PerNode: 4}, {Name: "node", PerNode: 1}}}}
+	for name, c := range map[string]struct {
+		nodes []*corev1.Node
+		want  []int64
+	}{
+		"no node, but there were": {nil, []int64{4, 1}},
+		"two sizes":               {[]*corev1.Node{large, small}, []int64{7, 2}},
+	} {
+		seen := sight{nodes: c.nodes, limits: capacity.Limits{Chunks: []capacity.Chunk{
+			{Name: "single", Requests: quantity.Vector{gpu: 1}}, {Name: "node", Requests: quantity.Vector{gpu: 8}},
+		}}}
+		setPerNode(world{Snapshot: taken}, pool, &seen)
+		for i, want := range c.want {
+			if got := seen.limits.Chunks[i].PerNode; got != want {
+				t.Errorf("%s: %d of %s per node, want %d", name, got, seen.limits.Chunks[i].Name, want)
+			}
+		}
+	}
+}
+
+// TestWaitingPodsAreThoseWithoutRoom: neither what the scheduler has not tried nor a preemptor.
+func TestWaitingPodsAreThoseWithoutRoom(t *testing.T) {
+	pods := []*corev1.Pod{gpuPod("untried", "1"), gpuPod("waits", "2"), gpuPod("preempts", "1"), gpuPod("runs", "1")}
+	for _, pod := range pods[1:] {
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+	}
+	pods[2].Status.NominatedNodeName = "n"
+	pods[3].Spec.NodeName = "n"
+	tracker := newTracker("hold")
+	tracker.rebuild([]class{classFor("a100", 0, labels.Everything())}, map[string]labels.Set{"team": nil}, pods)
+	got := tracker.waiting(pods)
+	if diff := cmp.Diff(map[key]float64{{"a100", "single"}: 2}, got, cmp.AllowUnexported(key{})); diff != "" {
+		t.Errorf("waiting (-want +got):\n%s", diff)
+	}
+}
