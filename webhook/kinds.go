@@ -219,13 +219,13 @@ func nodeKinds() []Kind {
 // nodeGroupMax is the size up to which Cluster Autoscaler may grow a group.
 const nodeGroupMax = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size"
 
-// ray counts the head and the workers of a RayCluster: as asked for, and as its own
-// autoscaler may ask for.
+// ray counts the head and the workers of a RayCluster: as asked for, of which KubeRay makes no less
+// than minReplicas, and as its own autoscaler may ask for.
 func ray(resource, kind, cluster string) Kind {
 	groups := "1 * not(" + cluster + ".suspend) + " + cluster + ".workerGroupSpecs[]: "
 	return Kind{Group: "ray.io", Version: "v1", Resource: resource, Name: kind, Vouches: true, Counts: counts(
-		cluster+".workerGroupSpecs[].replicas", groups+"replicas=1 * numOfHosts=1 * not(suspend) * not(/"+cluster+".suspend)",
-		cluster+".workerGroupSpecs[].maxReplicas", groups+"maxReplicas=1 * numOfHosts=1 * is(/"+cluster+".enableInTreeAutoscaling) * not(suspend) * not(/"+cluster+".suspend)")}
+		cluster+".workerGroupSpecs[].replicas", groups+"max(replicas=0, minReplicas=0) * numOfHosts=1 * not(suspend) * not(/"+cluster+".suspend)",
+		cluster+".workerGroupSpecs[].maxReplicas", groups+"maxReplicas=2147483647 * numOfHosts=1 * is(/"+cluster+".enableInTreeAutoscaling) * not(suspend) * not(/"+cluster+".suspend)")}
 }
 
 // training counts the replicas of all roles of a job of Kubeflow's training operator.

@@ -1,6 +1,9 @@
 package bypass
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // workloadSubjects are kinds of replicas that Kubernetes does not have.
 func workloadSubjects() []subject {
@@ -86,6 +89,7 @@ func ray(resource, cluster string) subject {
 	withHead := times(1, 1)
 	return subject{group: "ray.io", resource: resource, others: []string{"v1alpha1"}, rows: []row{
 		{count: replicas, with: text(nested(`{workerGroupSpecs: [{groupName: a, replicas: $N, numOfHosts: 2}]}`)), asks: times(2, 1)},
+		{count: replicas, by: groups + "[].minReplicas", with: text(nested(`{workerGroupSpecs: [{groupName: a, replicas: 0, minReplicas: $N}]}`)), asks: withHead},
 		{count: replicas, by: groups + "[].numOfHosts", with: text(nested(`{workerGroupSpecs: [{groupName: a, replicas: 2, numOfHosts: $N}]}`)), asks: times(2, 1)},
 		{count: replicas, by: groups, with: repeated(nested(`{workerGroupSpecs: $LIST}`), `{groupName: group-$N, replicas: 1}`), asks: withHead},
 		{count: replicas, by: groups + "[].suspend", asks: withHead, with: switched(
@@ -95,6 +99,10 @@ func ray(resource, cluster string) subject {
 			with: switched(nested(`{suspend: true, workerGroupSpecs: [{groupName: a, replicas: 50}]}`), nested(`{suspend: false, workerGroupSpecs: [{groupName: a, replicas: $N}]}`)),
 		},
 		{count: most, with: text(nested(`{enableInTreeAutoscaling: true, workerGroupSpecs: [{groupName: a, replicas: 0, maxReplicas: $N}]}`)), asks: withHead},
+		{
+			count: most, by: most + " left out", asks: func(n int64) int64 { return 1 + unset(math.MaxInt32)(n) },
+			with: leftOut(nested(`{enableInTreeAutoscaling: true, workerGroupSpecs: [{groupName: a, replicas: 0}]}`), nested(`{enableInTreeAutoscaling: true, workerGroupSpecs: [{groupName: a, replicas: 0, maxReplicas: $N}]}`)),
+		},
 		{count: most, by: cluster + ".enableInTreeAutoscaling", asks: withHead, with: switched(
 			nested(`{enableInTreeAutoscaling: false, workerGroupSpecs: [{groupName: a, replicas: 0, maxReplicas: 50}]}`),
 			nested(`{enableInTreeAutoscaling: true, workerGroupSpecs: [{groupName: a, replicas: 0, maxReplicas: $N}]}`))},
