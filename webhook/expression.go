@@ -228,8 +228,11 @@ func (v value) raw(root, at any) any {
 }
 
 func (v value) isTrue(root, at any) bool {
-	is, _ := v.raw(root, at).(bool)
-	return is
+	raw := v.raw(root, at)
+	if v.annotation != "" {
+		return raw != nil && raw != "false"
+	}
+	return raw == true
 }
 
 func (v value) of(root, at any) int64 {

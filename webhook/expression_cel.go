@@ -44,9 +44,9 @@ func (f factor) cel(root, at string) string {
 	case 'c':
 		return fmt.Sprint(f.constant)
 	case '!':
-		return `(` + f.values[0].cel(root, at) + `.orValue(false) == true ? 0 : 1)`
+		return `(` + f.values[0].celTrue(root, at) + ` ? 0 : 1)`
 	case '?':
-		return `(` + f.values[0].cel(root, at) + `.orValue(false) == true ? 1 : 0)`
+		return `(` + f.values[0].celTrue(root, at) + ` ? 1 : 0)`
 	}
 	numbers := make([]string, len(f.values))
 	for i, v := range f.values {
@@ -71,6 +71,14 @@ func (v value) cel(root, at string) string {
 		return v.path.cel(at)
 	}
 	return append(append(path{}, v.path...), "metadata", "annotations", v.annotation).cel(at)
+}
+
+// celTrue is what [value.isTrue] is.
+func (v value) celTrue(root, at string) string {
+	if v.annotation != "" {
+		return v.cel(root, at) + `.orValue('false') != 'false'`
+	}
+	return v.cel(root, at) + `.orValue(false) == true`
 }
 
 // celNumber takes a number for absent that is below zero, as Evaluate does. int() also reads

@@ -184,11 +184,12 @@ func nodeKinds() []Kind {
 	kinds := []Kind{
 		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinedeployments", Name: "MachineDeployment", Counts: counts(group...), Vouches: true, Surge: "spec.strategy.rollingUpdate.maxSurge"},
 		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinesets", Name: "MachineSet", Counts: counts(group...)},
-		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinepools", Name: "MachinePool", Counts: counts(group...)},
-		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "clusters", Name: "Cluster", Counts: counts(
-			"spec.topology.controlPlane.replicas", "spec.topology.controlPlane.replicas=0",
-			"spec.topology.workers.machineDeployments", "spec.topology.workers.machineDeployments[]: max(replicas=0, @"+nodeGroupMax+"=0)",
-			"spec.topology.workers.machinePools", "spec.topology.workers.machinePools[]: max(replicas=0, @"+nodeGroupMax+"=0)")},
+		// Where somebody else manages the replicas, the object only says how many were seen.
+		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinepools", Name: "MachinePool", Counts: counts(
+			replicasField, "spec.replicas=1 * not(@cluster.x-k8s.io/replicas-managed-by)", "annotation "+nodeGroupMax, "@"+nodeGroupMax+"=0")},
+		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "clusters", Name: "Cluster", Counts: counts("spec.topology", "spec.topology.controlPlane.replicas=0"+
+			" + spec.topology.workers.machineDeployments[]: max(replicas=0, @"+nodeGroupMax+"=0)"+
+			" + spec.topology.workers.machinePools[]: max(replicas=0, @"+nodeGroupMax+"=0)")},
 		{Group: "controlplane.cluster.x-k8s.io", Version: "v1beta1", Resource: "kubeadmcontrolplanes", Name: "KubeadmControlPlane", Counts: counts(replicas...)},
 		{Group: "machine.openshift.io", Version: "v1beta1", Resource: "machinesets", Name: "MachineSet", Counts: counts(replicas...)},
 		{Group: "autoscaling.openshift.io", Version: "v1beta1", Resource: "machineautoscalers", Name: "MachineAutoscaler", Counts: counts("spec.maxReplicas", "spec.maxReplicas=0"), Target: "spec.scaleTargetRef"},

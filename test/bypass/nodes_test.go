@@ -1,5 +1,7 @@
 package bypass
 
+import "slices"
+
 // nodeSubjects are kinds of nodes, and of room for pods.
 func nodeSubjects() []subject {
 	replicas := row{count: "spec.replicas", with: text(`spec: {replicas: $N}`), scaled: true}
@@ -7,24 +9,31 @@ func nodeSubjects() []subject {
 	group := []row{replicas, {count: "annotation " + groupMax, with: text("metadata: {annotations: {" + groupMax + ": \"$N\"}}\nspec: {replicas: 1}")}}
 	newer := []string{"v1beta2"}
 
-	workers := func(field string) []row {
-		count := "spec.topology.workers." + field
-		nested := func(list string) string { return `spec: {topology: {workers: {` + field + `: ` + list + `}}}` }
-		return []row{
-			{count: count, by: count + "[].replicas", with: text(nested(`[{name: a, replicas: $N}, {name: b, replicas: 1}]`)), asks: times(1, 1)},
-			{count: count, with: repeated(nested("$LIST"), `{name: group-$N, replicas: 1}`)},
-			{count: count, by: count + "[] annotation " + groupMax, with: text(nested(`[{name: a, metadata: {annotations: {` + groupMax + `: "$N"}}}]`))},
+	// The sum of a Cluster's counts is held, so that each grows as far as the others leave room.
+	clusters := []row{{count: "spec.topology", by: "spec.topology.controlPlane.replicas", asks: times(1, 1), with: text(
+		`spec: {topology: {controlPlane: {replicas: $N}, workers: {machineDeployments: [{name: b, replicas: 1}]}}}`)}}
+	for _, field := range []string{"machineDeployments", "machinePools"} {
+		nested := func(list string) string {
+			return `spec: {topology: {controlPlane: {replicas: 1}, workers: {` + field + `: ` + list + `}}}`
 		}
+		by := "spec.topology.workers." + field
+		clusters = append(
+			clusters,
+			row{count: "spec.topology", by: by + "[].replicas", with: text(nested(`[{name: a, replicas: $N}, {name: b, replicas: 1}]`)), asks: times(1, 2)},
+			row{count: "spec.topology", by: by, with: repeated(nested("$LIST"), `{name: group-$N, replicas: 1}`), asks: times(1, 1)},
+			row{count: "spec.topology", by: by + "[] annotation " + groupMax, with: text(nested(`[{name: a, metadata: {annotations: {` + groupMax + `: "$N"}}}]`)), asks: times(1, 1)},
+		)
 	}
-	clusters := append([]row{{count: "spec.topology.controlPlane.replicas", with: text(`spec: {topology: {controlPlane: {replicas: $N}}}`)}}, workers("machineDeployments")...)
-	clusters = append(clusters, workers("machinePools")...)
+	const managed = "cluster.x-k8s.io/replicas-managed-by"
+	pool := append(slices.Clone(group), row{count: "spec.replicas", by: "annotation " + managed, with: switched(
+		"metadata: {annotations: {"+managed+": external-autoscaler}}\nspec: {replicas: 50}", `spec: {replicas: $N}`)})
 
 	unscaled := replicas
 	unscaled.scaled = false
 	return []subject{
 		{group: "cluster.x-k8s.io", resource: "machinedeployments", others: newer, rows: group},
 		{group: "cluster.x-k8s.io", resource: "machinesets", others: newer, rows: group},
-		{group: "cluster.x-k8s.io", resource: "machinepools", others: newer, rows: group},
+		{group: "cluster.x-k8s.io", resource: "machinepools", others: newer, rows: pool},
 		{group: "cluster.x-k8s.io", resource: "clusters", others: newer, rows: clusters},
 		{group: "controlplane.cluster.x-k8s.io", resource: "kubeadmcontrolplanes", others: newer, rows: []row{replicas}},
 		{group: "machine.openshift.io", resource: "machinesets", rows: []row{replicas}},
