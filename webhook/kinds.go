@@ -21,8 +21,10 @@ const (
 // Kind says where the objects of one kind ask for replicas or nodes.
 type Kind struct {
 	// Group, Version and Resource name the kind as a webhook rule does. Objects of other
-	// versions arrive converted to this one (matchPolicy Equivalent).
+	// versions arrive converted to this one (matchPolicy Equivalent), where the server has it.
 	Group, Version, Resource string
+	// Others are versions that say the same in the same places: a server may have one of those only.
+	Others []string
 	// Name is the kind, as people write it.
 	Name string
 	// Cluster is true for kinds without a namespace.
@@ -205,13 +207,16 @@ func nodeKinds() []Kind {
 			Group: "forewarm.dev", Version: "v1alpha1", Resource: "warmpools", Name: "WarmPool", Cluster: true,
 			Instances: &Selection{Requirements: "spec.nodes.selector.matchExpressions", Labels: "spec.nodes.selector.matchLabels"},
 		},
-		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Resource: "capacitybuffers", Name: "CapacityBuffer", Indirect: true, Counts: counts("spec.replicas", "spec.replicas=0")},
-		{Group: "autoscaling.x-k8s.io", Version: "v1", Resource: "provisioningrequests", Name: "ProvisioningRequest", Indirect: true, Counts: counts("spec.podSets", "spec.podSets[]: count=1")},
+		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Others: []string{"v1alpha1"}, Resource: "capacitybuffers", Name: "CapacityBuffer", Indirect: true, Counts: counts("spec.replicas", "spec.replicas=0")},
+		{Group: "autoscaling.x-k8s.io", Version: "v1", Others: []string{"v1beta1"}, Resource: "provisioningrequests", Name: "ProvisioningRequest", Indirect: true, Counts: counts("spec.podSets", "spec.podSets[]: count=1")},
 	}
 	for i := range kinds {
 		// Buffers and provisioning requests ask for room for pods, in chunks, not for nodes.
 		if kinds[i].Group != "autoscaling.x-k8s.io" {
 			kinds[i].Measure = Nodes
+		}
+		if strings.HasSuffix(kinds[i].Group, "cluster.x-k8s.io") {
+			kinds[i].Others = []string{"v1beta2"}
 		}
 	}
 	return kinds

@@ -281,6 +281,66 @@ func webhookCustomKind(t *testing.T, e *webhookEnv) {
 	})
 }
 
+// webhookMachines is a kind of which the server has another version than the table names first.
+const webhookMachines = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"%[1]ss.cluster.x-k8s.io"},
+"spec":{"group":"cluster.x-k8s.io","scope":"Namespaced","names":{"plural":"%[1]ss","singular":"%[1]s","kind":%[2]q},
+"versions":[{"name":"v1beta2","served":true,"storage":true,
+"schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{"replicas":{"type":"integer"}}}}}},
+"subresources":{"scale":{"specReplicasPath":".spec.replicas","statusReplicasPath":".status.replicas"}}}]}}`
+
+func webhookOtherVersion(t *testing.T, e *webhookEnv) {
+	e.namespace(t, "machines", nil)
+	ctx := t.Context()
+	machines := func(kind, name string, replicas int64) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": kind, "metadata": map[string]any{"namespace": "machines", "name": name}, "spec": map[string]any{"replicas": replicas},
+		}}
+	}
+	for _, kind := range []string{"MachineDeployment", "MachineSet"} {
+		crd := &unstructured.Unstructured{}
+		if err := crd.UnmarshalJSON(fmt.Appendf(nil, webhookMachines, strings.ToLower(kind), kind)); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Client.Create(ctx, crd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deployment := machines("MachineDeployment", "pool", 4)
+	cluster.Eventually(t, webhookWait, func() error { return e.Client.Create(ctx, deployment) })
+	e.maxNodes(t, deployment, "2")
+	cluster.Eventually(t, webhookWait, func() error {
+		return webhookDenied(webhookWays["merge patch"](ctx, e.Client, deployment, 5), "MachineDeployment machines/pool", "5 nodes", "at most 2")
+	})
+	if err := webhookDenied(webhookScale(ctx, e.Client, deployment, 5), "at most 2"); err != nil {
+		t.Errorf("scale: %v", err)
+	}
+	e.maxNodes(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}, "2")
+	owned, bare := machines("MachineSet", "owned", 4), machines("MachineSet", "bare", 4)
+	owned.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "cluster.x-k8s.io/v1beta2", Kind: "MachineDeployment", Name: "pool", UID: deployment.GetUID(), Controller: new(true)}})
+	cluster.Eventually(t, webhookWait, func() error {
+		return webhookDenied(e.Client.Create(ctx, bare.DeepCopy(), client.DryRunAll), "MachineSet machines/bare", "Namespace kube-system")
+	})
+	if err := e.Client.Create(ctx, owned); err != nil {
+		t.Errorf("owned by what stands above its ceiling: %v", err)
+	}
+	if said := e.forewarmctl(t)("audit", "-n", "machines"); !strings.Contains(said, "MachineDeployment machines/pool   4      2") || strings.Contains(said, "owned") {
+		t.Errorf("audit:\n%s", said)
+	}
+	e.maxNodes(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}, "")
+}
+
+// maxNodes annotates an object; empty removes the annotation.
+func (e *webhookEnv) maxNodes(t *testing.T, o client.Object, value string) {
+	t.Helper()
+	body := `{"metadata":{"annotations":{"forewarm.dev/max-nodes":null}}}`
+	if value != "" {
+		body = fmt.Sprintf(`{"metadata":{"annotations":{"forewarm.dev/max-nodes":%q}}}`, value)
+	}
+	if err := e.Client.Patch(t.Context(), o.DeepCopyObject().(client.Object), client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func webhookMalformed(t *testing.T, e *webhookEnv) {
 	e.namespace(t, "malformed", nil)
 	ctx := t.Context()

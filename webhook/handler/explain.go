@@ -83,7 +83,9 @@ func (e *Explainer) Find(ctx context.Context, resource, namespace, name string) 
 		gvr = mapping.Resource
 	}
 	if known, ok := e.kinds[metav1.GroupResource{Group: gvr.Group, Resource: gvr.Resource}]; ok {
-		gvr.Version = known.Version
+		if !slices.Contains(known.Others, gvr.Version) {
+			gvr.Version = known.Version
+		}
 		if known.Cluster {
 			namespace = ""
 		}
@@ -240,11 +242,16 @@ const pageOf = 250
 // Above calls found with each object of a kind that stands above its ceiling, and pace after
 // each page of objects that was looked at. A kind that the server does not have has none.
 func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
-	gvr := tableKind{Kind: kind}.resource()
+	return client.IgnoreNotFound(tableKind{Kind: kind}.served(func(gvr schema.GroupVersionResource) error {
+		return e.above(ctx, gvr, namespace, found, pace)
+	}))
+}
+
+func (e *Explainer) above(ctx context.Context, gvr schema.GroupVersionResource, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
 	for next := ""; ; {
 		list, err := e.objects.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
 		if err != nil {
-			return client.IgnoreNotFound(err)
+			return err
 		}
 		for i := range list.Items {
 			if metav1.GetControllerOf(&list.Items[i]) != nil {

@@ -5,6 +5,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/json"
@@ -57,6 +58,20 @@ func (k kinds) named(group, name string) (tableKind, bool) {
 
 func (k tableKind) resource() schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
+}
+
+// served calls read with the kind's resource in one version after the other, until one finds
+// something: a server need not have them all.
+func (k tableKind) served(read func(schema.GroupVersionResource) error) error {
+	gvr := k.resource()
+	err := read(gvr)
+	for _, gvr.Version = range k.Others {
+		if !apierrors.IsNotFound(err) {
+			break
+		}
+		err = read(gvr)
+	}
+	return err
 }
 
 // replicas is the count of a plain kind before and after a write.

@@ -40,7 +40,7 @@ func (o *Owners) get(ctx context.Context, namespace string, reference *metav1.Ow
 		return nil, nil
 	}
 	owner := &webhook.Owner{Object: webhook.Object{Kind: reference.Kind, Namespace: namespace, Name: reference.Name}, Bound: math.MaxInt64}
-	found, err := o.live.Resource(kind.resource()).Namespace(namespace).Get(ctx, reference.Name, metav1.GetOptions{})
+	found, err := o.read(ctx, kind, namespace, reference.Name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
@@ -54,6 +54,15 @@ func (o *Owners) get(ctx context.Context, namespace string, reference *metav1.Ow
 	}
 	owner.Bound = kind.Bound(found.Object)
 	return owner, nil
+}
+
+// read gets an object of a kind of the table.
+func (o *Owners) read(ctx context.Context, kind tableKind, namespace, name string) (found *unstructured.Unstructured, err error) {
+	err = kind.served(func(gvr schema.GroupVersionResource) error {
+		found, err = o.live.Resource(gvr).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	return found, err
 }
 
 // standing is how many replicas a workload asks for already, 0 where that cannot be told.
@@ -72,7 +81,7 @@ func (o *Owners) standing(ctx context.Context, resource schema.GroupVersionResou
 // scaled is the count that a scale of an object comes to, where what /scale writes is only a
 // part of it.
 func (o *Owners) scaled(ctx context.Context, kind tableKind, object webhook.Object, change webhook.Change) (webhook.Change, error) {
-	found, err := o.live.Resource(kind.resource()).Namespace(object.Namespace).Get(ctx, object.Name, metav1.GetOptions{})
+	found, err := o.read(ctx, kind, object.Namespace, object.Name)
 	if apierrors.IsForbidden(err) {
 		return change, unreadableError{err}
 	}

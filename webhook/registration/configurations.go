@@ -173,7 +173,7 @@ func Mutating(t Target, caBundle []byte) *admissionregistrationv1.MutatingWebhoo
 
 // rules are those of the kinds whose count is spec.replicas with 1 for its absence in the
 // built-in groups, whose growth a match condition can tell, or of all others. Kinds of one
-// group, version and scope share a rule.
+// group, scope and the same versions share a rule.
 func rules(kinds []webhook.Kind, plain bool) []admissionregistrationv1.RuleWithOperations {
 	var out []admissionregistrationv1.RuleWithOperations
 	for _, k := range kinds {
@@ -184,14 +184,17 @@ func rules(kinds []webhook.Kind, plain bool) []admissionregistrationv1.RuleWithO
 		if k.Cluster {
 			scope = admissionregistrationv1.ClusterScope
 		}
+		versions := append([]string{k.Version}, k.Others...)
 		i := slices.IndexFunc(out, func(r admissionregistrationv1.RuleWithOperations) bool {
-			return r.APIGroups[0] == k.Group && r.APIVersions[0] == k.Version && *r.Scope == scope
+			return r.APIGroups[0] == k.Group && slices.Equal(r.APIVersions, versions) && *r.Scope == scope
 		})
 		if i >= 0 {
 			out[i].Resources = append(out[i].Resources, k.Resource)
 			continue
 		}
-		out = append(out, rule([]string{k.Group}, k.Version, []string{k.Resource}, scope, admissionregistrationv1.Create, admissionregistrationv1.Update))
+		added := rule([]string{k.Group}, k.Version, []string{k.Resource}, scope, admissionregistrationv1.Create, admissionregistrationv1.Update)
+		added.APIVersions = versions
+		out = append(out, added)
 	}
 	return out
 }
