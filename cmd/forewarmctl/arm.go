@@ -85,14 +85,19 @@ func armCommand() *cobra.Command {
 }
 
 // disarm leaves the mark before it deletes: a process that is just writing is overtaken by
-// deleting again until all has stayed away for a while.
+// deleting again until all has stayed away for a while. Where the mark cannot be left, it deletes
+// all the same.
 func (a admission) disarm(ctx context.Context, reason string) error {
 	mark := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: v1alpha1.DisarmedConfigMap},
 		Data:       map[string]string{"reason": reason, "since": time.Now().UTC().Format(time.RFC3339)},
 	}
-	if _, err := a.client.CoreV1().ConfigMaps(a.namespace).Create(ctx, mark, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("leave the mark that keeps Forewarm disarmed: %w", err)
+	_, unmarked := a.client.CoreV1().ConfigMaps(a.namespace).Create(ctx, mark, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(unmarked) {
+		unmarked = nil
+	}
+	if unmarked != nil {
+		unmarked = fmt.Errorf("leave the mark that keeps Forewarm disarmed: %w; what runs of it writes itself into admission again, so end it, or make the namespace and try again", unmarked)
 	}
 	quiet := 0
 	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
@@ -105,7 +110,7 @@ func (a admission) disarm(ctx context.Context, reason string) error {
 		}
 		return quiet >= 4, nil
 	})
-	return errors.Join(err, a.restoreAll(ctx))
+	return errors.Join(unmarked, err, a.restoreAll(ctx))
 }
 
 // remove deletes what is there, and says how much that was.

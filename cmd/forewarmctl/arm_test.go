@@ -1,0 +1,32 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"forewarm.dev/webhook/registration"
+)
+
+// TestDisarmWithoutMark: a namespace that is gone does not keep Forewarm in admission.
+func TestDisarmWithoutMark(t *testing.T) {
+	c := fake.NewClientset(&admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: registration.Name}})
+	c.PrependReactor("create", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewNotFound(corev1.Resource("namespaces"), "forewarm-system")
+	})
+	a := admission{c, "forewarm-system", io.Discard}
+	if err := a.disarm(t.Context(), "a test"); err == nil || !strings.Contains(err.Error(), "leave the mark") {
+		t.Errorf("got %v, want it said that the mark is missing", err)
+	}
+	if _, err := c.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), registration.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("got %v, want the configuration deleted", err)
+	}
+}
