@@ -40,6 +40,20 @@ func (a Amounts) plus(b Amounts) Amounts {
 	return Amounts{add(a.Replicas, b.Replicas), add(a.GPUs, b.GPUs), add(a.Nodes, b.Nodes)}
 }
 
+// At are the amounts of an object of which n were asked for, if it were to so many: each asks for
+// the same.
+func (a Amounts) At(n, to int64) Amounts {
+	out := Amounts{Replicas: to}
+	if n > 0 {
+		product := multiply(a.GPUs, to)
+		out.GPUs = product / n
+		if product%n > 0 {
+			out.GPUs++
+		}
+	}
+	return out
+}
+
 // NodeClaims are what Karpenter asks for nodes by. They have no count; each is one node.
 var NodeClaims = Kind{
 	Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims", Name: "NodeClaim", Cluster: true, Measure: Nodes,

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -113,6 +114,24 @@ func TestClaimsNode(t *testing.T) {
 	for claim, want := range cases {
 		if got := ClaimsNode(decode(t, claim)); got != want {
 			t.Errorf("%s counts: %t, want %t", claim, got, want)
+		}
+	}
+}
+
+func TestAmountsAt(t *testing.T) {
+	for name, c := range map[string]struct {
+		at    Amounts
+		n, to int64
+		want  Amounts
+	}{
+		"more":         {Amounts{Replicas: 2, GPUs: 4}, 2, 5, Amounts{Replicas: 5, GPUs: 10}},
+		"none":         {Amounts{Replicas: 2, GPUs: 4}, 2, 0, Amounts{}},
+		"rounded up":   {Amounts{Replicas: 3, GPUs: 4}, 3, 2, Amounts{Replicas: 2, GPUs: 3}},
+		"out of none":  {Amounts{}, 0, 5, Amounts{Replicas: 5}},
+		"out of sight": {Amounts{Replicas: 1, GPUs: math.MaxInt64}, 1, 9, Amounts{Replicas: 9, GPUs: math.MaxInt64}},
+	} {
+		if got := c.at.At(c.n, c.to); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
 	}
 }

@@ -185,6 +185,13 @@ func (l Ledger) others(c Claim, m Measure) int64 {
 	return max(sum-l.standing(c).of(m), 0)
 }
 
+// Used is what a total has been used up to, with what is coming, and the total as a number, where
+// it can be read.
+func (l Ledger) Used(s Setting) (used, limit int64, bound bool) {
+	limit, bound = s.limit(Object{}, &draft{}, false)
+	return l.others(Claim{}, totals[s.Annotation]), limit, bound
+}
+
 // coming is what an entry adds to Standing.
 func (e Entry) coming(m Measure) int64 { return max(e.of(m)-e.Standing.of(m), 0) }
 

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/handler"
 )
 
@@ -19,8 +20,9 @@ func auditCommand() *cobra.Command {
 		Short: "List what stands above its ceiling now",
 		Long: `List the objects of every kind that is held to ceilings which ask for more than theirs: from
 before the ceiling came, by an override, in mode warn or audit, or written while no webhook
-answered. What a controller owns is left out, since its owner is listed. Kinds that you may
-not list are named on stderr, and the exit status is 1.`,
+answered; then Namespaces, node pools and the cluster that use more than a total of theirs. What a
+controller owns is left out, since its owner is listed. Kinds that you may not list are named on
+stderr, and the exit status is 1.`,
 		Example: `  forewarmctl audit
   forewarmctl audit -n team`,
 		Args: cobra.NoArgs,
@@ -29,37 +31,59 @@ not list are named on stderr, and the exit status is 1.`,
 			if err != nil {
 				return err
 			}
-			out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
-			_, _ = fmt.Fprintln(out, "OBJECT\tASKS\tCEILING\tSET BY\tMODE")
-			unread := 0
-			for _, kind := range table {
-				if kind.Cluster && namespace != "" {
-					continue
-				}
-				err := explainer.Above(c.Context(), kind, namespace, func(_ *unstructured.Unstructured, e handler.Explanation) {
-					_, _ = fmt.Fprintln(out, auditRows(e))
-				}, func() {})
-				if apierrors.IsForbidden(err) {
-					unread++
-					_, _ = fmt.Fprintf(c.ErrOrStderr(), "not listed: %v\n", err)
-					continue
-				}
-				if err != nil {
-					return err
-				}
-			}
-			if err := out.Flush(); err != nil {
-				return err
-			}
-			if unread > 0 {
-				return fmt.Errorf("%d kinds could not be listed", unread)
-			}
-			return nil
+			return audit(c, explainer, table, namespace)
 		},
 	}
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace to look at; empty means all")
 	c.Flags().StringVar(&config, "config", "", "the webhook's configuration file, for the kinds that it adds")
 	return c
+}
+
+// audit prints what stands above: first objects, kind by kind, then sums.
+func audit(c *cobra.Command, explainer *handler.Explainer, table []webhook.Kind, namespace string) error {
+	out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(out, "OBJECT\tASKS\tCEILING\tSET BY\tMODE")
+	unread := 0
+	listed := func(err error) error {
+		if apierrors.IsForbidden(err) {
+			unread++
+			_, err = fmt.Fprintf(c.ErrOrStderr(), "not listed: %v\n", err)
+		}
+		return err
+	}
+	for _, kind := range table {
+		if kind.Cluster && namespace != "" {
+			continue
+		}
+		err := explainer.Above(c.Context(), kind, namespace, func(_ *unstructured.Unstructured, e handler.Explanation) {
+			_, _ = fmt.Fprintln(out, auditRows(e))
+		}, func() {})
+		if err := listed(err); err != nil {
+			return err
+		}
+	}
+	err := explainer.TotalsAbove(c.Context(), func(u handler.Used) {
+		_, _ = fmt.Fprint(out, totalRow(u, namespace))
+	})
+	if err := listed(err); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if unread > 0 {
+		return fmt.Errorf("%d kinds could not be listed", unread)
+	}
+	return nil
+}
+
+// totalRow is a row for a total, empty where it is not of the namespace that is looked at.
+func totalRow(u handler.Used, namespace string) string {
+	on := u.Total.On
+	if namespace != "" && (on.Kind != "Namespace" || on.Name != namespace) {
+		return ""
+	}
+	return fmt.Sprintf("%s\t%d\t%d\t%s on %s\t%s\n", on, u.Amount, u.Limit, u.Total.Annotation, on, u.Mode)
 }
 
 // auditRows are a row for a number and one for instance types, where each is above what holds.

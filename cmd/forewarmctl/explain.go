@@ -2,32 +2,38 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/handler"
 )
 
 func explainCommand() *cobra.Command {
-	var namespace, config string
+	var namespace, file string
 	ask := handler.Ask{}
 	c := &cobra.Command{
 		Use:   "explain RESOURCE/NAME",
 		Short: "Print the ceiling of an object and what growing it would meet, or why a pod waits",
-		Long: `Print what an object asks for, every annotation that bears on it, the ceiling that results,
-and with --replicas whether the admission webhook would let it grow to that number. Of a pod,
-print why it waits, or how the extender sees each node for it.
+		Long: `Print what an object asks for, every annotation that bears on it, the ceiling that results, what
+is used of the totals that it is part of, and with --replicas whether the admission webhook would
+let it grow to that number. Of a Namespace, print its annotations and what is used of its totals.
+Of a pod, print why it waits, or how the extender sees each node for it.
 
 It decides by the same code as the webhook and reads with your own rights. Last good values of
 annotations that cannot be read are in the webhook's memory only.`,
 		Example: `  forewarmctl explain deployment/web -n team
   forewarmctl explain rollouts.argoproj.io/web -n team --replicas 12
   forewarmctl explain nodepool/a100
+  forewarmctl explain namespace/team
   forewarmctl explain pod/train-0 -n team
   forewarmctl explain forecast a100`,
 		Args: cobra.ExactArgs(1),
@@ -37,15 +43,21 @@ annotations that cannot be read are in the webhook's memory only.`,
 				return fmt.Errorf("%q is not of the form RESOURCE/NAME: write for example deployment/web", args[0])
 			}
 			if isPod(resource) {
-				return explainPod(c, namespace, name, config)
-			}
-			explainer, _, err := explainerFor(c, config)
-			if err != nil {
-				return err
+				return explainPod(c, namespace, name, file)
 			}
 			var asked *handler.Ask
 			if c.Flags().Changed("replicas") {
 				asked = &ask
+			}
+			switch {
+			case asked == nil && ask.By != "":
+				return errors.New("--by says what --replicas is for: give both, for example --by spec.maxReplicas --replicas 12")
+			case ask.To < 0 || ask.To > math.MaxInt32:
+				return fmt.Errorf("--replicas %d: write a number from 0 to %d", ask.To, math.MaxInt32)
+			}
+			explainer, _, err := explainerFor(c, file)
+			if err != nil {
+				return err
 			}
 			return explain(c.Context(), c.OutOrStdout(), explainer, [3]string{resource, namespace, name}, asked)
 		},
@@ -54,17 +66,21 @@ annotations that cannot be read are in the webhook's memory only.`,
 	c.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of the object")
 	c.Flags().Int64Var(&ask.To, "replicas", 0, "number to ask about")
 	c.Flags().StringVar(&ask.By, "by", "", "the count that the number is for, as the output names it; empty means the first")
-	c.Flags().StringVar(&config, "config", "", "the webhook's configuration file, for the kinds that it adds")
+	c.Flags().StringVar(&file, "config", "", "the webhook's configuration file, for the kinds that it adds")
 	return c
 }
 
 // explainerFor reads the table of kinds and connects.
-func explainerFor(c *cobra.Command, config string) (*handler.Explainer, []webhook.Kind, error) {
+func explainerFor(c *cobra.Command, file string) (*handler.Explainer, []webhook.Kind, error) {
 	kubeconfig, err := c.Flags().GetString("kubeconfig")
 	if err != nil {
 		return nil, nil, err
 	}
-	table, err := handler.LoadKinds(config)
+	settings, err := config.Load(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	table, err := handler.Table(settings.Webhook.Kinds)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +88,7 @@ func explainerFor(c *cobra.Command, config string) (*handler.Explainer, []webhoo
 	if err != nil {
 		return nil, nil, err
 	}
-	explainer, err := handler.NewExplainer(restConfig, table)
+	explainer, err := handler.NewExplainer(restConfig, table, settings.Webhook.Namespace)
 	return explainer, table, err
 }
 
@@ -82,7 +98,7 @@ func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer
 	if err != nil {
 		return err
 	}
-	e, err := explainer.Explain(ctx, gvr, o, ask)
+	e, err := explainer.ExplainTotals(ctx, gvr, o, ask)
 	if err != nil {
 		return err
 	}
@@ -106,23 +122,40 @@ func explained(e handler.Explanation, ask *handler.Ask) []string {
 			lines = append(lines, fmt.Sprintf("  annotated %s=%q on %s", s.Annotation, s.Value, s.On))
 		}
 	}
-	ceiling := "  ceiling   none"
-	if e.Bound {
-		ceiling = fmt.Sprintf("  ceiling   %d, by %s on %s; mode %s", e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
+	for _, used := range e.Used {
+		lines = append(lines, "  used      "+usedOf(used))
 	}
-	lines = append(lines, ceiling)
+	if e.Request.Measure != "" { // a Namespace has no ceiling of its own
+		lines = append(lines, ceilingOf(e))
+	}
 	if len(e.Unapproved) > 0 {
 		lines = append(lines, fmt.Sprintf("  not approved by %s on %s: %s", e.ApprovedBy.Annotation, e.ApprovedBy.On, strings.Join(e.Unapproved, ", ")))
 	}
 	if ask != nil {
 		lines = append(lines, fmt.Sprintf("  %d %s: %s, %s", ask.To, e.Request.Measure, e.Decision.Verdict, e.Decision.Reason))
 	}
-	for _, said := range append(e.Decision.Warnings, e.Decision.Message) {
+	for _, said := range append(append(slices.Clone(e.Unread), e.Decision.Warnings...), e.Decision.Message) {
 		if said != "" {
 			lines = append(lines, "  "+said)
 		}
 	}
 	return lines
+}
+
+func ceilingOf(e handler.Explanation) string {
+	if !e.Bound {
+		return "  ceiling   none"
+	}
+	return fmt.Sprintf("  ceiling   %d, by %s on %s; mode %s", e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
+}
+
+// usedOf is what is used of a total.
+func usedOf(u handler.Used) string {
+	limit := "a total that cannot be read"
+	if u.Bound {
+		limit = fmt.Sprint(u.Limit)
+	}
+	return fmt.Sprintf("%d of %s, by %s on %s", u.Amount, limit, u.Total.Annotation, u.Total.On)
 }
 
 func mode(r webhook.Request) webhook.Mode {

@@ -191,7 +191,7 @@ func newSuite(t *testing.T) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.explainer, err = handler.NewExplainer(c.RESTConfig(), table); err != nil {
+	if s.explainer, err = handler.NewExplainer(c.RESTConfig(), table, v1alpha1.SystemNamespace); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -200,9 +200,9 @@ func webhookExplain(t *testing.T, e *webhookEnv) {
 		t.Fatal(err)
 	}
 	run := e.forewarmctl(t)
-	for _, resource := range []string{"deployment/big", "StatefulSet.apps/db"} {
+	for _, resource := range []string{"deploy/big", "StatefulSet.apps/db"} {
 		kind, name, _ := strings.Cut(resource, "/")
-		o := webhookWorkload(map[string]string{"deployment": "Deployment", "StatefulSet.apps": "StatefulSet"}[kind], namespace, name, 0, "")
+		o := webhookWorkload(map[string]string{"deploy": "Deployment", "StatefulSet.apps": "StatefulSet"}[kind], namespace, name, 0, "")
 		for n := range int64(10) {
 			said := run("explain", resource, "-n", namespace, "--replicas", fmt.Sprint(n))
 			body := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, n))
@@ -224,11 +224,16 @@ func webhookExplain(t *testing.T, e *webhookEnv) {
 // forewarmctl builds it, and returns how to run it as administrator.
 func (e *webhookEnv) forewarmctl(t *testing.T) func(arguments ...string) string {
 	t.Helper()
+	return forewarmctl(t, e.Cluster)
+}
+
+func forewarmctl(t *testing.T, c *cluster.Cluster) func(arguments ...string) string {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "forewarmctl")
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "forewarm.dev/cmd/forewarmctl").CombinedOutput(); err != nil {
 		t.Fatalf("build cmd/forewarmctl: %v\n%s", err, output)
 	}
-	kubeconfig, err := e.KubeconfigFor("somebody", "system:masters")
+	kubeconfig, err := c.KubeconfigFor("somebody", "system:masters")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ func TestTotals(t *testing.T) {
 	}{
 		{"the sum of a Namespace's workloads", totalsSum},
 		{"a dry run leaves no trace", totalsDryRun},
+		{"forewarmctl explains totals", totalsExplained},
 		{"a create that is refused later is given back", totalsGivenBack},
 		{"GPUs", totalsOfGPUs},
 		{"GPUs of claims", totalsOfClaims},

@@ -8,15 +8,20 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
 )
 
@@ -28,6 +33,10 @@ type Explainer struct {
 	kinds     kinds
 	objects   dynamic.Interface
 	client    client.Client
+	// mapper knows short names too.
+	mapper meta.RESTMapper
+	// namespace has the ledgers.
+	namespace string
 }
 
 // Explanation is what holds of an object.
@@ -41,13 +50,21 @@ type Explanation struct {
 	// Unapproved are the instance types that the object allows against ApprovedBy.
 	Unapproved []string
 	ApprovedBy webhook.Setting
+	// Used are the totals that the object is part of, or sets, with what is used of each, and Unread
+	// says of which that could not be told.
+	Used   []Used
+	Unread []string
 	// Decision is the verdict about the number that was asked about.
 	Decision webhook.Decision
 }
 
-// NewExplainer makes an explainer for whom the configuration is.
-func NewExplainer(config *rest.Config, table []webhook.Kind) (*Explainer, error) {
-	reader, err := client.New(config, client.Options{})
+// NewExplainer makes an explainer for whom the configuration is, where namespace is Forewarm's own.
+func NewExplainer(config *rest.Config, table []webhook.Kind, namespace string) (*Explainer, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	reader, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("reach the API server at %s: %w", config.Host, err)
 	}
@@ -59,6 +76,10 @@ func NewExplainer(config *rest.Config, table []webhook.Kind) (*Explainer, error)
 	if err != nil {
 		return nil, err
 	}
+	names, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, err
+	}
 	lastGood := NewLastGood()
 	return &Explainer{
 		server: server{chain: webhook.Ceilings(), owners: NewOwners(objects, table, logr.Discard())},
@@ -67,27 +88,24 @@ func NewExplainer(config *rest.Config, table []webhook.Kind) (*Explainer, error)
 			namespaces: NewNamespaces(reader, live, lastGood), parents: NewParents(reader, live, reader.RESTMapper()),
 			lastGood: lastGood, kinds: index(table), clock: clock.RealClock{},
 		},
-		kinds: index(table), objects: objects, client: reader,
+		kinds: index(table), objects: objects, client: reader, namespace: namespace,
+		mapper: restmapper.NewShortcutExpander(reader.RESTMapper(), names, nil),
 	}, nil
 }
 
 // Find gets an object by resource or kind, with or without its group, as kubectl takes it.
 func (e *Explainer) Find(ctx context.Context, resource, namespace, name string) (schema.GroupVersionResource, *unstructured.Unstructured, error) {
-	partial := schema.ParseGroupResource(resource).WithVersion("")
-	gvr, err := e.client.RESTMapper().ResourceFor(partial)
+	mapping, err := e.mapping(resource)
 	if err != nil {
-		mapping, byKind := e.client.RESTMapper().RESTMapping(schema.ParseGroupKind(resource))
-		if byKind != nil {
-			return gvr, nil, fmt.Errorf("the server knows no resource %q: write for example deployment/web, or rollouts.argoproj.io/web", resource)
-		}
-		gvr = mapping.Resource
+		return schema.GroupVersionResource{}, nil, fmt.Errorf("the server knows no resource %q: write for example deployment/web, or rollouts.argoproj.io/web", resource)
+	}
+	gvr := mapping.Resource
+	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
+		namespace = ""
 	}
 	if known, ok := e.kinds[metav1.GroupResource{Group: gvr.Group, Resource: gvr.Resource}]; ok {
 		if !slices.Contains(known.Others, gvr.Version) {
 			gvr.Version = known.Version
-		}
-		if known.Cluster {
-			namespace = ""
 		}
 	}
 	o, err := e.objects.Resource(gvr).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -97,6 +115,19 @@ func (e *Explainer) Find(ctx context.Context, resource, namespace, name string) 
 	return gvr, o, nil
 }
 
+// mapping finds a resource by its name, or by its kind.
+func (e *Explainer) mapping(resource string) (*meta.RESTMapping, error) {
+	mapper := e.mapper
+	if gvr, err := mapper.ResourceFor(schema.ParseGroupResource(resource).WithVersion("")); err == nil {
+		kind, err := mapper.KindFor(gvr)
+		if err != nil {
+			return nil, err
+		}
+		return mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	}
+	return mapper.RESTMapping(schema.ParseGroupKind(resource))
+}
+
 // Ask is a number that somebody thinks of writing.
 type Ask struct {
 	// By is the field of the count, as in the table of kinds; empty means the first.
@@ -104,12 +135,22 @@ type Ask struct {
 	To int64
 }
 
-// Explain says what holds of an object, and what the webhook would say to a number; nil asks
+// of is which of the counts is asked about, below zero where none is.
+func (a Ask) of(counts []webhook.Change) int {
+	return slices.IndexFunc(counts, func(one webhook.Change) bool { return a.By == "" || one.Field == a.By })
+}
+
+// Explain says what holds of an object, totals aside, and what the webhook would say to a number; nil asks
 // about none.
 func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured, ask *Ask) (Explanation, error) {
+	out, _, err := e.explain(ctx, gvr, o, ask)
+	return out, err
+}
+
+func (e *Explainer) explain(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured, ask *Ask) (Explanation, converted, error) {
 	raw, err := o.MarshalJSON()
 	if err != nil {
-		return Explanation{}, err
+		return Explanation{}, converted{}, err
 	}
 	review := &admissionv1.AdmissionRequest{
 		Operation: admissionv1.Create, Namespace: o.GetNamespace(), Name: o.GetName(),
@@ -118,11 +159,11 @@ func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource
 	review.Object.Raw = raw
 	c, err := e.converter.explained(ctx, review)
 	if err != nil {
-		return Explanation{}, err
+		return Explanation{}, c, err
 	}
 	if _, known := e.kinds[metav1.GroupResource{Group: gvr.Group, Resource: gvr.Resource}]; !known {
 		if c.request.Counts[0].New, err = e.scaleOf(ctx, gvr, o); err != nil {
-			return Explanation{}, err
+			return Explanation{}, c, err
 		}
 	}
 	for i := range c.request.Counts {
@@ -133,10 +174,10 @@ func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource
 	out.Unapproved, out.ApprovedBy = webhook.Unapproved(c.request.Instances)
 	if ask == nil {
 		out.Decision, err = e.decide(ctx, c)
-		return out, err
+		return out, c, err
 	}
 	out.Decision, err = e.ask(ctx, review, o, c, *ask)
-	return out, err
+	return out, c, err
 }
 
 // scaleOf is the count of an object of a kind that is in no table: that of its /scale, 0 where
@@ -152,7 +193,7 @@ func (e *Explainer) scaleOf(ctx context.Context, gvr schema.GroupVersionResource
 
 // ask decides about a number as the webhook would: what it clamps first is held to what is left.
 func (e *Explainer) ask(ctx context.Context, review *admissionv1.AdmissionRequest, o *unstructured.Unstructured, c converted, ask Ask) (webhook.Decision, error) {
-	i := slices.IndexFunc(c.request.Counts, func(one webhook.Change) bool { return ask.By == "" || one.Field == ask.By })
+	i := ask.of(c.request.Counts)
 	if i < 0 {
 		return webhook.Decision{}, fmt.Errorf("%s has no count %q: it has %s", c.request.Object, ask.By, fieldsOf(c.request.Counts))
 	}

@@ -8,16 +8,6 @@ import (
 	"forewarm.dev/webhook"
 )
 
-// LoadKinds is the table of kinds with what the configuration file at path adds; an empty
-// path adds nothing.
-func LoadKinds(path string) ([]webhook.Kind, error) {
-	c, err := config.Load(path)
-	if err != nil {
-		return nil, err
-	}
-	return Table(c.Webhook.Kinds)
-}
-
 // Table is the built-in table with what the configuration file adds; an entry for a resource
 // of the table replaces it.
 func Table(added []config.WebhookKind) ([]webhook.Kind, error) {

@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/ledger"
@@ -142,8 +141,7 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 	}
 	out.request.Instances = &webhook.Instances{New: webhook.NodeClaims.Instances.Of(written)}
 	if pool := poolOf(written); pool != "" {
-		resource := schema.GroupVersionResource{Group: webhook.NodeClaims.Group, Version: webhook.NodeClaims.Version, Resource: "nodepools"}
-		o, err := c.namespaces.live.Resource(resource).Get(ctx, pool, metav1.GetOptions{})
+		o, err := c.namespaces.live.Resource(nodePools).Get(ctx, pool, metav1.GetOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return out, fmt.Errorf("get NodePool %s: %w", pool, err)
 		}
@@ -187,14 +185,8 @@ func poolOf(claim any) string {
 // claim makes the claims of a review that everything else allows. Where a later one is refused,
 // the earlier ones are taken back.
 func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision) (webhook.Decision, error) {
-	if c.controller != nil {
-		owner, err := s.owners.get(ctx, c.request.Object.Namespace, c.controller)
-		if err != nil {
-			return allowed, err
-		}
-		if owner != nil && within(c.request, owner.Bound) {
-			return allowed, nil // the controller is counted in its place
-		}
+	if replaced, err := s.counted(ctx, c); replaced || err != nil {
+		return allowed, err
 	}
 	decision := allowed
 	for i, d := range c.pledges {
@@ -215,6 +207,15 @@ func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision
 		decision.Audit = allowed.Audit
 	}
 	return decision, nil
+}
+
+// counted says whether an object's controller is counted in its place.
+func (s server) counted(ctx context.Context, c converted) (bool, error) {
+	if c.controller == nil {
+		return false, nil
+	}
+	owner, err := s.owners.get(ctx, c.request.Object.Namespace, c.controller)
+	return owner != nil && within(c.request, owner.Bound), err
 }
 
 func (s server) release(ctx context.Context, made pledge, dry bool) error {

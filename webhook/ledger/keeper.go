@@ -336,12 +336,8 @@ func (t *term) work(ctx context.Context) {
 
 // totalsOf are the annotations of an object that set totals for a kind of holder.
 func totalsOf(o metav1.Object, kind string) map[string]string {
-	names := []string{webhook.MaxNodes}
-	if kind == Namespace {
-		names = []string{webhook.MaxTotalReplicas, webhook.MaxGPUs}
-	}
 	out := map[string]string{}
-	for _, name := range names {
+	for _, name := range (Holder{Kind: kind}).Totals() {
 		if value, set := o.GetAnnotations()[name]; set {
 			out[name] = value
 		}
