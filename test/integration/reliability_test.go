@@ -345,23 +345,36 @@ func slowloris(address string) error {
 	}
 }
 
-// reliabilityAuditLog: what is let through above a ceiling leaves the reason.
+// reliabilityAuditLog: what is let through above a ceiling, and what is changed, leaves the reason.
 func reliabilityAuditLog(t *testing.T, e *reliabilityEnv) {
 	ctx := t.Context()
-	annotations := map[string]string{v1alpha1.AnnotationMaxReplicas: "1", "forewarm.dev/ceiling-mode": "audit"}
-	if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "audited", Annotations: annotations}}); err != nil {
-		t.Fatal(err)
+	for name, annotations := range map[string]map[string]string{
+		"audited": {v1alpha1.AnnotationMaxReplicas: "1", "forewarm.dev/ceiling-mode": "audit"}, "overruled": {v1alpha1.AnnotationMaxReplicas: "1"},
+	} {
+		if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	overrides := webhookWorkload("Deployment", "overruled", "web", 3, "")
+	overrides.SetAnnotations(map[string]string{"forewarm.dev/ceiling-override": "9 until 2999-01-01T00:00:00Z: load test"})
 	cluster.Eventually(t, webhookWait, func() error {
-		if err := e.Client.Create(ctx, webhookWorkload("Deployment", "audited", "web", 3, ""), client.DryRunAll); err != nil {
-			return err
+		for _, o := range []client.Object{webhookWorkload("Deployment", "audited", "web", 3, ""), overrides, autoscalerOf("overruled", 1)} {
+			if err := e.Client.Create(ctx, o.DeepCopyObject().(client.Object), client.DryRunAll); err != nil {
+				return err
+			}
 		}
 		log, err := os.ReadFile(e.auditLog)
 		if err != nil {
 			return err
 		}
-		if want := `"workloads.ceilings.forewarm.dev/reason":"AboveCeiling"`; !bytes.Contains(log, []byte(want)) {
-			return fmt.Errorf("the audit log has no %s", want)
+		for _, want := range []string{
+			`"workloads.ceilings.forewarm.dev/reason":"AboveCeiling"`,
+			`"workloads.ceilings.forewarm.dev/override":"9 until 2999-01-01T00:00:00Z: load test"`, `"workloads.ceilings.forewarm.dev/reason":"Overridden"`,
+			`"autoscalers.clamps.forewarm.dev/clamped-from":"9"`, `"autoscalers.clamps.forewarm.dev/clamped-to":"1"`,
+		} {
+			if !bytes.Contains(log, []byte(want)) {
+				return fmt.Errorf("the audit log has no %s", want)
+			}
 		}
 		return nil
 	})

@@ -158,6 +158,9 @@ func webhookNamespaceSays(t *testing.T, e *webhookEnv) {
 		if warned := strings.Contains(e.warnings.take(), "at most 2"); warned != wantWarning {
 			t.Errorf("mode %s: warned %t, want %t", mode, warned, wantWarning)
 		}
+		if hpa := e.applied(t, mode); hpa.Spec.MaxReplicas != 9 {
+			t.Errorf("mode %s: maxReplicas %d, want it left at 9", mode, hpa.Spec.MaxReplicas)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -327,6 +328,41 @@ func webhookOtherVersion(t *testing.T, e *webhookEnv) {
 		t.Errorf("audit:\n%s", said)
 	}
 	e.maxNodes(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}, "")
+}
+
+// webhookPoolModes: the object of a node pool says what its ceiling does, and what lifts one is not
+// passed in the same write.
+func webhookPoolModes(t *testing.T, e *webhookEnv) {
+	ctx := t.Context()
+	pool := &unstructured.Unstructured{}
+	pool.SetGroupVersionKind(schema.GroupVersionKind{Group: "cluster.x-k8s.io", Version: "v1beta2", Kind: "MachineDeployment"})
+	pool.SetNamespace("machines")
+	pool.SetName("pool")
+	patch := func(body string) error { return e.Client.Patch(ctx, pool.DeepCopy(), twinPatch(body)) }
+	if err := webhookDenied(patch(`{"metadata":{"annotations":{"forewarm.dev/ceiling-mode":"warn"}},"spec":{"replicas":6}}`), "at most 2"); err != nil {
+		t.Errorf("lift and grow: %v", err)
+	}
+	n := int64(4) // what it has from the part before
+	for _, c := range []struct {
+		mode          string
+		passes, warns bool
+	}{{"warn", true, true}, {"audit", true, false}, {"enforce", false, false}} {
+		if err := patch(fmt.Sprintf(`{"metadata":{"annotations":{"forewarm.dev/ceiling-mode":%q}}}`, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		for _, way := range []string{"merge patch", "scale patch"} {
+			e.warnings.take()
+			err := webhookWays[way](ctx, e.Client, pool, n+1)
+			if c.passes && err == nil {
+				n++
+			} else if c.passes || webhookDenied(err, "at most 2") != nil {
+				t.Errorf("%s, %s: %v, want it let through: %t", c.mode, way, err, c.passes)
+			}
+			if warned := strings.Contains(e.warnings.take(), "at most 2"); warned != c.warns {
+				t.Errorf("%s, %s: warned %t, want %t", c.mode, way, warned, c.warns)
+			}
+		}
+	}
 }
 
 // maxNodes annotates an object; empty removes the annotation.

@@ -2,6 +2,9 @@ package integration
 
 import (
 	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,4 +131,56 @@ func (e *totalsEnv) claims(t *testing.T, pool string) int {
 		}
 	}
 	return n
+}
+
+// totalsOfNodeClaims: of a hundred at once as many are made as the pool may have nodes, and one more
+// for each that is being replaced.
+func totalsOfNodeClaims(t *testing.T, e *totalsEnv) {
+	const most, asked = 60, 100
+	ctx := t.Context()
+	if err := e.ApplyFiles(ctx, filepath.Join("..", "bypass", "testdata", "crds", "karpenter.sh.yaml"), "testdata/nodeclaims.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	pool := twinObject(t, "{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: burst, annotations: {forewarm.dev/max-nodes: '60'}}}")
+	cluster.Eventually(t, webhookWait, func() error { return e.Client.Create(ctx, pool.DeepCopy()) })
+	e.settled(t, "nodepool.burst", v1alpha1.LedgerAmounts{})
+	claim := func(i int) *unstructured.Unstructured {
+		return twinObject(t, fmt.Sprintf("{apiVersion: karpenter.sh/v1, kind: NodeClaim, metadata: {name: burst-%d, labels: {karpenter.sh/nodepool: burst}}}", i))
+	}
+	var made, refused, failed atomic.Int64
+	var group sync.WaitGroup
+	for i := range asked {
+		group.Go(func() {
+			switch err := e.Client.Create(ctx, claim(i)); {
+			case err == nil:
+				made.Add(1)
+			case webhookDenied(err, "at most 60 in all", "NodePool burst") == nil:
+				refused.Add(1)
+			default:
+				failed.Add(1)
+				t.Errorf("NodeClaim %d: %v", i, err)
+			}
+		})
+	}
+	group.Wait()
+	if n := e.claims(t, "burst"); made.Load() != most || n != most {
+		t.Errorf("%d of %d NodeClaims were made, %d refused, and %d are there; want %d", made.Load(), asked, refused.Load(), n, most)
+	}
+	e.settled(t, "nodepool.burst", v1alpha1.LedgerAmounts{Nodes: most})
+	var list unstructured.UnstructuredList
+	list.SetGroupVersionKind(schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodeClaimList"})
+	if err := e.Client.List(ctx, &list); err != nil {
+		t.Fatal(err)
+	}
+	replaced := twinPatch(`{"status":{"conditions":[{"type":"DisruptionReason","status":"True","reason":"Drifted"}]}}`)
+	if err := e.Client.Status().Patch(ctx, &list.Items[0], replaced); err != nil {
+		t.Fatal(err)
+	}
+	e.settled(t, "nodepool.burst", v1alpha1.LedgerAmounts{Nodes: most - 1})
+	if err := e.Client.Create(ctx, claim(asked)); err != nil {
+		t.Errorf("in the place of one that is being replaced: %v", err)
+	}
+	if err := webhookDenied(e.Client.Create(ctx, claim(asked+1)), "60 used by others"); err != nil {
+		t.Error(err)
+	}
 }

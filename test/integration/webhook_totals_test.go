@@ -44,6 +44,7 @@ func TestTotals(t *testing.T) {
 		{"GPUs of claims", totalsOfClaims},
 		{"200 writers, and replicas that are killed", totalsRace},
 		{"a thousand workloads", totalsOfMany},
+		{"a burst of NodeClaims", totalsOfNodeClaims},
 		{"a total that goes leaves nothing", totalsRemoved},
 		{"without a webhook growth is refused where a total is set", totalsDead},
 	} {
