@@ -104,6 +104,8 @@ type Limits struct {
 	MaxChanges int
 	// NodesLeft is how many more nodes may be asked for; nil means any number.
 	NodesLeft *int64
+	// Paused, if not empty, says why nothing is ungated for the moment.
+	Paused Reason
 	// Frozen, if not empty, says why nothing may change.
 	Frozen Reason
 }
@@ -150,6 +152,9 @@ const (
 	ReasonExpiring Reason = "Expiring"
 	// ReasonFinished removes a placeholder that has ended.
 	ReasonFinished Reason = "Finished"
+	// ReasonTakenOver removes a placeholder for a pod that cannot preempt it, and ungates no other until
+	// that pod had the time to bind.
+	ReasonTakenOver Reason = "TakenOver"
 	// ReasonSteady says that nothing needs to change.
 	ReasonSteady Reason = "Steady"
 	// ReasonConflict freezes a pool whose nodes belong to an older pool.

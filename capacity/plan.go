@@ -21,6 +21,9 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now)
 		deletes = append(deletes, drop(chunk, expiring, ReasonExpiring)...)
 		up, open := grow(stock, plan, chunk, spare(demand.Chunks[i], limits, plan.Tau))
+		if limits.Paused != "" {
+			open = nil
+		}
 		creates, ungates = append(creates, up...), append(ungates, open...)
 		deletes = append(deletes, shrink(stock, plan, chunk, state.Chunks[i])...)
 	}

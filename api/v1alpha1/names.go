@@ -91,6 +91,8 @@ const (
 	ReasonNoOverlap = "NoOverlap"
 	// ReasonPlanApplied is the event of a plan that changed placeholders.
 	ReasonPlanApplied = "PlanApplied"
+	// ReasonTakenOver is the event of placeholders that were deleted for a pod that cannot preempt them.
+	ReasonTakenOver = "TakenOver"
 	// ReasonPlanFailed is the event of a plan that could not be applied whole.
 	ReasonPlanFailed = "PlanFailed"
 	// ReasonForecastPromoted is the event of a ForecastModel version that replaces the one in use.

@@ -48,6 +48,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	seen.lead, seen.leadTimes = leadTime(pool, w.placeholders[pool.Name], seen.nodes, now)
 	seen.limits = limitsOf(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
 	seen.limits.Frozen = seen.verdicts.frozen()
+	seen.limits.Paused = r.gaveWay(pool, now)
 	setPerNode(w, pool, &seen)
 	if err := r.foresee(ctx, pool, &seen); err != nil {
 		return seen, err

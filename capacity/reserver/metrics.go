@@ -8,7 +8,7 @@ import (
 
 // acts are the reasons of plan errors: what can fail.
 var acts = []string{
-	"Observe", "Record", "Forecast", "Choose", "Guard",
+	"Observe", "TakeOver", "Record", "Forecast", "Choose", "Guard",
 	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Report",
 }
 
@@ -40,7 +40,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "forewarm_capacity_lead_time_seconds", Help: "Time from asking for a node until a pod runs on it, as plans use it.",
 		}, []string{"pool"}),
 		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "forewarm_capacity_takeovers_total", Help: "Placeholder pods preempted by other pods.",
+			Name: "forewarm_capacity_takeovers_total", Help: "Placeholder pods that gave way to other pods, by preemption or deleted for those that cannot preempt.",
 		}, chunk),
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_capacity_plan_steps_total", Help: "Steps of plans that were taken, by action and reason.",

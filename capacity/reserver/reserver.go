@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -74,6 +75,9 @@ type Reserver struct {
 	guarded bool
 	// quota is what the ResourceQuota of the placeholders is known to say.
 	quota corev1.ResourceList
+	// urgent is told when a pod is stuck; freed is for which pods placeholders gave way, and when.
+	urgent chan struct{}
+	freed  map[types.UID]time.Time
 }
 
 // memory is what the loop remembers of a pool between two cycles. A new leader starts
@@ -97,8 +101,9 @@ func New(o Options) *Reserver {
 	return &Reserver{
 		options: o, cached: o.Client, live: o.Live, log: o.Log,
 		metrics: newMetrics(o.Registerer),
-		tracker: newTracker(o.PlaceholderNamespace),
+		tracker: newTracker(o.PlaceholderNamespace, o.Priority),
 		memory:  map[string]*memory{},
+		urgent:  make(chan struct{}, 1),
 	}
 }
 
@@ -116,11 +121,14 @@ func (r *Reserver) Start(ctx context.Context) error {
 	ticker := r.options.Clock.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		r.cycle(ctx, r.options.Clock.Now())
+		now := r.options.Clock.Now()
+		r.takeOver(ctx, now)
+		r.cycle(ctx, now)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
+		case <-r.urgent:
 		}
 	}
 }
@@ -155,7 +163,12 @@ func (r *Reserver) podChanged(before, after *corev1.Pod) {
 		}
 		return
 	}
-	r.tracker.observe(after)
+	if r.tracker.observe(after) {
+		select {
+		case r.urgent <- struct{}{}:
+		default: // the loop has been told
+		}
+	}
 }
 
 func preempted(pod *corev1.Pod) bool {

@@ -37,6 +37,8 @@ type key struct{ pool, chunk string }
 type share struct {
 	key    key
 	amount float64
+	// stuck pods find no room, and cannot preempt a placeholder.
+	stuck bool
 }
 
 // tracker keeps the demand of real pods per chunk, and its highest value since it was last
@@ -44,6 +46,7 @@ type share struct {
 // cycle rebuilds it from the informers, which repairs whatever it may have missed.
 type tracker struct {
 	placeholders string // namespace of the placeholder pods
+	priority     int32  // of the placeholder pods
 
 	mu         sync.Mutex
 	classes    []demand.Class
@@ -54,10 +57,10 @@ type tracker struct {
 	peaks      map[key]float64
 }
 
-func newTracker(placeholderNamespace string) *tracker {
+func newTracker(placeholderNamespace string, priority int32) *tracker {
 	return &tracker{
-		placeholders: placeholderNamespace,
-		shares:       map[types.UID]share{}, sums: map[key]float64{}, peaks: map[key]float64{},
+		placeholders: placeholderNamespace, priority: priority,
+		shares: map[types.UID]share{}, sums: map[key]float64{}, peaks: map[key]float64{},
 	}
 }
 
@@ -78,11 +81,32 @@ func (t *tracker) rebuild(classes []class, namespaces map[string]labels.Set, pod
 	}
 }
 
-// observe counts a pod that was added or changed.
-func (t *tracker) observe(pod *corev1.Pod) {
+// observe counts a pod that was added or changed, and tells whether it is stuck.
+func (t *tracker) observe(pod *corev1.Pod) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.set(pod)
+	return t.shares[pod.UID].stuck
+}
+
+// stuckPods are the pods of all pools that are stuck.
+func (t *tracker) stuckPods() []types.UID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var uids []types.UID
+	for uid, s := range t.shares {
+		if s.stuck {
+			uids = append(uids, uid)
+		}
+	}
+	return uids
+}
+
+// poolOf is the pool whose demand a pod is part of; empty for none.
+func (t *tracker) poolOf(uid types.UID) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shares[uid].key.pool
 }
 
 // forget drops a pod that is gone.
@@ -159,5 +183,6 @@ func (t *tracker) shareOf(pod *corev1.Pod) (share, bool) {
 	if !ok {
 		return share{}, false
 	}
-	return share{key{c.Pool, t.chunks[c.Pool][index].Name}, amount}, true
+	stuck := unschedulable(pod) && powerless(pod, t.priority)
+	return share{key{c.Pool, t.chunks[c.Pool][index].Name}, amount, stuck}, true
 }

@@ -55,7 +55,7 @@ func TestTrackerCountsOnlyWhatAsksForCapacityNow(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			tr := newTracker("hold")
+			tr := newTracker("hold", -10)
 			tr.rebuild([]class{classFor("a", 0, labels.SelectorFromSet(labels.Set{"gpu": "yes"}))},
 				map[string]labels.Set{"team": {"gpu": "yes"}, "hold": {"gpu": "yes"}}, []*corev1.Pod{test.pod})
 			if got, _ := tr.take(key{"a", "single"}); got != test.want {
@@ -66,7 +66,7 @@ func TestTrackerCountsOnlyWhatAsksForCapacityNow(t *testing.T) {
 }
 
 func TestTrackerKeepsThePeakBetweenTwoTakes(t *testing.T) {
-	tr := newTracker("hold")
+	tr := newTracker("hold", -10)
 	tr.rebuild([]class{classFor("a", 0, labels.Everything())}, nil, nil)
 	k := key{"a", "node"}
 	for _, name := range []string{"one", "two", "three"} {
@@ -98,7 +98,7 @@ func TestAPodBelongsToOnePool(t *testing.T) {
 	}
 	for label, test := range tests {
 		t.Run(label, func(t *testing.T) {
-			tr := newTracker("hold")
+			tr := newTracker("hold", -10)
 			tr.rebuild(classes, nil, []*corev1.Pod{test.pod})
 			for _, c := range classes {
 				want := 0.0

@@ -1,0 +1,175 @@
+package reserver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"k8s.io/klog/v2"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/internal/quantity"
+)
+
+// takeoverPatience is how long a pod may take to bind to what has been freed for it: the scheduler's
+// longest backoff. Then it is tried again, and meanwhile its pool ungates nothing that could be
+// placed there instead.
+const takeoverPatience = 10 * time.Second
+
+// powerless tells that a pod which finds no room cannot preempt a placeholder: by its policy, or by
+// a priority that is not above ours.
+func powerless(pod *corev1.Pod, ours int32) bool {
+	if pod.Spec.PreemptionPolicy != nil && *pod.Spec.PreemptionPolicy == corev1.PreemptNever {
+		return true
+	}
+	return pod.Spec.Priority != nil && *pod.Spec.Priority <= ours
+}
+
+// stuck are the powerless pods that the scheduler has found no room for, and nothing was freed for
+// lately.
+func (r *Reserver) stuck(now time.Time) []types.UID {
+	uids := r.tracker.stuckPods()
+	waits := r.freed
+	r.freed = map[types.UID]time.Time{}
+	for _, uid := range uids {
+		if at, ok := waits[uid]; ok {
+			r.freed[uid] = at
+		}
+	}
+	return slices.DeleteFunc(uids, func(uid types.UID) bool {
+		at, ok := r.freed[uid]
+		return ok && now.Sub(at) < takeoverPatience
+	})
+}
+
+// takeOver frees room for the pods that cannot preempt. Pods of a pool that only observes wait for
+// the autoscaler, as they would without us.
+func (r *Reserver) takeOver(ctx context.Context, now time.Time) {
+	uids := r.stuck(now)
+	if len(uids) == 0 {
+		return
+	}
+	pools, err := r.listPools(ctx)
+	if err != nil {
+		r.failed("TakeOver", err)
+		return
+	}
+	w, err := r.observe(ctx, pools)
+	if err != nil {
+		r.failed("TakeOver", err)
+		return
+	}
+	nodes := map[string][]capacity.HeldNode{}
+	for _, pod := range w.Pods {
+		name := r.tracker.poolOf(pod.UID)
+		at := slices.IndexFunc(pools, func(p *v1alpha1.WarmPool) bool { return p.Name == name })
+		if !slices.Contains(uids, pod.UID) || !unschedulable(pod) || at < 0 || pools[at].Spec.Mode == v1alpha1.ModeObserve {
+			continue
+		}
+		r.freed[pod.UID] = now
+		if nodes[name] == nil {
+			nodes[name] = w.heldNodes(pools[at])
+		}
+		r.freeFor(ctx, w, pools[at], pod, nodes[name])
+	}
+}
+
+// freeFor deletes the cheapest placeholders of one node that the pod may run on, and takes the room
+// off the node, so that the next pod does not count on it.
+func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool, pod *corev1.Pod, nodes []capacity.HeldNode) {
+	var fitting []capacity.HeldNode
+	for _, n := range nodes {
+		if w.mayRun(pod, n.Name) {
+			fitting = append(fitting, n)
+		}
+	}
+	requests := quantity.OfPod(pod)
+	name, victims := capacity.TakeOver(requests, fitting)
+	if len(victims) == 0 {
+		return
+	}
+	run := run{reserver: r, pool: pool}
+	for _, victim := range victims {
+		run.one(ctx, capacity.Step{Action: capacity.Delete, Pod: victim, Reason: capacity.ReasonTakenOver})
+	}
+	if run.outcome.err != nil {
+		r.log.Error(run.outcome.err, "Takeover not whole", "pool", pool.Name, "pod", klog.KObj(pod), "node", name)
+	}
+	at := slices.IndexFunc(nodes, func(n capacity.HeldNode) bool { return n.Name == name })
+	n := &nodes[at]
+	for _, chunk := range n.Held {
+		if slices.Contains(victims, chunk.Pod) {
+			n.Room = n.Room.Plus(chunk.Requests)
+			r.metrics.takeovers.WithLabelValues(pool.Name, chunkOf(w, pool, chunk.Pod)).Inc()
+		}
+	}
+	n.Room = n.Room.Minus(requests)
+	n.Held = slices.DeleteFunc(slices.Clone(n.Held), func(c capacity.HeldChunk) bool { return slices.Contains(victims, c.Pod) })
+	r.log.Info("Placeholders gave way", "pool", pool.Name, "pod", klog.KObj(pod), "node", name, "placeholders", victims)
+	r.options.Events.Eventf(pod, pool, corev1.EventTypeNormal, v1alpha1.ReasonTakenOver, "TakeOver",
+		"WarmPool %s gave up %d placeholders on node %s for this pod, which cannot preempt them", pool.Name, len(victims), name)
+}
+
+// heldNodes are the usable nodes on which placeholders of a pool stand, by name.
+func (w world) heldNodes(pool *v1alpha1.WarmPool) []capacity.HeldNode {
+	costs := map[string]float64{}
+	for _, chunk := range pool.Spec.Chunks {
+		costs[chunk.Name] = number(chunk.IdleCostPerHour)
+	}
+	held := map[string][]capacity.HeldChunk{}
+	for _, pod := range w.placeholders[pool.Name] {
+		if pod.Spec.NodeName != "" && !terminal(pod) {
+			held[pod.Spec.NodeName] = append(held[pod.Spec.NodeName], capacity.HeldChunk{
+				Pod: pod.Name, Requests: quantity.OfPod(pod), Cost: costs[pod.Labels[v1alpha1.LabelChunk]],
+			})
+		}
+	}
+	var nodes []capacity.HeldNode
+	for _, node := range w.Nodes {
+		if len(held[node.Name]) == 0 || !usable(node) {
+			continue
+		}
+		room := quantity.Of(node.Status.Allocatable)
+		for _, pod := range w.PodsOn(node.Name) {
+			room = room.Minus(quantity.OfPod(pod))
+		}
+		nodes = append(nodes, capacity.HeldNode{Name: node.Name, Room: room, Held: held[node.Name]})
+	}
+	return nodes
+}
+
+// mayRun tells whether labels and taints of a node allow a pod.
+func (w world) mayRun(pod *corev1.Pod, name string) bool {
+	at := slices.IndexFunc(w.Nodes, func(n *corev1.Node) bool { return n.Name == name })
+	node := w.Nodes[at]
+	if matches, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node); err != nil || !matches {
+		return false
+	}
+	_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations,
+		func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
+	return !untolerated
+}
+
+func chunkOf(w world, pool *v1alpha1.WarmPool, placeholder string) string {
+	for _, pod := range w.placeholders[pool.Name] {
+		if pod.Name == placeholder {
+			return pod.Labels[v1alpha1.LabelChunk]
+		}
+	}
+	return ""
+}
+
+// gaveWay says why a pool ungates nothing for the moment: what it freed lately is not for its own.
+func (r *Reserver) gaveWay(pool *v1alpha1.WarmPool, now time.Time) capacity.Reason {
+	for uid, at := range r.freed {
+		if now.Sub(at) < takeoverPatience && r.tracker.poolOf(uid) == pool.Name {
+			return capacity.ReasonTakenOver
+		}
+	}
+	return ""
+}

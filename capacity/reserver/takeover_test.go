@@ -1,0 +1,111 @@
+package reserver
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+// takeoverNode runs one placeholder of 8 GPUs; pods need a toleration for dedicated ones.
+func takeoverNode(name string, dedicated bool) []client.Object {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"disk": name}}}
+	node.Status.Allocatable = corev1.ResourceList{gpu: resource.MustParse("8"), corev1.ResourcePods: resource.MustParse("110")}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	if dedicated {
+		node.Spec.Taints = []corev1.Taint{{Key: "dedicated", Effect: corev1.TaintEffectNoSchedule}}
+	}
+	held := gpuPod("held-"+name, "8")
+	held.Namespace, held.Spec.NodeName, held.Spec.PriorityClassName = "hold", name, v1alpha1.PlaceholderPriorityClass
+	held.Labels = map[string]string{v1alpha1.LabelPool: "a100", v1alpha1.LabelChunk: "node"}
+	held.Status.Phase = corev1.PodRunning
+	return []client.Object{node, held}
+}
+
+func TestPlaceholdersGiveWayToThoseWhoCannotPreempt(t *testing.T) {
+	stuck := func(edit func(*corev1.Pod)) *corev1.Pod {
+		pod := gpuPod("train", "8")
+		pod.Spec.Priority, pod.Spec.PreemptionPolicy = new(int32(0)), new(corev1.PreemptNever)
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+		edit(pod)
+		return pod
+	}
+	for name, c := range map[string]struct {
+		edit func(*corev1.Pod)
+		mode v1alpha1.Mode
+		gone []string
+	}{
+		"policy Never":              {func(*corev1.Pod) {}, v1alpha1.ModeEnforce, []string{"held-a"}},
+		"a selector":                {func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "b"} }, v1alpha1.ModeEnforce, []string{"held-b"}},
+		"a priority like ours":      {func(p *corev1.Pod) { *p.Spec.Priority, p.Spec.PreemptionPolicy = -10, nil }, v1alpha1.ModeEnforce, []string{"held-a"}},
+		"who can preempt":           {func(p *corev1.Pod) { p.Spec.PreemptionPolicy = nil }, v1alpha1.ModeEnforce, nil},
+		"not tried yet":             {func(p *corev1.Pod) { p.Status.Conditions = nil }, v1alpha1.ModeEnforce, nil},
+		"no node may run it":        {func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "c"} }, v1alpha1.ModeEnforce, nil},
+		"a pool that only observes": {func(*corev1.Pod) {}, v1alpha1.ModeObserve, nil},
+	} {
+		pod := stuck(c.edit)
+		objects := append(takeoverNode("a", false), takeoverNode("b", false)...)
+		objects = append(objects, takeoverNode("c", true)...)
+		pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}, Spec: v1alpha1.WarmPoolSpec{
+			Mode: c.mode, Demand: v1alpha1.DemandSelection{Resource: gpu}, Chunks: []v1alpha1.Chunk{{Name: "node", IdleCostPerHour: "24"}},
+		}}
+		r := takeoverReserver(t, append(objects, pod, pool)...)
+		r.tracker.rebuild([]class{classFor("a100", 0, labels.Everything())}, map[string]labels.Set{"team": nil}, []*corev1.Pod{pod})
+		now := time.Now()
+		r.takeOver(t.Context(), now)
+		r.takeOver(t.Context(), now.Add(time.Second)) // what is on its way is not freed twice
+		if diff := cmp.Diff(c.gone, missing(t, r.cached)); diff != "" {
+			t.Errorf("%s: gone (-want +got):\n%s", name, diff)
+		}
+		if paused := r.gaveWay(pool, now) != ""; paused != (len(c.gone) > 0) && c.mode == v1alpha1.ModeEnforce && name != "no node may run it" {
+			t.Errorf("%s: paused %v", name, paused)
+		}
+	}
+}
+
+func takeoverReserver(t *testing.T, objects ...client.Object) *Reserver {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	return New(Options{
+		Client: c, Live: c, Registerer: prometheus.NewRegistry(), Log: logr.Discard(), Events: events.NewFakeRecorder(100),
+		PlaceholderNamespace: "hold", Priority: -10,
+	})
+}
+
+// missing are the placeholders that are gone.
+func missing(t *testing.T, c client.Client) []string {
+	t.Helper()
+	var left corev1.PodList
+	if err := c.List(context.Background(), &left, client.InNamespace("hold")); err != nil {
+		t.Fatal(err)
+	}
+	var gone []string
+	for _, name := range []string{"held-a", "held-b", "held-c"} {
+		if !slices.ContainsFunc(left.Items, func(p corev1.Pod) bool { return p.Name == name }) {
+			gone = append(gone, name)
+		}
+	}
+	return gone
+}

@@ -1,0 +1,103 @@
+package integration
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/test/cluster"
+)
+
+// TestCapacity shows, on a real control plane with Karpenter, what a WarmPool of whole nodes does
+// beyond the main loop. The parts run in this order, on one pool.
+func TestCapacity(t *testing.T) {
+	e := newLoopEnv(t)
+	e.start(t, "extender", "extender")
+	e.start(t, "reserver", "reserver")
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *loopEnv)
+	}{
+		{"a pod that cannot preempt is made room for", capacityTakeover},
+	} {
+		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
+			for _, p := range e.processes {
+				t.Logf("log of %s:\n%s", p.Name, p.Log())
+			}
+			t.FailNow() // the next part stands on this one
+		}
+	}
+}
+
+// capacityReserved waits until the pool holds so many whole nodes, and names one.
+func capacityReserved(t *testing.T, e *loopEnv, want int32) string {
+	t.Helper()
+	cluster.Eventually(t, loopWait, func() error {
+		_, chunk, err := e.status(t.Context(), loopName)
+		if err == nil && chunk.Reserved != want {
+			err = fmt.Errorf("%+v, want %d reserved", chunk, want)
+		}
+		return err
+	})
+	return e.warmNode(t)
+}
+
+// capacityTakeover: the pod selects a label that only the placeholder's node has, so that Karpenter
+// has nothing to buy for it.
+func capacityTakeover(t *testing.T, e *loopEnv) {
+	ctx := t.Context()
+	pool := loopPool(loopName, "warm", 1, 1)
+	pool.Spec.Chunks[0].Requests = extenderGPUs(8)
+	pool.Spec.Mode = v1alpha1.ModeEnforce
+	e.create(t, pool)
+	node := capacityReserved(t, e, 1)
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"test":"here"}}}`))
+	if err := e.Client.Patch(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, patch); err != nil {
+		t.Fatal(err)
+	}
+	_, open, err := e.stands(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := loopPod("ml", "cannot-preempt", 8, map[string]string{"test": "here"})
+	pod.Spec.PriorityClassName = "polite"
+	e.create(t, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "polite"}, PreemptionPolicy: new(corev1.PreemptNever)})
+	e.create(t, pod)
+	var refused, gone time.Time
+	cluster.Eventually(t, loopWait, func() error {
+		current := &corev1.Pod{}
+		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(pod), current); err != nil {
+			return err
+		}
+		if refused.IsZero() && extenderCondition(current) != "" {
+			refused = time.Now()
+		}
+		_, now, err := e.stands(ctx)
+		for name := range open {
+			if _, stands := now[name]; !stands && gone.IsZero() {
+				gone = time.Now()
+			}
+		}
+		if err == nil && (gone.IsZero() || current.Spec.NodeName != node) {
+			err = fmt.Errorf("%d placeholders stand, the pod is on %q: %s", len(now), current.Spec.NodeName, extenderCondition(current))
+		}
+		return err
+	})
+	if took := gone.Sub(refused); took > time.Second {
+		t.Errorf("the placeholder went %s after the scheduler had found no room, want a second at most", took)
+	}
+	t.Logf("the placeholder went %s after the scheduler had found no room; bound %s after that", gone.Sub(refused), time.Since(gone))
+	if _, _, preempted, _ := e.pods.counts(); preempted != 0 {
+		t.Errorf("%d placeholders were preempted, want none: it was deleted", preempted)
+	}
+	if err := e.Client.Delete(ctx, pod, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+}
