@@ -104,6 +104,9 @@ type Limits struct {
 	MaxChanges int
 	// NodesLeft is how many more nodes may be asked for; nil means any number.
 	NodesLeft *int64
+	// IdleBudgetPerHour is what ungated placeholders may cost per hour, and IdleBudgetLeft what they
+	// may still cost today; nil means any amount.
+	IdleBudgetPerHour, IdleBudgetLeft *float64
 	// Paused, if not empty, says why nothing is ungated for the moment.
 	Paused Reason
 	// Frozen, if not empty, says why nothing may change.
@@ -140,6 +143,10 @@ const (
 	ReasonMax Reason = "LimitedByMax"
 	// ReasonMaxNodes says that more nodes would be asked for than are allowed.
 	ReasonMaxNodes Reason = "LimitedByMaxNodes"
+	// ReasonIdleBudget says that what is wanted would cost more than the idle budget per hour.
+	ReasonIdleBudget Reason = "LimitedByIdleBudgetPerHour"
+	// ReasonIdleBudgetOfDay says that it would cost more than what is left of the idle budget of the day.
+	ReasonIdleBudgetOfDay Reason = "LimitedByIdleBudgetPerDay"
 	// ReasonSpare keeps gated placeholders at hand.
 	ReasonSpare Reason = "SpareGated"
 	// ReasonSurplus gives capacity back that has not been wanted for the hold time.
@@ -206,8 +213,10 @@ type ChunkPlan struct {
 	P50, P90, Level float64
 	// Wanted is the number of ungated placeholders.
 	Wanted int64
-	// Limited is how many more the forecast asks for than Max and the ceiling of nodes allow.
-	Limited int64
+	// Limited is how many more would be wanted without limits, and LimitedBy are the limits that bit,
+	// in the order in which they did.
+	Limited   int64
+	LimitedBy []Reason
 	// Reason says what decided Wanted.
 	Reason Reason
 }

@@ -22,9 +22,8 @@ func boundByNodes(plan *ChunkPlan, state ChunkState, left *int64) int64 {
 	more := max(plan.Wanted-held, 0)
 	if left != nil {
 		if most := room + max(*left-coming, 0); more > most {
-			plan.Limited += more - most
 			plan.Wanted = held + most
-			plan.Reason = ReasonMaxNodes
+			plan.limit(more-most, ReasonMaxNodes)
 			more = most
 		}
 	}

@@ -10,30 +10,36 @@ import (
 // Planning again after the steps were taken changes nothing.
 func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	var result Result
+	for i, chunk := range limits.Chunks {
+		result.Chunks = append(result.Chunks, size(demand.Chunks[i], state.Chunks[i], chunk, limits))
+	}
+	shed(result.Chunks, demand, state, limits)
+	for i := range result.Chunks {
+		result.Nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], less(limits.NodesLeft, result.Nodes))
+	}
+	if limits.Frozen == "" {
+		result.Steps = steps(result.Chunks, demand, state, limits, now)
+	}
+	return result
+}
+
+// steps lead from the placeholders that there are to what is wanted.
+func steps(plans []ChunkPlan, demand Demand, state State, limits Limits, now time.Time) []Step {
 	var creates, ungates, deletes []Step
 	for i, chunk := range limits.Chunks {
-		plan := size(demand.Chunks[i], state.Chunks[i], chunk, limits)
-		result.Nodes += boundByNodes(&plan, state.Chunks[i], less(limits.NodesLeft, result.Nodes))
-		result.Chunks = append(result.Chunks, plan)
-		if limits.Frozen != "" {
-			continue
-		}
 		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now)
 		deletes = append(deletes, drop(chunk, expiring, ReasonExpiring)...)
-		up, open := grow(stock, plan, chunk, spare(demand.Chunks[i], limits, plan.Tau))
+		up, open := grow(stock, plans[i], chunk, spare(demand.Chunks[i], limits, plans[i].Tau))
 		if limits.Paused != "" {
 			open = nil
 		}
 		creates, ungates = append(creates, up...), append(ungates, open...)
-		deletes = append(deletes, shrink(stock, plan, chunk, state.Chunks[i])...)
+		deletes = append(deletes, shrink(stock, plans[i], chunk, state.Chunks[i])...)
 	}
 	for _, name := range state.Outdated {
-		if limits.Frozen == "" {
-			deletes = append(deletes, Step{Action: Delete, Pod: name, Reason: ReasonOutdated})
-		}
+		deletes = append(deletes, Step{Action: Delete, Pod: name, Reason: ReasonOutdated})
 	}
-	result.Steps = bounded(creates, ungates, deletes, limits.MaxChanges)
-	return result
+	return bounded(creates, ungates, deletes, limits.MaxChanges)
 }
 
 // less is a bound of which some is used up; nil stays nil.
@@ -130,7 +136,11 @@ func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState) []Step {
 	s.held = s.held[bought:]
 	held, gated := int64(len(s.held)), int64(len(s.gated))
 
-	unwanted := max(held-max(plan.Wanted, state.Kept), 0)
+	kept := state.Kept
+	if slices.Contains(plan.LimitedBy, ReasonIdleBudgetOfDay) {
+		kept = 0 // there is no money to keep it
+	}
+	unwanted := max(held-max(plan.Wanted, kept), 0)
 	release := (unwanted + 3) / 4
 	if chunk.PerNode > 1 {
 		release = min((release+chunk.PerNode-1)/chunk.PerNode*chunk.PerNode, unwanted)

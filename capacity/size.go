@@ -62,12 +62,12 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 		plan.Level = OutlookOf(sorted, demand.Now, plan.Tau).Level
 		asked = max(ceil(plan.Level-demand.Now)-state.Free, 0)
 	}
-	plan.Limited = max(asked-chunk.Max, 0)
+	beyond := max(asked-chunk.Max, 0)
 	asked = wholeNodes(asked, sorted, demand, state, wholeNodesOf{chunk.PerNode, plan.Tau})
 	plan.Wanted = min(max(asked, chunk.Min), chunk.Max)
 	switch {
-	case plan.Limited > 0:
-		plan.Reason = ReasonMax
+	case beyond > 0:
+		plan.limit(beyond, ReasonMax)
 	case chunk.Min > asked:
 		plan.Reason = ReasonMin
 	case asked == 0:
@@ -109,13 +109,7 @@ func wholeNodes(asked int64, sorted []float64, demand ChunkDemand, state ChunkSt
 func worthANode(sorted []float64, stands float64, of wholeNodesOf) bool {
 	sum := 0.0
 	for range of.perNode {
-		below, _ := slices.BinarySearchFunc(sorted, stands+1e-9, func(peak, level float64) int {
-			if peak <= level {
-				return -1
-			}
-			return 1
-		})
-		sum += float64(below) / float64(len(sorted))
+		sum += float64(countUpTo(sorted, stands)) / float64(len(sorted))
 		stands++
 	}
 	return sum < of.tau*float64(of.perNode)

@@ -56,6 +56,9 @@ const (
 	ConditionReady = "Ready"
 	// ConditionForecasting is true when every chunk is sized from a forecast made of its own history.
 	ConditionForecasting = "Forecasting"
+	// ConditionLimited is true when a limit keeps the pool from wanting as much as it would; its reason is the
+	// first limit that bit, its message says how many of how many, and which field lifts it.
+	ConditionLimited = "Limited"
 	// ConditionInfeasible is true when the pool selects no node and no node pool, or a chunk fits none of them.
 	ConditionInfeasible = "Infeasible"
 	// ConditionConflict is true when an older WarmPool selects one of this pool's nodes; the pool is frozen meanwhile.
@@ -79,6 +82,8 @@ const (
 	ReasonHistory = "EnoughHistory"
 	// ReasonColdStart says that a chunk has too little history, so that a fallback sizes it.
 	ReasonColdStart = "ColdStart"
+	// ReasonWithinLimits says that no limit keeps the pool from what it wants.
+	ReasonWithinLimits = "WithinLimits"
 	// ReasonSelectsNothing says that no node and no node pool match spec.nodes.selector.
 	ReasonSelectsNothing = "SelectsNothing"
 	// ReasonChunkTooLarge says that a chunk's requests exceed every node of the pool.

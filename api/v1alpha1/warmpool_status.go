@@ -18,10 +18,13 @@ type WarmPoolStatus struct {
 	// LeadTime is how long nodes of the pool take to come.
 	// +optional
 	LeadTime *LeadTimeStatus `json:"leadTime,omitempty"`
+	// Idle is what placeholders have cost today; absent without an idle budget per day.
+	// +optional
+	Idle *IdleStatus `json:"idle,omitempty"`
 	// LastPlan is the last plan that had something to change.
 	// +optional
 	LastPlan *PlanStatus `json:"lastPlan,omitempty"`
-	// Conditions are Ready, Forecasting, Infeasible and Conflict.
+	// Conditions are Ready, Limited, Forecasting, Infeasible and Conflict.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -60,7 +63,7 @@ type ChunkStatus struct {
 	// Reserved is how many placeholders hold capacity on a node.
 	// +optional
 	Reserved int32 `json:"reserved"`
-	// Limited is how many more placeholders the forecast asks for than spec max allows.
+	// Limited is how many more placeholders would be wanted without limits; condition Limited says which.
 	// +optional
 	Limited int32 `json:"limited,omitempty"`
 }
@@ -150,6 +153,14 @@ type ForecastShare struct {
 	Name string `json:"name"`
 	// Share is a decimal number.
 	Share string `json:"share"`
+}
+
+// IdleStatus is what idle capacity has cost.
+type IdleStatus struct {
+	// At is until when it is counted.
+	At metav1.Time `json:"at"`
+	// Spent is what placeholders that hold capacity have cost since midnight UTC, as a decimal number.
+	Spent string `json:"spent"`
 }
 
 // LeadTimeStatus is the time from asking for a node until a pod runs on it.

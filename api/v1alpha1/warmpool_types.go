@@ -207,6 +207,21 @@ type SizingSpec struct {
 	// +kubebuilder:default="0s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="spec.sizing.minBilling must be from 0s to 24h"
 	MinBilling metav1.Duration `json:"minBilling,omitempty"`
+	// MaxNodes is how many nodes the pool may have; beyond it no placeholder asks for one.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxNodes *int32 `json:"maxNodes,omitempty"`
+	// IdleBudgetPerHour is what placeholders may cost per hour, by idleCostPerHour, as a decimal number. What
+	// is worth the least is shed first, and never below min.
+	// +optional
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	IdleBudgetPerHour string `json:"idleBudgetPerHour,omitempty"`
+	// IdleBudgetPerDay is what they may cost per day of UTC.
+	// +optional
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	IdleBudgetPerDay string `json:"idleBudgetPerDay,omitempty"`
 }
 
 // AutoDuration is a duration such as 6m, or Auto.

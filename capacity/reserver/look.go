@@ -31,6 +31,7 @@ type sight struct {
 	verdicts  verdicts
 	lead      capacity.LeadEstimate
 	leadTimes capacity.LeadTimes
+	idle      *v1alpha1.IdleStatus
 }
 
 // look gathers the input of a plan: it records the demand, forecasts it, and counts what
@@ -54,6 +55,9 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 		return seen, err
 	}
 	seen.limits.NodesLeft = r.nodesLeft(w, pool, seen.nodes, now)
+	if seen.idle, err = setIdleBudget(w, pool, &seen.limits, now); err != nil {
+		return seen, err
+	}
 	all, inUse := w.rooms(seen.nodes, r.options.PlaceholderNamespace)
 	seen.state = r.stateOf(w, pool, capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse), now)
 	for i, room := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {

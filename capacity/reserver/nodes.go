@@ -19,6 +19,9 @@ import (
 func (r *Reserver) nodesLeft(w world, pool *v1alpha1.WarmPool, nodes []*corev1.Node, now time.Time) *int64 {
 	m := r.memoryOf(pool, now)
 	var left *int64
+	if most := pool.Spec.Sizing.MaxNodes; most != nil {
+		left = new(max(int64(*most)-staying(nodes), 0))
+	}
 	for i, ceiling := range []struct {
 		value string
 		used  int64

@@ -32,7 +32,9 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	}
 	status.LeadTime = leadTimeStatus(seen.lead, seen.leadTimes)
 	r.metrics.leadTime.WithLabelValues(pool.Name).Set(seen.lead.Used.Seconds())
+	status.Idle = seen.idle
 	setConditions(status, pool, seen)
+	setLimited(plan, setter(status, pool))
 	if planned := planStatus(plan, done, pool.Spec.Mode, seen.at); planned != nil {
 		status.LastPlan = planned
 	}

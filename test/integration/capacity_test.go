@@ -2,11 +2,13 @@ package integration
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +28,7 @@ func TestCapacity(t *testing.T) {
 		run  func(*testing.T, *loopEnv)
 	}{
 		{"a pod that cannot preempt is made room for", capacityTakeover},
+		{"five of eight, and status says why", capacityLimited},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
 			for _, p := range e.processes {
@@ -100,4 +103,32 @@ func capacityTakeover(t *testing.T, e *loopEnv) {
 	if err := e.Client.Delete(ctx, pod, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// capacityLimited: eight nodes are wanted, five allowed.
+func capacityLimited(t *testing.T, e *loopEnv) {
+	ctx := t.Context()
+	e.patch(t, loopName, `{"spec":{"sizing":{"maxNodes":5},"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"8"},"waitCostPerHour":"0","idleCostPerHour":"3","min":8,"max":8}]}}`)
+	capacityReserved(t, e, 5)
+	limited := func() error {
+		pool, chunk, err := e.status(ctx, loopName)
+		if err != nil {
+			return err
+		}
+		if chunk.Wanted != 5 || chunk.Limited != 3 || chunk.Pending != 0 || pool.Status.Nodes != 5 {
+			return fmt.Errorf("%d nodes, %+v; want 5 of 8", pool.Status.Nodes, chunk)
+		}
+		c := meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionLimited)
+		if c == nil || c.Reason != "LimitedByMaxNodes" || !strings.HasPrefix(c.Message, "single 5 of 8, limited by spec.sizing.maxNodes") {
+			return fmt.Errorf("condition %+v, want 5 of 8 limited by the field", c)
+		}
+		return nil
+	}
+	cluster.Eventually(t, loopWait, limited)
+	loopNever(t, loopWindow, func() error {
+		if err := e.owns(ctx, 5); err != nil {
+			return err
+		}
+		return limited()
+	})
 }

@@ -106,6 +106,9 @@ func reserverRefused(t *testing.T, e *loopEnv) {
 		"two chunks of one name":  {func(spec map[string]any) { spec["chunks"] = append(spec["chunks"].([]any), spec["chunks"].([]any)[0]) }, "Duplicate value"},
 		"no chunk":                {func(spec map[string]any) { spec["chunks"] = []any{} }, "spec.chunks"},
 		"no resource":             {section("demand", "resource", ""), "spec.demand.resource must name a resource"},
+		"budget in words":         {section("sizing", "idleBudgetPerHour", "much"), "spec.sizing.idleBudgetPerHour"},
+		"negative nodes":          {section("sizing", "maxNodes", int64(-1)), "spec.sizing.maxNodes"},
+		"billing of a week":       {section("sizing", "minBilling", "168h"), "spec.sizing.minBilling must be from 0s to 24h"},
 		"duration without a unit": {section("sizing", "hold", "10"), "spec.sizing.hold"},
 	}
 	for name, test := range tests {

@@ -1,0 +1,107 @@
+package reserver
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+)
+
+// setIdleBudget sets what idling may cost, and adds what it has cost since the last plan to what
+// status remembers of the day.
+func setIdleBudget(w world, pool *v1alpha1.WarmPool, limits *capacity.Limits, now time.Time) (*v1alpha1.IdleStatus, error) {
+	sizing := pool.Spec.Sizing
+	perHour, err := amountOf("spec.sizing.idleBudgetPerHour", sizing.IdleBudgetPerHour)
+	if err != nil {
+		return nil, err
+	}
+	perDay, err := amountOf("spec.sizing.idleBudgetPerDay", sizing.IdleBudgetPerDay)
+	if err != nil {
+		return nil, err
+	}
+	limits.IdleBudgetPerHour = perHour
+	if perDay == nil {
+		return nil, nil
+	}
+	idle := spentToday(pool.Status.Idle, w.idleCost(pool), now)
+	limits.IdleBudgetLeft = new(*perDay - number(idle.Spent))
+	return idle, nil
+}
+
+// spentToday goes on from what was known, at what idling costs per hour now. A day is one of UTC.
+func spentToday(known *v1alpha1.IdleStatus, perHour float64, now time.Time) *v1alpha1.IdleStatus {
+	today := now.UTC().Truncate(24 * time.Hour)
+	spent := 0.0
+	if known != nil && known.At.After(today.Add(-24*time.Hour)) {
+		since := known.At.Time
+		if since.Before(today) {
+			since = today
+		} else {
+			spent = number(known.Spent)
+		}
+		spent += perHour * max(now.Sub(since), 0).Hours()
+	}
+	return &v1alpha1.IdleStatus{At: metav1.NewTime(now), Spent: strconv.FormatFloat(spent, 'f', 6, 64)}
+}
+
+// idleCost is what the placeholders of a pool that hold capacity cost per hour.
+func (w world) idleCost(pool *v1alpha1.WarmPool) float64 {
+	sum := 0.0
+	for _, pod := range w.placeholders[pool.Name] {
+		for _, chunk := range pool.Spec.Chunks {
+			if chunk.Name == pod.Labels[v1alpha1.LabelChunk] && stageOf(pod) == capacity.Reserved {
+				sum += number(chunk.IdleCostPerHour)
+			}
+		}
+	}
+	return sum
+}
+
+// amountOf reads a decimal number; nil for none.
+func amountOf(field, text string) (*float64, error) {
+	if text == "" {
+		return nil, nil
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, fieldError{field, err}
+	}
+	return &value, nil
+}
+
+// limitFields are what an admin changes to lift a limit.
+var limitFields = map[capacity.Reason]string{
+	capacity.ReasonMax:             "spec.chunks[].max",
+	capacity.ReasonMaxNodes:        "spec.sizing.maxNodes, or forewarm.dev/max-nodes on the WarmPool or on kube-system",
+	capacity.ReasonIdleBudget:      "spec.sizing.idleBudgetPerHour",
+	capacity.ReasonIdleBudgetOfDay: "spec.sizing.idleBudgetPerDay",
+}
+
+// setLimited says, per chunk, how many of those that would be wanted are, and what limits them.
+func setLimited(plan capacity.Result, set func(string, bool, string, string)) {
+	var parts []string
+	reason := ""
+	for _, chunk := range plan.Chunks {
+		if chunk.Limited == 0 {
+			continue
+		}
+		var fields []string
+		for _, by := range chunk.LimitedBy {
+			fields = append(fields, limitFields[by])
+		}
+		if reason == "" {
+			reason = string(chunk.LimitedBy[0])
+		}
+		parts = append(parts, fmt.Sprintf("%s %d of %d, limited by %s", chunk.Name, chunk.Wanted, chunk.Wanted+chunk.Limited, strings.Join(fields, "; ")))
+	}
+	if len(parts) == 0 {
+		set(v1alpha1.ConditionLimited, false, v1alpha1.ReasonWithinLimits, "")
+		return
+	}
+	set(v1alpha1.ConditionLimited, true, reason, strings.Join(parts, ", "))
+}

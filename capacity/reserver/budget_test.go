@@ -1,0 +1,56 @@
+package reserver
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+)
+
+func TestSpentToday(t *testing.T) {
+	at := func(hour, minute int) time.Time { return time.Date(2026, 11, 24, hour, minute, 0, 0, time.UTC) }
+	known := func(t time.Time, spent string) *v1alpha1.IdleStatus {
+		return &v1alpha1.IdleStatus{At: metav1.NewTime(t), Spent: spent}
+	}
+	for name, c := range map[string]struct {
+		known *v1alpha1.IdleStatus
+		want  string
+	}{
+		"nothing known":            {nil, "0.000000"},
+		"half an hour at 24":       {known(at(0, 30), "5.5"), "17.500000"},
+		"since midnight, not more": {known(at(0, 0).Add(-2*time.Hour), "90"), "24.000000"},
+		"days ago":                 {known(at(0, 0).Add(-50*time.Hour), "90"), "0.000000"},
+		"a clock that went back":   {known(at(2, 0), "5.5"), "5.500000"},
+	} {
+		if got := spentToday(c.known, 24, at(1, 0)); got.Spent != c.want || !got.At.Time.Equal(at(1, 0)) {
+			t.Errorf("%s: %+v, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestLimitedSaysHowManyAndWhatLiftsIt(t *testing.T) {
+	type condition struct {
+		Is              bool
+		Reason, Message string
+	}
+	for name, c := range map[string]struct {
+		chunks []capacity.ChunkPlan
+		want   condition
+	}{
+		"no limit": {[]capacity.ChunkPlan{{Name: "single", Wanted: 8}}, condition{false, "WithinLimits", ""}},
+		"two limits": {
+			[]capacity.ChunkPlan{{Name: "node"}, {Name: "single", Wanted: 5, Limited: 3, LimitedBy: []capacity.Reason{capacity.ReasonMax, capacity.ReasonIdleBudget}}},
+			condition{true, "LimitedByMax", "single 5 of 8, limited by spec.chunks[].max; spec.sizing.idleBudgetPerHour"},
+		},
+	} {
+		var got condition
+		setLimited(capacity.Result{Chunks: c.chunks}, func(_ string, is bool, reason, message string) { got = condition{is, reason, message} })
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
