@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"regexp"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
@@ -23,30 +24,40 @@ type devices struct {
 	slices    map[string]sliceEntry
 	templates map[types.NamespacedName]map[string]int64 // devices per class
 	claims    map[types.NamespacedName]claimEntry
+	// on are the slices of each node by name, at the node of each pool of devices, and held how
+	// many of a pool claims hold: the claims may be seen before the slices.
+	on   map[string]map[string]sliceEntry
+	at   map[devicePool]string
+	held map[devicePool]int64
 }
+
+// devicePool is a driver's pool of devices.
+type devicePool struct{ driver, name string }
 
 type deviceClass struct {
 	driver   string
 	resource corev1.ResourceName // the extended resource it stands for; may be empty
 }
 
-// sliceEntry is a ResourceSlice of one node.
+// sliceEntry is a ResourceSlice; one of no single node is nobody's.
 type sliceEntry struct {
-	driver, pool, node string
-	count              int64
+	pool  devicePool
+	node  string
+	count int64
 }
 
-// claimEntry is a ResourceClaim: what it asks for per class, and what it has on which node.
+// claimEntry is a ResourceClaim: what it asks for per class, and how many devices it has of which
+// pool.
 type claimEntry struct {
 	asks  map[string]int64
-	node  string
-	holds quantity.Vector
+	holds map[devicePool]int64
 }
 
 func newDevices() devices {
 	return devices{
 		classes: map[string]deviceClass{}, slices: map[string]sliceEntry{},
 		templates: map[types.NamespacedName]map[string]int64{}, claims: map[types.NamespacedName]claimEntry{},
+		on: map[string]map[string]sliceEntry{}, at: map[devicePool]string{}, held: map[devicePool]int64{},
 	}
 }
 
@@ -72,12 +83,22 @@ func (d *devices) requests(pod *corev1.Pod, v quantity.Vector) quantity.Vector {
 			asks = d.claims[types.NamespacedName{Namespace: pod.Namespace, Name: *claim.ResourceClaimName}].asks
 		}
 		for class, count := range asks {
-			if c, known := d.classes[class]; known {
-				v[d.resource(c.driver)] += count
-			}
+			d.add(v, class, count)
+		}
+	}
+	for name, count := range v {
+		if class, is := strings.CutPrefix(string(name), resourcev1.ResourceDeviceClassPrefix); is {
+			d.add(v, class, count)
 		}
 	}
 	return v
+}
+
+// add counts devices of a class as what they are counted as.
+func (d *devices) add(v quantity.Vector, class string, count int64) {
+	if c, known := d.classes[class]; known {
+		v[d.resource(c.driver)] += count
+	}
 }
 
 // asked is how many devices per class requests ask for. Of alternatives the first counts, which
@@ -134,16 +155,15 @@ func (x *Index) DropDeviceClass(class *resourcev1.DeviceClass) {
 	x.offerAll()
 }
 
-// SetSlice adds or changes a ResourceSlice; one of no single node is nobody's.
+// SetSlice adds or changes a ResourceSlice.
 func (x *Index) SetSlice(slice *resourcev1.ResourceSlice) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	before := x.devices.slices[slice.Name].node
-	entry := sliceEntry{driver: slice.Spec.Driver, pool: slice.Spec.Pool.Name, count: int64(len(slice.Spec.Devices))}
+	entry := sliceEntry{pool: devicePool{slice.Spec.Driver, slice.Spec.Pool.Name}, count: int64(len(slice.Spec.Devices))}
 	if slice.Spec.NodeName != nil {
 		entry.node = *slice.Spec.NodeName
 	}
-	x.devices.slices[slice.Name] = entry
+	before := x.devices.setSlice(slice.Name, entry)
 	x.offerOn(before, entry.node)
 }
 
@@ -151,9 +171,34 @@ func (x *Index) SetSlice(slice *resourcev1.ResourceSlice) {
 func (x *Index) DropSlice(slice *resourcev1.ResourceSlice) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	before := x.devices.slices[slice.Name].node
-	delete(x.devices.slices, slice.Name)
+	before := x.devices.setSlice(slice.Name, sliceEntry{})
 	x.offerOn(before)
+}
+
+// setSlice puts a slice in the place of the one before, and returns that one's node. One without a
+// node is forgotten.
+func (d *devices) setSlice(name string, entry sliceEntry) (before string) {
+	if old, had := d.slices[name]; had {
+		before = old.node
+		delete(d.slices, name)
+		delete(d.on[old.node], name)
+		if len(d.on[old.node]) == 0 {
+			delete(d.on, old.node)
+		}
+		delete(d.at, old.pool)
+		for _, other := range d.on[old.node] { // a pool may have several slices
+			d.at[other.pool] = old.node
+		}
+	}
+	if entry.node == "" {
+		return before
+	}
+	d.slices[name] = entry
+	if d.on[entry.node] == nil {
+		d.on[entry.node] = map[string]sliceEntry{}
+	}
+	d.on[entry.node][name], d.at[entry.pool] = entry, entry.node
+	return before
 }
 
 // SetTemplate adds or changes a ResourceClaimTemplate.
@@ -175,41 +220,47 @@ func (x *Index) DropTemplate(template *resourcev1.ResourceClaimTemplate) {
 func (x *Index) SetClaim(claim *resourcev1.ResourceClaim) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	key := keyOf(claim)
-	before := x.devices.claims[key].node
 	entry := claimEntry{asks: asked(claim.Spec.Devices.Requests)}
 	if claim.Status.Allocation != nil && claim.Annotations[resourcev1.ExtendedResourceClaimAnnotation] == "" {
-		entry.node, entry.holds = x.devices.allocated(claim.Status.Allocation.Devices.Results)
+		entry.holds = allocated(claim.Status.Allocation.Devices.Results)
 	}
-	x.devices.claims[key] = entry
-	x.offerOn(before, entry.node)
+	x.dropClaim(keyOf(claim))
+	x.devices.claims[keyOf(claim)] = entry
+	x.holdDevices(entry, 1)
 }
 
-// allocated is what results hold, and on which node: the one that offers them.
-func (d *devices) allocated(results []resourcev1.DeviceRequestAllocationResult) (node string, held quantity.Vector) {
-	held = quantity.Vector{}
+// allocated is how many devices of each pool results hold.
+func allocated(results []resourcev1.DeviceRequestAllocationResult) map[devicePool]int64 {
+	held := map[devicePool]int64{}
 	for _, r := range results {
-		if r.AdminAccess != nil && *r.AdminAccess {
-			continue
+		if r.AdminAccess == nil || !*r.AdminAccess {
+			held[devicePool{r.Driver, r.Pool}]++
 		}
-		for _, slice := range d.slices {
-			if slice.driver == r.Driver && slice.pool == r.Pool && slice.node != "" {
-				node = slice.node
-				break
-			}
-		}
-		held[d.resource(r.Driver)]++
 	}
-	return node, held
+	return held
 }
 
 // DropClaim removes a ResourceClaim.
 func (x *Index) DropClaim(claim *resourcev1.ResourceClaim) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	before := x.devices.claims[keyOf(claim)].node
-	delete(x.devices.claims, keyOf(claim))
-	x.offerOn(before)
+	x.dropClaim(keyOf(claim))
+}
+
+func (x *Index) dropClaim(key types.NamespacedName) {
+	entry := x.devices.claims[key]
+	delete(x.devices.claims, key)
+	x.holdDevices(entry, -1)
+}
+
+// holdDevices adds n times what a claim has to what is held of its pools.
+func (x *Index) holdDevices(entry claimEntry, n int64) {
+	for pool, devices := range entry.holds {
+		if x.devices.held[pool] += n * devices; x.devices.held[pool] == 0 {
+			delete(x.devices.held, pool)
+		}
+		x.offerOn(x.devices.at[pool])
+	}
 }
 
 func keyOf(o interface {
@@ -237,23 +288,18 @@ func (x *Index) offerOn(names ...string) {
 // offer works out what a node offers: what it says itself, and of the devices that claims do not
 // hold those that it does not count itself. So what claims hold is free for nobody.
 func (x *Index) offer(e *nodeEntry) {
-	if len(x.devices.slices) == 0 {
+	slices := x.devices.on[e.Name]
+	if len(slices) == 0 {
 		e.Allocatable = e.offered
 		return
 	}
-	all := quantity.Vector{}
-	for _, slice := range x.devices.slices {
-		if slice.node == e.Name {
-			all[x.devices.resource(slice.driver)] += slice.count
-		}
+	all, held := quantity.Vector{}, map[devicePool]int64{}
+	for _, slice := range slices {
+		all[x.devices.resource(slice.pool.driver)] += slice.count
+		held[slice.pool] = x.devices.held[slice.pool]
 	}
-	for _, claim := range x.devices.claims {
-		if claim.node != e.Name {
-			continue
-		}
-		for name, amount := range claim.holds {
-			all[name] -= amount
-		}
+	for pool, devices := range held {
+		all[x.devices.resource(pool.driver)] -= devices
 	}
 	offers := maps.Clone(e.offered)
 	for name, amount := range all {

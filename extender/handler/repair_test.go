@@ -13,6 +13,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -174,6 +175,16 @@ func TestDevices(t *testing.T) {
 	}
 	if scores := x.Score(asking, []string{"dra", "plain"}); scores[0] != extender.MaxScore || scores[1] != 0 {
 		t.Errorf("scores %v, want the node with devices", scores)
+	}
+	x.DropSlice(slice)
+	x.SetSlice(slice) // as at a start, when claims may be seen before slices
+	if got := x.node("dra").Allocatable[devices]; got != 3 {
+		t.Errorf("with the slice seen after the claim, %d are offered, want 3", got)
+	}
+	named := pod("ml", "named", "", "0")
+	named.Spec.Containers[0].Resources.Requests["deviceclass.resource.kubernetes.io/gpu.nvidia.com"] = resource.MustParse("2")
+	if got := x.pod(named).Requests[devices]; got != 2 {
+		t.Errorf("by the name of a class the pod asks for %d devices, want 2", got)
 	}
 	class = class.DeepCopy()
 	class.Spec.ExtendedResourceName = new(gpu)
