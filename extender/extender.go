@@ -76,6 +76,9 @@ type Verdict struct {
 	Message string
 }
 
+// Refuses tells whether the pod may not take the node.
+func (v Verdict) Refuses() bool { return v.Reason != "" }
+
 // Reason says in one word why a node is refused.
 type Reason string
 

@@ -4,6 +4,6 @@ import "cmp"
 
 // bestFit prefers the node that is left with the fewest free GPUs, then with the fewest shares
 // of one.
-func bestFit(t *task, a, b *Node) int {
-	return cmp.Or(cmp.Compare(t.left(a), t.left(b)), cmp.Compare(a.free(t.scarce), b.free(t.scarce)))
+func bestFit(_ *task, a, b option) int {
+	return cmp.Or(cmp.Compare(a.left, b.left), cmp.Compare(a.free, b.free))
 }

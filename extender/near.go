@@ -8,16 +8,16 @@ import (
 
 // keepNear prefers the domain with the fewest whole nodes, so that domains with many stay
 // together for jobs of many nodes. Nodes of no domain come after those of one.
-func keepNear(t *task, a, b *Node) int {
-	switch {
-	case a.Domain == b.Domain:
+func keepNear(t *task, a, b option) int {
+	switch a, b := a.node.Domain, b.node.Domain; {
+	case a == b:
 		return 0
-	case a.Domain == "":
+	case a == "":
 		return 1
-	case b.Domain == "":
+	case b == "":
 		return -1
 	default:
-		return cmp.Or(cmp.Compare(t.whole[a.Domain], t.whole[b.Domain]), cmp.Compare(a.Domain, b.Domain))
+		return cmp.Or(cmp.Compare(t.whole[a], t.whole[b]), cmp.Compare(a, b))
 	}
 }
 

@@ -20,7 +20,17 @@ const (
 )
 
 // preference compares two nodes for a pod; below zero means that the first is better.
-type preference func(t *task, a, b *Node) int
+type preference func(t *task, a, b option) int
+
+// option is a node with what the preferences compare, worked out once.
+type option struct {
+	node *Node
+	// breaks tells whether a whole node would be one no more.
+	breaks bool
+	// left is how many GPUs, in whole ones and rounded up, are free once the pod is there; free is
+	// how many are now, in shares of one.
+	left, free int64
+}
 
 // preferences in their order: the first that tells two nodes apart decides.
 var preferences = []preference{
@@ -48,23 +58,32 @@ func Score(pod *Pod, nodes []*Node, held []Held) []int64 {
 	}
 	t.asks = pod.Requests[t.scarce]
 	t.whole = wholeNodes(nodes, t.scarce)
-	best := -1
+	best, at := option{}, -1
 	for i, node := range nodes {
 		if node.Leaving || node.Allocatable[t.scarce] <= 0 {
 			continue
 		}
-		scores[i] = t.level(node)
-		if best < 0 || t.compare(node, nodes[best]) < 0 {
-			best = i
+		o := t.option(node)
+		scores[i] = o.level()
+		if at < 0 || t.compare(o, best) < 0 {
+			best, at = o, i
 		}
 	}
-	if best >= 0 {
-		scores[best] = MaxScore
+	if at >= 0 {
+		scores[at] = MaxScore
 	}
 	return scores
 }
 
-func (t *task) compare(a, b *Node) int {
+func (t *task) option(node *Node) option {
+	free, shares := node.free(t.scarce), max(node.Shares, 1)
+	return option{
+		node: node, free: free, left: (max(free-t.asks, 0) + shares - 1) / shares,
+		breaks: whole(node, t.scarce) && t.asks < node.Allocatable[t.scarce],
+	}
+}
+
+func (t *task) compare(a, b option) int {
 	for _, prefer := range preferences {
 		if c := prefer(t, a, b); c != 0 {
 			return c
@@ -75,17 +94,11 @@ func (t *task) compare(a, b *Node) int {
 
 // level is the score of a node that is not the best: by its GPUs left, in whole ones, and the
 // worst for a node that would no longer be whole.
-func (t *task) level(node *Node) int64 {
-	if t.breaks(node) {
+func (o option) level() int64 {
+	if o.breaks {
 		return worst
 	}
-	return max(nextBest-t.left(node), worst+1)
-}
-
-// left is how many GPUs, in whole ones and rounded up, are free once the pod is there.
-func (t *task) left(node *Node) int64 {
-	shares := max(node.Shares, 1)
-	return (max(node.free(t.scarce)-t.asks, 0) + shares - 1) / shares
+	return max(nextBest-o.left, worst+1)
 }
 
 // scarceResource is what decides where the pod goes: what its demand class asks for, else
@@ -110,4 +123,4 @@ func firstExtended(requests quantity.Vector) corev1.ResourceName {
 }
 
 // byName makes ties stable.
-func byName(_ *task, a, b *Node) int { return cmp.Compare(a.Name, b.Name) }
+func byName(_ *task, a, b option) int { return cmp.Compare(a.node.Name, b.node.Name) }

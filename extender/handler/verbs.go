@@ -36,10 +36,13 @@ func notProtocol(err error) error {
 // error of the scheduler.
 func (h *handler) filter(c *nodesCall) reply {
 	verdicts := h.Index.Filter(c.pod, c.names)
+	if !slices.ContainsFunc(verdicts, extender.Verdict.Refuses) {
+		return passAll(c)
+	}
 	passed := make([]string, 0, len(c.names))
 	var refused map[string]string
 	for i, name := range c.names {
-		if verdicts[i].Reason == "" {
+		if !verdicts[i].Refuses() {
 			passed = append(passed, name)
 			continue
 		}
