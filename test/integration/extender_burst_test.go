@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,13 +126,7 @@ func extenderBurst(t *testing.T, e *extenderEnv) {
 	if err := e.Client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace("web"), client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
-	cluster.Eventually(t, extenderWait, func() error {
-		metrics := metricsOf(t, http.DefaultClient, "http://"+e.metrics+"/metrics")
-		if holds := metrics["forewarm_extender_tentative_holds"].GetMetric()[0].GetGauge().GetValue(); holds != 0 {
-			return fmt.Errorf("%v holds are left", holds)
-		}
-		return nil
-	})
+	e.nobodyExpected(t)
 }
 
 // extenderHangs: the process is stopped and answers nothing. Each call costs the scheduler its

@@ -35,25 +35,36 @@ const extenderWait = 30 * time.Second
 type extenderEnv struct {
 	*cluster.Cluster
 	binary, config, kubeconfig string
-	health, metrics            string
+	address, health, metrics   string
 	process                    *cluster.Process
 }
 
 func newExtenderEnv(t *testing.T) *extenderEnv {
 	t.Helper()
-	address := extenderAddress(t)
-	e := &extenderEnv{health: extenderAddress(t), metrics: extenderAddress(t)}
-	pool := func(name string) map[string]string { return map[string]string{"pool": name} }
+	return newExtenderEnvOn(t,
+		extenderNodes("warm", 2), extenderNodes("busy", 1), extenderNodes("plain", 2),
+		extenderNodes("burst", 10, corev1.Taint{Key: "test.dev/burst", Effect: corev1.TaintEffectNoSchedule}))
+}
+
+// extenderNodes are nodes of 8 GPUs with their name as the label pool.
+func extenderNodes(name string, count int, taints ...corev1.Taint) cluster.NodeTemplate {
+	return cluster.NodeTemplate{Name: name, Count: count, GPUs: 8, Labels: map[string]string{"pool": name}, Taints: taints}
+}
+
+func newExtenderEnvOn(t *testing.T, nodes ...cluster.NodeTemplate) *extenderEnv {
+	t.Helper()
+	e := &extenderEnv{address: extenderAddress(t)}
 	e.Cluster = cluster.ForTest(t, cluster.Options{
-		Scheduler: true, ControllerManager: true, KWOK: true,
-		SchedulerExtenders: []configv1.Extender{handler.SchedulerEntry("http://"+address, string(cluster.GPU))},
-		StaticNodes: []cluster.NodeTemplate{
-			{Name: "warm", Count: 2, GPUs: 8, Labels: pool("warm")},
-			{Name: "busy", Count: 1, GPUs: 8, Labels: pool("busy")},
-			{Name: "plain", Count: 2, GPUs: 8, Labels: pool("plain")},
-			{Name: "burst", Count: 10, GPUs: 8, Labels: pool("burst"), Taints: []corev1.Taint{{Key: "test.dev/burst", Effect: corev1.TaintEffectNoSchedule}}},
-		},
+		Scheduler: true, ControllerManager: true, KWOK: true, StaticNodes: nodes,
+		SchedulerExtenders: []configv1.Extender{handler.SchedulerEntry("http://"+e.address, string(cluster.GPU))},
 	})
+	e.install(t)
+	return e
+}
+
+// install puts into the cluster what the extender needs, and starts it.
+func (e *extenderEnv) install(t *testing.T) {
+	t.Helper()
 	ctx := t.Context()
 	for name, labels := range map[string]map[string]string{
 		v1alpha1.SystemNamespace: nil, v1alpha1.PlaceholderNamespace: nil, "ml": {"team": "ml"}, "web": nil,
@@ -70,18 +81,23 @@ func newExtenderEnv(t *testing.T) *extenderEnv {
 	if e.kubeconfig, err = e.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-extender"); err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	e.binary, e.config = filepath.Join(folder, "extender"), filepath.Join(folder, "config.yaml")
+	e.binary = filepath.Join(t.TempDir(), "extender")
 	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", e.binary, "forewarm.dev/cmd/extender").CombinedOutput(); err != nil {
 		t.Fatalf("build cmd/extender: %v\n%s", err, output)
 	}
-	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q}\n", address, e.health, e.metrics)
+	e.configure(t)
+	e.start(t)
+	e.createFixtures(t)
+}
+
+// configure writes the extender's configuration, for ports of its own beside its address.
+func (e *extenderEnv) configure(t *testing.T) {
+	t.Helper()
+	e.health, e.metrics, e.config = extenderAddress(t), extenderAddress(t), filepath.Join(t.TempDir(), "config.yaml")
+	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q}\n", e.address, e.health, e.metrics)
 	if err := os.WriteFile(e.config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e.start(t)
-	e.createFixtures(t)
-	return e
 }
 
 // start runs the extender and waits until it is ready.
