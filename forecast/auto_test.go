@@ -188,3 +188,51 @@ func BenchmarkAutoFourWeeksOfFiveMinutes(b *testing.B) {
 		}
 	}
 }
+
+// TestAutoFindsTheSeason holds that demand which repeats each six hours is forecast by that without
+// anybody saying so, and nearly as well as if somebody had.
+func TestAutoFindsTheSeason(t *testing.T) {
+	random := rand.New(rand.NewPCG(8, 3))
+	history := Series{Start: start, Step: 5 * time.Minute}
+	for i := range 12 * 288 {
+		busy := 0.0
+		if i%72 < 12 {
+			busy = 50
+		}
+		history.Values = append(history.Values, 20+busy+2*random.NormFloat64())
+	}
+	loss := func(model Model, seasons []time.Duration) (sum float64) {
+		for k := range 8 {
+			past := history
+			past.Values = history.Values[:len(history.Values)-24-k*50]
+			f, err := model.Forecast(past, seasons, steps(history.Step, 24), past.End())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := ReasonEnoughHistory; f.Reason != want {
+				t.Errorf("%s: reason %s, want %s", model.Name(), f.Reason, want)
+			}
+			for j, row := range f.Quantiles {
+				sum += math.Abs(history.Values[len(past.Values)+j] - row[slices.Index(Levels(), 0.5)])
+			}
+		}
+		return sum
+	}
+	for _, model := range []Model{Auto{}, Combined{}} {
+		found, given, other := loss(model, nil), loss(model, []time.Duration{6 * time.Hour}), loss(model, []time.Duration{5 * time.Hour})
+		if found > 1.3*given || found > other/2 {
+			t.Errorf("%s: error %.0f with the season found, %.0f given, %.0f with another", model.Name(), found, given, other)
+		}
+	}
+	f := fit(t, history, steps(history.Step, 12))
+	if diff := cmp.Diff([]time.Duration{24 * time.Hour}, f.Explain().Seasons); diff != "" {
+		t.Errorf("seasons given that fit (-want +got):\n%s", diff)
+	}
+	found, err := Auto{}.Fit(history, nil, steps(history.Step, 12), history.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]time.Duration{6 * time.Hour}, found.Explain().Seasons); diff != "" {
+		t.Errorf("seasons found (-want +got):\n%s", diff)
+	}
+}

@@ -1,10 +1,6 @@
 package forecast
 
-import (
-	"math"
-	"slices"
-	"time"
-)
+import "math"
 
 // candidate is a point forecaster with nothing to fit, so that what it would have said at
 // any earlier origin is out of sample.
@@ -60,17 +56,4 @@ func seasonalIncrement(season float64) candidate {
 // of steps: the nearest one counts.
 func back(index int, steps float64) int {
 	return max(index-int(math.Round(steps)), 0)
-}
-
-// usable are the seasons, in steps and shortest first, of which n values hold at least two:
-// one to repeat, and one to see how well that did.
-func usable(n int, step time.Duration, seasons []time.Duration) []float64 {
-	var lengths []float64
-	for _, season := range seasons {
-		if length := float64(season) / float64(step); length >= 2 && 2*length <= float64(n) {
-			lengths = append(lengths, length)
-		}
-	}
-	slices.Sort(lengths)
-	return slices.Compact(lengths)
 }

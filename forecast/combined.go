@@ -34,7 +34,7 @@ func (SameSlot) Name() Source { return SourceSameSlot }
 func (c Combined) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
 	p, err := pose(history, seasons, horizon, now)
 	p.seed, p.candidates = c.Seed, []candidate{lastValue()}
-	for _, season := range p.seasons {
+	for _, season := range slices.Concat(p.seasons, p.shorter) {
 		p.candidates = append(p.candidates, sameSlot(season), seasonalIncrement(season))
 	}
 	return p.solve(SourceCombined), err
@@ -60,8 +60,11 @@ func (SameSlot) Forecast(history Series, seasons, horizon []time.Duration, now t
 // problem is one forecast being made.
 type problem struct {
 	grid
-	// seasons are those that the history is long enough for, in steps.
-	seasons []float64
+	// seasons are those that the history is divided by and is long enough for, in steps, shortest
+	// first; shorter are found ones that are repeated as well.
+	seasons, shorter []float64
+	// repeats are the seasons that were given or found, in steps, shortest first.
+	repeats []float64
 	// horizon is as given; steps is the same in steps after the last value, at least one.
 	horizon []time.Duration
 	steps   []int
@@ -83,7 +86,12 @@ func pose(history Series, seasons, horizon []time.Duration, now time.Time) (prob
 		return problem{}, errors.New("forecast: no horizon was asked for: give at least one")
 	}
 	p := problem{grid: clean(history.Values), horizon: slices.Clone(horizon)}
-	p.seasons = usable(len(p.values), history.Step, seasons)
+	if len(seasons) > 0 {
+		p.seasons = usable(len(p.values), history.Step, seasons)
+		p.repeats = p.seasons
+	} else {
+		p.findSeasons(history)
+	}
 	p.steps = stepsAhead(horizon, now.Sub(history.End()), history.Step)
 	return p, nil
 }
@@ -116,6 +124,9 @@ func (p problem) solve(source Source) Forecast {
 		if len(p.seasons) == 0 && source != SourceLastValue {
 			f.Source, f.Reason = SourceLastValue, ReasonNoSeason
 		}
+	}
+	if f.Source == SourceCombined && len(p.repeats) == 0 {
+		f.Reason = ReasonNoSeason
 	}
 	f.Quantiles = quantiles(f.Paths, len(p.steps))
 	return f

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 )
 
 // Share is a part of a whole, by name.
@@ -14,6 +15,9 @@ type Share struct {
 
 // Explanation says what a forecast for the end of its horizon is made of.
 type Explanation struct {
+	// Seasons are the lengths after which demand repeats itself, shortest first: those given that
+	// the history holds two of, or those found in it.
+	Seasons []time.Duration
 	// Members are the forecasters that are mixed, the largest share first; together one.
 	Members []Share
 	// Features are what moves the regression with the largest share away from the level of the
@@ -32,6 +36,9 @@ func (f *Fitted) Explain() Explanation {
 	steps := m.marks[len(m.marks)-1]
 	part := partOf(m.edges, steps)
 	var e Explanation
+	for _, season := range m.repeats {
+		e.Seasons = append(e.Seasons, time.Duration(season*float64(f.step)).Round(time.Second))
+	}
 	for c, share := range m.shares[part] {
 		if share > 0 {
 			e.Members = append(e.Members, Share{m.members[c].name, share})

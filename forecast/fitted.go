@@ -63,7 +63,7 @@ func (f *Fitted) Forecast(now time.Time) (Forecast, error) {
 	}
 	steps := stepsAhead(m.horizon, now.Sub(f.start.Add(time.Duration(f.n-1)*f.step)), f.step)
 	answer := Forecast{Horizon: slices.Clone(m.horizon), Levels: Levels(), Source: SourceAuto, Reason: ReasonEnoughHistory}
-	if !m.seasonal {
+	if len(m.repeats) == 0 {
 		answer.Reason = ReasonNoSeason
 	}
 	answer.Paths = table(mostPaths, len(steps))

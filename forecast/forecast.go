@@ -3,8 +3,9 @@
 // arguments, with the same answer for the same seed.
 //
 // Demand is a stock, a count of what is asked for at a time, and never below zero. A
-// forecast is made in four steps, one file each:
+// forecast is made in five steps, one file each:
 //
+//	seasons    what the series repeats is found
 //	clean      gaps are filled, so that all else computes on a plain grid
 //	origins    earlier times that look like now: same time of day, recent, demand rising alike
 //	weights    candidates are weighed by how well they did at those origins
@@ -60,7 +61,7 @@ type Model interface {
 	// Name is the model's stable name.
 	Name() Source
 	// Forecast answers for each horizon, counted from now, given what was observed until now.
-	// seasons are the season lengths to use, shortest first. It returns an error only for
+	// seasons are the season lengths to use, shortest first; without any they are found. It returns an error only for
 	// arguments that make no sense (a step below one second, no horizon); a history that is
 	// too short is answered with what can be said, and a Reason.
 	Forecast(history Series, seasons []time.Duration, horizon []time.Duration, now time.Time) (Forecast, error)

@@ -212,7 +212,7 @@ func TestPathsAreJoint(t *testing.T) {
 	}
 	history.Values = append(history.Values, 10)
 	horizon := []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute}
-	f, err := Combined{}.Forecast(history, nil, horizon, history.End())
+	f, err := Combined{}.Forecast(history, seasons[1:], horizon, history.End())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,10 +51,7 @@ func (m *mixture) newMembers(folds int) {
 		m.followers = append(m.followers, r)
 		members = append(members, member{"recent mean", 0, true, true, r.at})
 	}
-	for i, season := range m.repeated() {
-		if i > 0 && m.long == 0 {
-			break
-		}
+	for _, season := range m.repeated() {
 		slot, increment := sameSlot(season), seasonalIncrement(season)
 		members = append(members,
 			member{"same slot", int(season) + 1, true, true, func(origin, steps int) float64 { return slot.at(g, origin, steps) }},
@@ -78,11 +75,13 @@ func (m *mixture) seasonalMembers(members []member, plain, logarithmic features,
 
 // repeated are the seasons, in steps, that are worth repeating.
 func (m *mixture) repeated() []float64 {
-	if len(m.seasons) > 0 {
-		return m.seasons
-	}
 	day := float64(24*time.Hour) / float64(m.step)
-	if day >= 4 && fewestDays*day <= float64(len(m.values)) {
+	switch {
+	case len(m.seasons) > 0 && m.long == 0:
+		return slices.Concat(m.seasons[:1], m.shorter)
+	case len(m.seasons) > 0:
+		return slices.Concat(m.seasons, m.shorter)
+	case day >= fewestSlots && fewestDays*day <= float64(len(m.values)):
 		return []float64{day}
 	}
 	return nil

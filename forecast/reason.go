@@ -26,7 +26,7 @@ const (
 	ReasonNoHistory Reason = "NoHistory"
 	// ReasonShortHistory says that there are too few values to backtest on.
 	ReasonShortHistory Reason = "ShortHistory"
-	// ReasonNoSeason says that no season was given of which the history holds two.
+	// ReasonNoSeason says that no season was given of which the history holds two, nor found in it.
 	ReasonNoSeason Reason = "NoSeason"
 	// ReasonEnoughHistory says that every candidate could be backtested.
 	ReasonEnoughHistory Reason = "EnoughHistory"

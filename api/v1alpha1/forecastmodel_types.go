@@ -74,7 +74,7 @@ type ForecastVersion struct {
 	// Window is how much of the history is learned from; all without it.
 	// +optional
 	Window *metav1.Duration `json:"window,omitempty"`
-	// Seasons are the season lengths that are looked for.
+	// Seasons are the season lengths that are used; without any they are found in the window.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4

@@ -89,6 +89,11 @@ type ChunkForecast struct {
 	// Sizing says in one word why as many placeholders are wanted as are.
 	// +optional
 	Sizing string `json:"sizing,omitempty"`
+	// Seasons are the lengths after which demand repeats itself, as given or found, shortest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=9
+	Seasons []metav1.Duration `json:"seasons,omitempty"`
 	// Members are the forecasters that are mixed for the end of the horizon, the largest share first.
 	// +optional
 	// +listType=atomic

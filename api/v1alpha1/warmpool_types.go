@@ -168,10 +168,10 @@ type ForecastSpec struct {
 	// +kubebuilder:default="672h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('1440h')",message="spec.forecast.history must be from 1m to 1440h"
 	History metav1.Duration `json:"history,omitempty"`
-	// Seasons are the lengths of the seasons in the demand, shortest first.
+	// Seasons are the lengths of the seasons in the demand, shortest first. Leave it empty: they are found
+	// in the history, from an hour to a week.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:default={"24h","168h"}
 	// +kubebuilder:validation:MaxItems=4
 	Seasons []metav1.Duration `json:"seasons,omitempty"`
 	// Model is Auto (the default), which weighs many models and is retrained, or Combined, which weighs a

@@ -51,6 +51,7 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 			P50: decimal(chunk.P50), P90: decimal(chunk.P90), Level: decimal(chunk.Level),
 			Source: string(f.Source), Reason: string(f.Reason), Version: f.Version,
 			Tau: decimal(chunk.Tau), Sizing: string(chunk.Reason),
+			Seasons:  durations(f.Explanation.Seasons),
 			Members:  shares(f.Explanation.Members),
 			Features: shares(f.Explanation.Features[:min(3, len(f.Explanation.Features))]),
 		},
@@ -72,6 +73,14 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 		}
 	}
 	return row
+}
+
+func durations(of []time.Duration) []metav1.Duration {
+	var told []metav1.Duration
+	for _, d := range of {
+		told = append(told, metav1.Duration{Duration: d})
+	}
+	return told
 }
 
 func shares(of []forecast.Share) []v1alpha1.ForecastShare {

@@ -113,10 +113,10 @@ func (f backtestFlags) subjects(c *cobra.Command) ([]trial.Subject, []time.Durat
 		for _, named := range all {
 			subjects = append(subjects, trial.Subject{Name: named.Name, Class: trial.ClassOf(named.Name), Series: named.Series})
 		}
-		return subjects, daily, err
+		return subjects, nil, err
 	}
 	all, err := f.recorded.read(c)
-	seasons := daily
+	var seasons []time.Duration
 	for _, d := range all {
 		subjects = append(subjects, trial.Subject{Name: d.name, Class: f.recorded.pool, Series: d.series})
 		seasons = d.seasons

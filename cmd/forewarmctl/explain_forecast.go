@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
 )
@@ -16,8 +17,8 @@ func explainForecastCommand() *cobra.Command {
 		Use:   "forecast POOL",
 		Short: "Print what a WarmPool's forecasts are made of, and what is wanted because of them",
 		Long: `Print, per chunk of a WarmPool, the quantile that the costs ask for and why as many placeholders
-are wanted, the source and the version of the forecast, the forecasters that it mixes and their
-weights, and what moves the largest regression among them now.
+are wanted, the source and the version of the forecast, after how long demand repeats itself, the
+forecasters that are mixed and their weights, and what moves the largest regression among them now.
 
 Versions, and how to go back to one, are in the chunk's ForecastModel: kubectl get forecastmodels.`,
 		Example: `  forewarmctl explain forecast a100`,
@@ -65,11 +66,23 @@ func explainForecast(output io.Writer, pool v1alpha1.WarmPool) error {
 			fmt.Sprintf("  wanted    %d, %s; free room for %d", chunk.Wanted, f.Sizing, chunk.Free),
 			fmt.Sprintf("  source    %s, %s%s", f.Source, f.Reason, versionOf(pool, chunk)))
 		lines = append(lines, policyLines(chunk.Policy)...)
+		if len(f.Seasons) > 0 {
+			lines = append(lines, "  repeats   "+every(f.Seasons))
+		}
 		lines = append(lines, percents("  weights   ", f.Members)...)
 		lines = append(lines, percents("  moved by  ", f.Features)...)
 	}
 	_, err := fmt.Fprintln(output, strings.Join(lines, "\n"))
 	return err
+}
+
+// every says after how many hours demand repeats itself.
+func every(seasons []metav1.Duration) string {
+	var hours []string
+	for _, s := range seasons {
+		hours = append(hours, fmt.Sprintf("every %v h", s.Hours()))
+	}
+	return strings.Join(hours, ", ")
 }
 
 func versionOf(pool v1alpha1.WarmPool, chunk v1alpha1.ChunkStatus) string {

@@ -64,7 +64,7 @@ func (f forecastFlags) series(c *cobra.Command, args []string) ([]demand, time.T
 		return all, time.Now().UTC(), err
 	default:
 		file, err := seriesfile.ReadPath(args[0], f.step)
-		return []demand{{seriesfile.NameOf(args[0]), file.Series, daily}}, time.Time{}, err
+		return []demand{{seriesfile.NameOf(args[0]), file.Series, nil}}, time.Time{}, err
 	}
 }
 

@@ -17,15 +17,13 @@ import (
 	"forewarm.dev/internal/config"
 )
 
-// demand is a series with what it is called, and the seasons to use on it.
+// demand is a series with what it is called, and the seasons to use on it; none means that they
+// are found.
 type demand struct {
 	name    string
 	series  forecast.Series
 	seasons []time.Duration
 }
-
-// daily are the seasons of a series whose own nobody has said.
-var daily = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
 
 // recordedFrom says which recorded demand of a pool is meant, and where it is.
 type recordedFrom struct {

@@ -23,7 +23,8 @@ type Settings struct {
 	Model forecast.Source
 	// Window is how much of the history, back from its end, is learned from; zero means all.
 	Window time.Duration
-	// Seasons are the season lengths that are looked for, shortest first.
+	// Seasons are the season lengths that are used, shortest first; without any they are found in
+	// what is learned from.
 	Seasons []time.Duration
 }
 

@@ -40,7 +40,7 @@ type Pool struct {
 	Interval time.Duration
 	// History is how much is kept and fitted on.
 	History time.Duration
-	// Seasons are the season lengths, shortest first.
+	// Seasons are the season lengths, shortest first; without any they are found.
 	Seasons []time.Duration
 	// Model is SourceAuto, which is fitted and retrained, or anything else for Options.Model.
 	Model forecast.Source

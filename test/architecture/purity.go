@@ -16,8 +16,9 @@ import (
 // everything that is imported indirectly as well.
 var pure = map[string][]string{
 	"internal/quantity":     kubernetesTypes,
-	"forecast":              {numerics, Module + "/forecast/leastsquares"},
+	"forecast":              {numerics, Module + "/forecast/leastsquares", Module + "/forecast/season"},
 	"forecast/leastsquares": {numerics},
+	"forecast/season":       {numerics},
 	"forecast/backtest":     {numerics, Module + "/forecast"},
 	"forecast/champion":     {numerics, Module + "/forecast", Module + "/forecast/backtest"},
 	"capacity":              append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast"),

@@ -53,7 +53,7 @@ const All = "all"
 // Options say how a trial runs.
 type Options struct {
 	Methods []Method
-	// Seasons are the season lengths, shortest first; nil means a day and a week.
+	// Seasons are the season lengths, shortest first; without any they are found.
 	Seasons []time.Duration
 	// Rows, if not nil, takes every forecast as the rows that the reference scorer reads.
 	Rows io.Writer
@@ -91,9 +91,6 @@ var ErrTooShort = errors.New("no series has more than two days: give longer ones
 // Run forecasts every subject with every method at every cut. It stops between two series
 // when the context ends.
 func Run(ctx context.Context, subjects []Subject, o Options) (*Report, error) {
-	if o.Seasons == nil {
-		o.Seasons = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
-	}
 	t := tally{Options: o, scores: map[cell][]backtest.Score{}, seconds: map[string][]float64{}}
 	if o.Rows != nil {
 		if _, err := io.WriteString(o.Rows, backtest.Header); err != nil {

@@ -100,7 +100,7 @@ func samplesIn(data string) ([]sample, error) {
 func (r *results) measure(s sample) error {
 	series := s.series
 	class, _, _ := strings.Cut(s.name, "_")
-	protocol, seasons := backtest.Standard(), []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}
+	protocol := backtest.Standard()
 	for _, model := range models() {
 		if model == ours {
 			model = apart{&r.predictions}
@@ -108,7 +108,7 @@ func (r *results) measure(s sample) error {
 		var predictions []backtest.Prediction
 		for _, cut := range protocol.Cuts(series) {
 			started := time.Now()
-			p, err := protocol.Predict(model, series, seasons, cut)
+			p, err := protocol.Predict(model, series, nil, cut)
 			if err != nil {
 				return err
 			}
