@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -59,7 +60,10 @@ func examine(ctx context.Context, from client.Reader, scheduler, configuration s
 	if err != nil {
 		return doctor.Facts{}, err
 	}
-	f := doctor.Facts{Deadline: settings.Extender.Deadline.Duration, MarkClaims: settings.Webhook.MarkClaims, Now: time.Now()}
+	f := doctor.Facts{
+		Deadline: settings.Extender.Deadline.Duration, MarkClaims: settings.Webhook.MarkClaims, DrainSeconds: settings.Webhook.DrainSeconds, Now: time.Now(),
+		AnyCaller: configuration != "" && settings.Webhook.ClientCA == nil,
+	}
 	if f.Scheduler, err = schedulerConfiguration(scheduler); err != nil {
 		return f, err
 	}
@@ -69,10 +73,11 @@ func examine(ctx context.Context, from client.Reader, scheduler, configuration s
 	var bindings admissionregistrationv1.ValidatingAdmissionPolicyBindingList
 	var nodes corev1.NodeList
 	var priorities schedulingv1.PriorityClassList
+	var flows flowcontrolv1.FlowSchemaList
 	var classes resourcev1.DeviceClassList
 	var pools v1alpha1.WarmPoolList
 	var pods corev1.PodList
-	for _, list := range []client.ObjectList{&validating, &mutating, &policies, &bindings, &nodes, &priorities, &classes, &pools} {
+	for _, list := range []client.ObjectList{&validating, &mutating, &policies, &bindings, &nodes, &priorities, &flows, &classes, &pools} {
 		if err := from.List(ctx, list); err != nil && !meta.IsNoMatchError(err) {
 			return f, fmt.Errorf("list %T: %w", list, err)
 		}
@@ -81,7 +86,7 @@ func examine(ctx context.Context, from client.Reader, scheduler, configuration s
 		return f, fmt.Errorf("list pods of %s: %w", settings.Webhook.Namespace, err)
 	}
 	f.Validating, f.Mutating, f.Policies, f.PolicyBindings = validating.Items, mutating.Items, policies.Items, bindings.Items
-	f.Nodes, f.PriorityClasses, f.DeviceClasses, f.Pools, f.OwnPods = nodes.Items, priorities.Items, classes.Items, pools.Items, pods.Items
+	f.Nodes, f.PriorityClasses, f.FlowSchemas, f.DeviceClasses, f.Pools, f.OwnPods = nodes.Items, priorities.Items, flows.Items, classes.Items, pools.Items, pods.Items
 	return f, nil
 }
 

@@ -30,6 +30,9 @@ type entry struct {
 	conditions int
 	rules      []admissionregistrationv1.RuleWithOperations
 	bundle     []byte
+	match      admissionregistrationv1.MatchPolicyType
+	// once is true for a mutating entry that is not asked again after later ones.
+	once bool
 }
 
 func ownEntries(f Facts) []entry {
@@ -50,7 +53,7 @@ func ownEntries(f Facts) []entry {
 		c := &f.Validating[i]
 		for j := range c.Webhooks {
 			if w := &c.Webhooks[j]; own(c.Name) {
-				all = append(all, entry{"ValidatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle})
+				all = append(all, entry{"ValidatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle, matched(w.MatchPolicy), false})
 			}
 		}
 	}
@@ -58,11 +61,18 @@ func ownEntries(f Facts) []entry {
 		c := &f.Mutating[i]
 		for j := range c.Webhooks {
 			if w := &c.Webhooks[j]; own(c.Name) {
-				all = append(all, entry{"MutatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle})
+				all = append(all, entry{"MutatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle, matched(w.MatchPolicy), w.ReinvocationPolicy == nil || *w.ReinvocationPolicy == admissionregistrationv1.NeverReinvocationPolicy})
 			}
 		}
 	}
 	return all
+}
+
+func matched(policy *admissionregistrationv1.MatchPolicyType) admissionregistrationv1.MatchPolicyType {
+	if policy == nil {
+		return admissionregistrationv1.Equivalent
+	}
+	return *policy
 }
 
 func configurations(f Facts) []Finding {

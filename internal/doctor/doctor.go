@@ -8,6 +8,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
@@ -20,14 +21,19 @@ type Facts struct {
 	// Scheduler is the scheduler's configuration; nil if it was not given, and then not judged.
 	Scheduler *configv1.KubeSchedulerConfiguration
 	// Deadline is the extender's own, and MarkClaims what the webhook does for pods with claims.
-	Deadline        time.Duration
-	MarkClaims      bool
+	Deadline   time.Duration
+	MarkClaims bool
+	// AnyCaller says that the webhook is known to answer whoever asks, and DrainSeconds how long it
+	// serves after SIGTERM.
+	AnyCaller       bool
+	DrainSeconds    int
 	Validating      []admissionregistrationv1.ValidatingWebhookConfiguration
 	Mutating        []admissionregistrationv1.MutatingWebhookConfiguration
 	Policies        []admissionregistrationv1.ValidatingAdmissionPolicy
 	PolicyBindings  []admissionregistrationv1.ValidatingAdmissionPolicyBinding
 	Nodes           []corev1.Node
 	PriorityClasses []schedulingv1.PriorityClass
+	FlowSchemas     []flowcontrolv1.FlowSchema
 	DeviceClasses   []resourcev1.DeviceClass
 	Pools           []v1alpha1.WarmPool
 	// OwnPods are those of Forewarm's own namespace.
@@ -73,7 +79,12 @@ var checks = []check{
 	ownScheduler,
 	configurations,
 	entries,
+	reach,
+	policies,
 	certificates,
+	callers,
+	priority,
+	replicas,
 	pokePolicy,
 	taints,
 	priorities,

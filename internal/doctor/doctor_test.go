@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -16,10 +18,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/registration"
+	webhooktwin "forewarm.dev/webhook/twin"
 )
 
-// healthy is a set-up with nothing to find: the scheduler's configuration of the manifests, and
-// policies and priorities as installed.
+// healthy is a set-up with nothing to find: the scheduler's configuration of the manifests, what
+// cmd/webhook writes itself, and the rest as installed.
 func healthy(t *testing.T) Facts {
 	t.Helper()
 	data, err := os.ReadFile("../../manifests/scheduler/kube-scheduler-configuration.yaml")
@@ -30,19 +35,24 @@ func healthy(t *testing.T) Facts {
 	if err := yaml.UnmarshalStrict(data, f.Scheduler); err != nil {
 		t.Fatal(err)
 	}
-	f.Policies = []admissionregistrationv1.ValidatingAdmissionPolicy{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-extender"}}}
-	f.PolicyBindings = []admissionregistrationv1.ValidatingAdmissionPolicyBinding{{Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "forewarm-extender"}}}
+	f.Policies = append(webhooktwin.Policies(webhooktwin.Options{Kinds: webhook.Kinds()}), admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-extender"}})
+	f.PolicyBindings = append(webhooktwin.Bindings(), admissionregistrationv1.ValidatingAdmissionPolicyBinding{Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "forewarm-extender"}})
 	f.PriorityClasses = []schedulingv1.PriorityClass{{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass}, Value: -10}}
-	ignore, two := admissionregistrationv1.Ignore, int32(2)
-	bundle := []byte(authority)
-	f.Validating = []admissionregistrationv1.ValidatingWebhookConfiguration{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm"}, Webhooks: []admissionregistrationv1.ValidatingWebhook{
-		{Name: "v.forewarm.dev", FailurePolicy: &ignore, TimeoutSeconds: &two, ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: bundle}},
-	}}}
-	f.Mutating = []admissionregistrationv1.MutatingWebhookConfiguration{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm"}, Webhooks: []admissionregistrationv1.MutatingWebhook{
-		{Name: "m.forewarm.dev", FailurePolicy: &ignore, TimeoutSeconds: &two, ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: bundle}},
-	}}}
+	f.FlowSchemas = []flowcontrolv1.FlowSchema{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-webhook"}}}
+	target := registration.Target{Namespace: v1alpha1.SystemNamespace, Service: "forewarm-webhook", Kinds: webhook.Kinds()}
+	f.Validating = []admissionregistrationv1.ValidatingWebhookConfiguration{*registration.Validating(target, []byte(authority))}
+	f.Mutating = []admissionregistrationv1.MutatingWebhookConfiguration{*registration.Mutating(target, []byte(authority))}
+	f.DrainSeconds, f.OwnPods = 10, []corev1.Pod{replicaOf("a"), replicaOf("b")}
 	f.Nodes = []corev1.Node{gpuNode("nvidia.com/gpu")}
 	return f
+}
+
+// replicaOf is a replica of the webhook as it should run.
+func replicaOf(node string) corev1.Pod {
+	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "forewarm-webhook-" + node}, Spec: corev1.PodSpec{
+		NodeName: node, PriorityClassName: "system-cluster-critical", TerminationGracePeriodSeconds: new(int64(30)),
+		Containers: []corev1.Container{{Name: "webhook", SecurityContext: &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true), AllowPrivilegeEscalation: new(false)}}},
+	}}
 }
 
 func gpuNode(name corev1.ResourceName) corev1.Node {
@@ -100,20 +110,38 @@ func TestEachMistakeIsNamed(t *testing.T) {
 			f.Validating = append(f.Validating, admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Webhooks: []admissionregistrationv1.ValidatingWebhook{{}}})
 		}, ""},
 		"hangs long": {func(f *Facts) { f.Mutating[0].Webhooks[0].TimeoutSeconds = &thirty }, "timeoutSeconds"},
-		"an outage":  {func(f *Facts) { f.Validating[0].Webhooks[0].FailurePolicy = &fail }, "stops the cluster"},
-		"no trust":   {func(f *Facts) { f.Validating[0].Webhooks[0].ClientConfig.CABundle = nil }, "holds no certificate"},
-		"run out": {func(f *Facts) {
-			f.Now = f.Now.AddDate(200, 0, 0)
-			f.Mutating[0].Webhooks[0].ClientConfig.CABundle = nil
-		}, ""},
-		"no policy": {func(f *Facts) { f.PolicyBindings = nil }, "ValidatingAdmissionPolicy forewarm-extender"},
-		"no taint":  {func(f *Facts) { f.Nodes[0].Spec.Taints = nil }, "1 GPU nodes"},
+		"an outage": {func(f *Facts) {
+			v := &f.Validating[0].Webhooks[4] // of Namespaces
+			v.FailurePolicy = &fail
+		}, "stops the cluster"},
+		"no trust":               {func(f *Facts) { f.Validating[0].Webhooks[0].ClientConfig.CABundle = nil }, "holds no certificate"},
+		"refuses pods":           {func(f *Facts) { f.Mutating[0].Webhooks[0].FailurePolicy = &fail }, "refuses pods while no webhook answers"},
+		"asked about the system": {func(f *Facts) { f.Validating[0].Webhooks[0].NamespaceSelector = nil }, "stands between the cluster and its own recovery"},
+		"asked about all writes": {func(f *Facts) { f.Validating[0].Webhooks[0].MatchConditions = nil }, "every write waits"},
+		"other versions":         {func(f *Facts) { f.Validating[0].Webhooks[2].MatchPolicy = new(admissionregistrationv1.Exact) }, "another API version"},
+		"asked once":             {func(f *Facts) { f.Mutating[0].Webhooks[0].ReinvocationPolicy = nil }, "is Never"},
+		"no twin":                {func(f *Facts) { f.Policies = f.Policies[1:] }, "nothing holds the ceilings"},
+		"a twin that warns": {func(f *Facts) {
+			f.PolicyBindings[1].Spec.ValidationActions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Warn}
+		}, "ValidatingAdmissionPolicy forewarm-ceiling-sets"},
+		"requests queue":   {func(f *Facts) { f.FlowSchemas = nil }, "FlowSchema forewarm-webhook"},
+		"any caller":       {func(f *Facts) { f.AnyCaller = true }, "webhook.clientCA"},
+		"one replica":      {func(f *Facts) { f.OwnPods = f.OwnPods[:1] }, "is the only replica"},
+		"one node":         {func(f *Facts) { f.OwnPods[1].Spec.NodeName = "a" }, "are all on one node"},
+		"may be preempted": {func(f *Facts) { f.OwnPods[0].Spec.PriorityClassName = "" }, "priorityClassName"},
+		"killed while it drains": {func(f *Facts) {
+			f.DrainSeconds = 30
+			f.OwnPods = f.OwnPods[:2]
+			f.OwnPods[1].Spec.TerminationGracePeriodSeconds = new(int64(60))
+		}, "terminationGracePeriodSeconds"},
+		"privileges": {func(f *Facts) { f.OwnPods[1].Spec.Containers[0].SecurityContext = nil }, "container webhook, securityContext"},
+		"no policy":  {func(f *Facts) { f.PolicyBindings = f.PolicyBindings[:len(f.PolicyBindings)-1] }, "ValidatingAdmissionPolicy forewarm-extender"},
+		"no taint":   {func(f *Facts) { f.Nodes[0].Spec.Taints = nil }, "1 GPU nodes"},
 		"low priorities": {func(f *Facts) {
 			f.PriorityClasses = append(f.PriorityClasses, schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "cheap"}, Value: -100})
 		}, "PriorityClass cheap"},
 		"no class": {func(f *Facts) { f.PriorityClasses, f.Pools = nil, make([]v1alpha1.WarmPool, 1) }, "no placeholder can be made"},
 	}
-	delete(tests, "run out")
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := healthy(t)
@@ -134,8 +162,8 @@ func TestExpiredBundles(t *testing.T) {
 			t.Errorf("found %v", finding)
 		}
 	}
-	if n := len(Diagnose(f)); n != 2 {
-		t.Errorf("%d findings, want one per bundle", n)
+	if got, want := len(Diagnose(f)), len(f.Validating[0].Webhooks)+len(f.Mutating[0].Webhooks); got != want {
+		t.Errorf("%d findings, want one per bundle, %d", got, want)
 	}
 }
 
@@ -151,3 +179,25 @@ AQH/MAoGCCqGSM49BAMCA0cAMEQCIF/1j3G/EdCr1HY5NDltEa7VLx0z9WOkHPvF
 hdsWQSJEAiArFUyv9X67CS+BurJD4lOm6VcZ2qd4kCgoGkGXpr+Zsw==
 -----END CERTIFICATE-----
 `
+
+// TestTwinNames holds the names that doctor looks for to those of the policies.
+func TestTwinNames(t *testing.T) {
+	if diff := cmp.Diff(webhooktwin.Names(), twin); diff != "" {
+		t.Errorf("names (-written +looked for):\n%s", diff)
+	}
+}
+
+// TestAnExtenderThatWaitsForItself: it takes three mistakes at once, of which this is told last.
+func TestAnExtenderThatWaitsForItself(t *testing.T) {
+	f := healthy(t)
+	e := &f.Scheduler.Extenders[0]
+	e.Ignorable, e.ManagedResources = false, nil
+	f.Scheduler.Profiles = []configv1.KubeSchedulerProfile{{SchedulerName: new("default-scheduler")}}
+	own := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "forewarm-extender"}}
+	own.Spec.SchedulerName = "default-scheduler"
+	f.OwnPods = append(f.OwnPods, own)
+	found := Diagnose(f)
+	if len(found) != 3 || !strings.Contains(found[2].String(), "is placed by the scheduler that waits for it") {
+		t.Errorf("found %v, want the extender's own pod as the third", found)
+	}
+}
