@@ -146,6 +146,9 @@ var example = map[string]string{
 	CeilingOverride: "20 until 2026-12-01T00:00:00Z: load test", AllowedInstanceTypes: "p4d.*, g5.xlarge",
 }
 
+// Example is a value of an annotation that can be read.
+func Example(annotation string) string { return example[annotation] }
+
 // Malformed says what is wrong with the value of an annotation.
 func Malformed(annotation, value string) error {
 	var err error

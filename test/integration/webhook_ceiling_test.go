@@ -451,8 +451,8 @@ func webhookRollout(t *testing.T, e *webhookEnv) {
 	}
 }
 
-// webhookLastGood stores a malformed value while the configurations are gone, as somebody
-// could while no webhook runs; a second replica then puts them back.
+// webhookLastGood stores a malformed value while the configurations and the policy are gone, as
+// somebody could while Forewarm is disarmed; a second replica then puts them back.
 func webhookLastGood(t *testing.T, e *webhookEnv) {
 	e.namespace(t, "typo", map[string]string{v1alpha1.AnnotationMaxReplicas: "3"})
 	ctx := t.Context()
@@ -460,12 +460,14 @@ func webhookLastGood(t *testing.T, e *webhookEnv) {
 	if err := e.Client.Create(ctx, o); err != nil {
 		t.Fatal(err)
 	}
-	configuration := &unstructured.Unstructured{}
-	configuration.SetAPIVersion("admissionregistration.k8s.io/v1")
-	configuration.SetKind("ValidatingWebhookConfiguration")
-	configuration.SetName("forewarm")
-	if err := e.Client.Delete(ctx, configuration); err != nil {
-		t.Fatal(err)
+	for kind, name := range map[string]string{"ValidatingAdmissionPolicyBinding": "forewarm-ceilings-access", "ValidatingWebhookConfiguration": "forewarm"} {
+		configuration := &unstructured.Unstructured{}
+		configuration.SetAPIVersion("admissionregistration.k8s.io/v1")
+		configuration.SetKind(kind)
+		configuration.SetName(name)
+		if err := e.Client.Delete(ctx, configuration); client.IgnoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
 	}
 	typo := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "typo"}}
 	cluster.Eventually(t, webhookWait, func() error { return e.annotate(ctx, typo, "lots") })

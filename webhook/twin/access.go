@@ -9,7 +9,9 @@ import (
 )
 
 // loosening holds who may loosen a ceiling, as the webhook does: raise or remove one needs the
-// verb set, also where values cannot be compared here; an override needs the verb override.
+// verb set, also where values cannot be compared here; an override needs the verb override. A
+// number, mode or list that cannot be read is refused to everybody: stored while no webhook
+// answers, it would be good for nothing, and no replica would know what had been in force.
 // What a controller owns carries copies of its owner's annotations and is left alone, and so
 // are the system's namespaces, but not their own annotations.
 func (o Options) loosening() part {
@@ -29,10 +31,13 @@ func (o Options) loosening() part {
 		variables: []admissionregistrationv1.Variable{
 			{Name: "of", Expression: nameOf},
 			{Name: "within", Expression: `request.resource.resource == 'namespaces' ? variables.of : ` + namespaceOf},
+			{Name: "where", Expression: `(variables.within == '' || request.resource.resource == 'namespaces' ? '' : variables.within + '/') + variables.of`},
 			{Name: "now", Expression: byKey(func(key string) string { return annotation("object", key) })},
 			{Name: "was", Expression: byKey(before)},
+			{Name: "unread", Expression: unread(numbers, `!(`+readable("n")+`)`) + ` + ` + unread([]string{webhook.AllowedInstanceTypes}, `!`+listed("n")) + ` + ` +
+				unread([]string{webhook.CeilingMode}, `!(n in ['enforce', 'warn', 'audit'])`) + ` + ` + unread([]string{webhook.WorkloadMaxReplicas}, entries("n")+`.exists(e, !e.matches('^[^A-Z/=]+/[^/= ]+=[0-9]+$'))`)},
 			anyOf("numbers", was+` != [] && (`+now+` == [] || `+was+`.all(o, `+readable("o")+` && `+now+`.all(n, `+readable("n")+` && int(n) > int(o))))`,
-				webhook.MaxReplicas, webhook.MaxNodes, webhook.MaxTotalReplicas, webhook.MaxGPUs),
+				numbers...),
 			anyOf("names", was+` != [] && `+now+` != `+was, webhook.WorkloadMaxReplicas),
 			anyOf("types", was+` != [] && (`+now+` == [] || `+was+`.all(o, `+listed("o")+` && `+now+`.all(n, `+listed("n")+` && `+entries("n")+`.exists(e, !e.matches(`+expressionOf(entries("o"))+`)))))`,
 				webhook.AllowedInstanceTypes),
@@ -40,11 +45,30 @@ func (o Options) loosening() part {
 			anyOf("override", now+` != [] && `+now+` != `+was, webhook.CeilingOverride),
 		},
 		validation: admissionregistrationv1.Validation{
-			Expression: `(!(variables.numbers || variables.names || variables.types || variables.mode) || ` + may(webhook.Set) + `) && (!variables.override || ` + may(webhook.Overrule) + `)`,
-			MessageExpression: `request.resource.resource + ' ' + (variables.within == '' ? '' : variables.within + '/') + variables.of + ': this loosens a ceiling, for which one needs the verb ' +` +
+			Expression: `variables.unread == [] && (!(variables.numbers || variables.names || variables.types || variables.mode) || ` + may(webhook.Set) + `) && (!variables.override || ` + may(webhook.Overrule) + `)`,
+			MessageExpression: `variables.unread != [] ? ` + o.kindOf() + ` + ' ' + variables.where + ': annotation ' + variables.unread[0] + ': "' + variables.now[variables.unread[0]][0] + '" cannot be read; write for example ' +` +
+				` variables.unread[0] + ': ' + ` + byKey(func(key string) string { return example(strings.Trim(key, `'`)) }) + `[variables.unread[0]] + ', or remove the annotation'` +
+				` : request.resource.resource + ' ' + variables.where + ': this loosens a ceiling, for which one needs the verb ' +` +
 				` (variables.override ? '"override"' : '"set"') + ' on ceilings.forewarm.dev; have somebody do it who may'`,
 		},
 	}
+}
+
+// kindOf is what messages call the object.
+func (o Options) kindOf() string {
+	return `(request.resource.resource == 'namespaces' ? 'Namespace' : ` + kindName(o.Kinds) + `)`
+}
+
+// example is a value that can be read, quoted.
+func example(annotation string) string { return `'"` + webhook.Example(annotation) + `"'` }
+
+// numbers are the annotations that are one.
+var numbers = []string{webhook.MaxReplicas, webhook.MaxNodes, webhook.MaxTotalReplicas, webhook.MaxGPUs}
+
+// unread are those of annotations that are written with a value n of which the test says that it
+// cannot be read.
+func unread(annotations []string, test string) string {
+	return texts(annotations) + `.filter(k, variables.now[k] != variables.was[k] && variables.now[k].exists(n, ` + test + `))`
 }
 
 // byKey is a map with something for each of our annotations.
