@@ -111,6 +111,8 @@ const (
 	// ReasonStandsAboveCeiling is the event of an object that asks for more than its ceiling, and of a
 	// holder of a total of which more stands than that allows.
 	ReasonStandsAboveCeiling = "StandsAboveCeiling"
+	// ReasonLimitGenerated is the event of a NodePool whose spec.limits.nodes was made to follow its ceiling.
+	ReasonLimitGenerated = "LimitGenerated"
 	// ReasonWithinCeiling says that no more stands than is allowed.
 	ReasonWithinCeiling = "WithinCeiling"
 )

@@ -12,10 +12,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/webhook/limits"
 	"forewarm.dev/webhook/registration"
 	"forewarm.dev/webhook/twin"
 )
@@ -23,6 +25,7 @@ import (
 // admission is what forewarmctl takes out of the API server and has put back.
 type admission struct {
 	client    kubernetes.Interface
+	objects   dynamic.Interface
 	namespace string
 	output    io.Writer
 }
@@ -37,7 +40,11 @@ func admissionFor(c *cobra.Command, namespace string) (admission, error) {
 		return admission{}, err
 	}
 	client, err := kubernetes.NewForConfig(restConfig)
-	return admission{client, namespace, c.OutOrStdout()}, err
+	if err != nil {
+		return admission{}, err
+	}
+	objects, err := dynamic.NewForConfig(restConfig)
+	return admission{client, objects, namespace, c.OutOrStdout()}, err
 }
 
 func disarmCommand() *cobra.Command {
@@ -46,9 +53,10 @@ func disarmCommand() *cobra.Command {
 		Use:   "disarm",
 		Short: "Take Forewarm out of admission, at once",
 		Long: `Delete Forewarm's webhook configurations and admission policies, and keep its processes from
-writing them again until "forewarmctl arm". Ceilings are then not held, and autoscalers get
-back the bounds that were brought under one. It works while no process of Forewarm's runs:
-the API server asks no webhook about these deletions.`,
+writing them again until "forewarmctl arm". Ceilings are then not held: autoscalers get back
+the bounds that were brought under one, and the limits of nodes that were generated are taken
+back. It works while no process of Forewarm's runs: the API server asks no webhook about
+these deletions.`,
 		Example: `  forewarmctl disarm --reason "admission is slow, looking into it"`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -110,7 +118,17 @@ func (a admission) disarm(ctx context.Context, reason string) error {
 		}
 		return quiet >= 4, nil
 	})
-	return errors.Join(unmarked, err, a.restoreAll(ctx))
+	return errors.Join(unmarked, err, a.restoreAll(ctx), a.releaseLimits(ctx))
+}
+
+// releaseLimits takes back the native limits that follow max-nodes.
+func (a admission) releaseLimits(ctx context.Context) error {
+	released, err := limits.Release(ctx, a.objects)
+	for _, what := range released {
+		_, failed := fmt.Fprintf(a.output, "took back %s\n", what)
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 // remove deletes what is there, and says how much that was.

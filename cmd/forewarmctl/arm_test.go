@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -22,7 +24,9 @@ func TestDisarmWithoutMark(t *testing.T) {
 	c.PrependReactor("create", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewNotFound(corev1.Resource("namespaces"), "forewarm-system")
 	})
-	a := admission{c, "forewarm-system", io.Discard}
+	pools := schema.GroupVersionResource{Group: "karpenter.sh", Version: "v1", Resource: "nodepools"}
+	objects := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{pools: "NodePoolList"})
+	a := admission{c, objects, "forewarm-system", io.Discard}
 	if err := a.disarm(t.Context(), "a test"); err == nil || !strings.Contains(err.Error(), "leave the mark") {
 		t.Errorf("got %v, want it said that the mark is missing", err)
 	}

@@ -97,9 +97,7 @@ func (p *process) keepTwin(writer client.Client, clients kubernetes.Interface) e
 	kinds[corev1.SchemeGroupVersion.WithKind("ReplicationController")] = "replicationcontrollers"
 	p.twin = &twin.Keeper{
 		Cached: p.manager.GetCache(), Client: writer, Kinds: kinds, Table: p.kinds, Autoscalers: p.settings.Autoscalers, Excluded: p.target.Excluded(), Pooled: p.lastGood.Handler(), Log: p.log.WithName("twin"), Clock: clock.RealClock{},
-		Disarmed: func(ctx context.Context) (bool, error) {
-			return registration.Disarmed(ctx, clients, p.settings.Namespace)
-		},
+		Disarmed: p.disarmed(clients),
 	}
 	return p.twin.Register(p.manager)
 }
@@ -188,6 +186,9 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 	if err := p.keepAutoscalers(options, leader); err != nil {
 		return err
 	}
+	if err := p.keepLimits(ctx, clients, objects, leader); err != nil {
+		return err
+	}
 	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Leading: leader.leading.Load}); err != nil {
 		return err
 	}
@@ -265,7 +266,7 @@ func slim(in any) (any, error) {
 	}
 	kept := metav1.ObjectMeta{
 		Name: o.Name, Namespace: o.Namespace, DeletionTimestamp: o.DeletionTimestamp, UID: o.UID, ResourceVersion: o.ResourceVersion,
-		OwnerReferences: o.OwnerReferences,
+		OwnerReferences: o.OwnerReferences, Generation: o.Generation,
 	}
 	for _, annotation := range webhook.Written() {
 		if value, set := o.Annotations[annotation]; set {

@@ -86,8 +86,14 @@ func (e *totalsEnv) bound(t *testing.T, o client.Object, value string) {
 // fill makes pods of one node each for a pool.
 func (e *totalsEnv) fill(t *testing.T, pool string, pods int) {
 	t.Helper()
+	e.fillMore(t, pool, 0, pods)
+}
+
+// fillMore makes further pods, behind those that there are.
+func (e *totalsEnv) fillMore(t *testing.T, pool string, behind, pods int) {
+	t.Helper()
 	for i := range pods {
-		pod := webhookPod("team", fmt.Sprintf("%s-%d", pool, i), 8)
+		pod := webhookPod("team", fmt.Sprintf("%s-%d", pool, behind+i), 8)
 		pod.Spec.NodeSelector = map[string]string{"karpenter.sh/nodepool": pool}
 		if err := e.Client.Create(t.Context(), pod); err != nil {
 			t.Fatal(err)

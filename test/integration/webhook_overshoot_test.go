@@ -2,12 +2,15 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,31 +20,144 @@ import (
 	"forewarm.dev/test/cluster"
 )
 
-// TestOvershoot: what is bought beyond max-nodes while no webhook answers is told in the status of
-// the pool's ledger once one does, until it is over.
+// TestOvershoot shows what holds max-nodes while no webhook answers: limits that were generated for
+// Karpenter and Cluster Autoscaler. What passes them is told once a webhook answers again, until it
+// is over. The parts run in this order; the later ones stand on what the earlier ones made.
 func TestOvershoot(t *testing.T) {
+	two := corev1.ResourceList{"nodes": *resource.NewQuantity(2, resource.DecimalSI)}
 	e := newTotalsEnv(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true, NodeBootDelay: time.Second,
-		NodePools: []cluster.NodePool{{Name: "held"}},
+		NodePools: []cluster.NodePool{{Name: "held"}, {Name: "limited", Limits: two}},
 	}, 1)
-	ctx := t.Context()
-	if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}); err != nil {
+	if err := e.ApplyFiles(t.Context(), "testdata/capacityquotas.yaml"); err != nil {
 		t.Fatal(err)
 	}
+	if err := e.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *totalsEnv)
+	}{
+		{"limits are generated where there are none", overshootGenerated},
+		{"without a webhook one batch passes, and no more", overshootDead},
+		{"what has passed is told until it is over", overshootTold},
+		{"limits go with their ceiling, and when Forewarm is disarmed", overshootReleased},
+	} {
+		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
+			t.FailNow() // the next part stands on this one
+		}
+	}
+}
+
+func overshootGenerated(t *testing.T, e *totalsEnv) {
+	ctx := t.Context()
 	e.bound(t, karpenterPool("held"), "3")
+	e.bound(t, karpenterPool("limited"), "3")
+	e.limited(t, "held", "3")
 	e.settled(t, "nodepool.held", v1alpha1.LedgerAmounts{})
 	e.above(t, "nodepool.held", metav1.ConditionFalse, "")
+	cluster.Eventually(t, webhookWait, func() error {
+		return e.event(ctx, "default", v1alpha1.ReasonLimitGenerated, "spec.limits.nodes is 3 now")
+	})
+	// Git, which says nothing of a limit, changes nothing and is told of no conflict.
+	before := e.pool(t, "held")
+	git := karpenterPool("held")
+	git.Object["spec"] = map[string]any{"template": before.Object["spec"].(map[string]any)["template"]}
+	for range 2 {
+		if err := e.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(git.DeepCopy()), client.FieldOwner("git"), client.ForceOwnership); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.limited(t, "held", "3")
+	e.limited(t, "limited", "2")
+	e.bound(t, karpenterPool("held"), "4")
+	e.limited(t, "held", "4")
+	e.bound(t, karpenterPool("held"), "3")
+	e.limited(t, "held", "3")
+}
+
+// overshootDead: Karpenter counts the nodes that stand, not those of the batch that it makes.
+func overshootDead(t *testing.T, e *totalsEnv) {
+	e.fill(t, "held", 2)
+	e.bought(t, "held", 2)
+	e.placed(t, 2)
 	e.replicas[0].Kill()
-	e.fill(t, "held", 5)
-	e.bought(t, "held", 5)
+	e.fillMore(t, "held", 2, 5)
+	e.bought(t, "held", 7)
+	e.placed(t, 7)
+	e.fillMore(t, "held", 7, 3)
+	e.holds(t, "held", 7)
+}
+
+func overshootTold(t *testing.T, e *totalsEnv) {
+	ctx := t.Context()
 	e.replicas[0] = e.run(t, "webhook-back", e.balancer.add(webhookPort(t)), "")
 	e.await(t, e.replicas[0])
-	e.above(t, "nodepool.held", metav1.ConditionTrue, `5 nodes stand, at most 3 in all allowed by annotation forewarm.dev/max-nodes="3" on NodePool held`)
+	e.above(t, "nodepool.held", metav1.ConditionTrue, `7 nodes stand, at most 3 in all allowed by annotation forewarm.dev/max-nodes="3" on NodePool held`)
 	cluster.Eventually(t, webhookWait, func() error {
-		return e.event(ctx, "default", v1alpha1.ReasonStandsAboveCeiling, "5 nodes stand")
+		return e.event(ctx, "default", v1alpha1.ReasonStandsAboveCeiling, "7 nodes stand")
 	})
-	e.drop(t, "held", 2)
+	e.drop(t, "held", 4)
 	e.above(t, "nodepool.held", metav1.ConditionFalse, "")
+}
+
+func overshootReleased(t *testing.T, e *totalsEnv) {
+	ctx := t.Context()
+	run := forewarmctl(t, e.Cluster)
+	e.bound(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}, "2")
+	e.limited(t, "held", "2")
+	quota := &unstructured.Unstructured{}
+	quota.SetGroupVersionKind(schema.GroupVersionKind{Group: "autoscaling.x-k8s.io", Version: "v1alpha1", Kind: "CapacityQuota"})
+	quota.SetName("forewarm-cluster")
+	cluster.Eventually(t, webhookWait, func() error {
+		err := e.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota)
+		if nodes, _, _ := unstructured.NestedInt64(quota.Object, "spec", "limits", "resources", "nodes"); err != nil || nodes != 2 {
+			return fmt.Errorf("the quota allows %d nodes (%w), want 2", nodes, err)
+		}
+		return nil
+	})
+	if said := run("disarm", "--reason", "a test"); !strings.Contains(said, "took back spec.limits.nodes of NodePool held") || !strings.Contains(said, "took back CapacityQuota forewarm-cluster") || strings.Contains(said, "NodePool limited") {
+		t.Errorf("disarm:\n%s", said)
+	}
+	e.limited(t, "held", "")
+	e.limited(t, "limited", "2")
+	if _, set, _ := unstructured.NestedMap(e.pool(t, "held").Object, "spec", "limits"); set {
+		t.Error("the NodePool has empty limits, and had none")
+	}
+	if err := e.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota); !apierrors.IsNotFound(err) {
+		t.Errorf("the quota is still there: %v", err)
+	}
+	run("arm")
+	e.limited(t, "held", "2")
+	for _, o := range []client.Object{karpenterPool("held"), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}} {
+		if err := e.Client.Patch(ctx, o, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"forewarm.dev/max-nodes":null}}}`))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.limited(t, "held", "")
+	e.limited(t, "limited", "2")
+}
+
+func (e *totalsEnv) pool(t *testing.T, name string) *unstructured.Unstructured {
+	t.Helper()
+	pool := karpenterPool(name)
+	if err := e.Client.Get(t.Context(), client.ObjectKeyFromObject(pool), pool); err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+// limited waits until the limit of a NodePool is n, empty for none.
+func (e *totalsEnv) limited(t *testing.T, pool, n string) {
+	t.Helper()
+	cluster.Eventually(t, webhookWait, func() error {
+		value, set, err := unstructured.NestedFieldNoCopy(e.pool(t, pool).Object, "spec", "limits", "nodes")
+		if err != nil || set != (n != "") || set && fmt.Sprint(value) != n {
+			return fmt.Errorf("the limit of NodePool %s is %v (%w), want %q", pool, value, err, n)
+		}
+		return nil
+	})
 }
 
 func karpenterPool(name string) *unstructured.Unstructured {
@@ -78,37 +194,35 @@ func (e *totalsEnv) bought(t *testing.T, pool string, n int) {
 	})
 }
 
-// drop takes n pods of a pool away, with their nodes.
-func (e *totalsEnv) drop(t *testing.T, pool string, n int) {
+// placed waits until n pods of the test have a node, and returns them.
+func (e *totalsEnv) placed(t *testing.T, n int) []corev1.Pod {
 	t.Helper()
-	var pods corev1.PodList
+	var out []corev1.Pod
 	cluster.Eventually(t, webhookWait, func() error {
+		var pods corev1.PodList
 		if err := e.Client.List(t.Context(), &pods, client.InNamespace("team")); err != nil {
 			return err
 		}
-		for i := range pods.Items {
-			if pods.Items[i].Spec.NodeName == "" {
-				return fmt.Errorf("pod %s has no node yet", pods.Items[i].Name)
-			}
+		out = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return pod.Spec.NodeName == "" })
+		if len(out) != n {
+			return fmt.Errorf("%d pods have a node, want %d", len(out), n)
 		}
 		return nil
 	})
-	for i := range pods.Items[:n] {
-		claims := unstructured.UnstructuredList{}
-		claims.SetGroupVersionKind(schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodeClaimList"})
-		if err := e.Client.Delete(t.Context(), &pods.Items[i]); err != nil {
+	return out
+}
+
+// drop takes n nodes of a pool away, with the pods on them.
+func (e *totalsEnv) drop(t *testing.T, pool string, n int) {
+	t.Helper()
+	var claims unstructured.UnstructuredList
+	claims.SetGroupVersionKind(schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodeClaimList"})
+	if err := e.Client.List(t.Context(), &claims, client.MatchingLabels{"karpenter.sh/nodepool": pool}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range claims.Items[:n] {
+		if err := e.Client.Delete(t.Context(), &claims.Items[i]); err != nil {
 			t.Fatal(err)
-		}
-		if err := e.Client.List(t.Context(), &claims, client.MatchingLabels{"karpenter.sh/nodepool": pool}); err != nil {
-			t.Fatal(err)
-		}
-		for j := range claims.Items {
-			if node, _, _ := unstructured.NestedString(claims.Items[j].Object, "status", "nodeName"); node != pods.Items[i].Spec.NodeName {
-				continue
-			}
-			if err := e.Client.Delete(t.Context(), &claims.Items[j]); client.IgnoreNotFound(err) != nil {
-				t.Fatal(err)
-			}
 		}
 	}
 }
