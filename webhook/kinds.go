@@ -48,6 +48,9 @@ type Kind struct {
 	// Instances says where the objects name the instance types of their nodes, nil for kinds that
 	// have none.
 	Instances *Selection
+	// Keeps is true where the objects keep capacity in chunks, whose min needs nodes; how many, only
+	// the nodes tell ([LeastNodes]).
+	Keeps bool
 	// Indirect is true where the objects run no pods themselves, so that totals leave them out.
 	Indirect bool
 }
@@ -202,9 +205,9 @@ func nodeKinds() []Kind {
 				"spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0"),
 			Instances: &Selection{Requirements: "spec.template.spec.requirements", Labels: "spec.template.metadata.labels", Asks: true},
 		},
-		// It has no number of nodes: the reserver holds itself to max-nodes.
+		// Its placeholders are held to max-nodes by the reserver.
 		{
-			Group: "forewarm.dev", Version: "v1alpha1", Resource: "warmpools", Name: "WarmPool", Cluster: true,
+			Group: "forewarm.dev", Version: "v1alpha1", Resource: "warmpools", Name: "WarmPool", Cluster: true, Keeps: true,
 			Instances: &Selection{Requirements: "spec.nodes.selector.matchExpressions", Labels: "spec.nodes.selector.matchLabels"},
 		},
 		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Others: []string{"v1alpha1"}, Resource: "capacitybuffers", Name: "CapacityBuffer", Indirect: true, Counts: counts("spec.replicas", "spec.replicas=0")},

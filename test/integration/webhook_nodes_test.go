@@ -77,10 +77,15 @@ func TestNodeTotals(t *testing.T) {
 // bound annotates an object with max-nodes.
 func (e *totalsEnv) bound(t *testing.T, o client.Object, value string) {
 	t.Helper()
-	body := fmt.Appendf(nil, `{"metadata":{"annotations":{"forewarm.dev/max-nodes":%q}}}`, value)
-	if err := e.Client.Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", body)); err != nil {
+	if err := e.annotate(t, o, fmt.Sprintf("%q", value)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// annotate writes max-nodes, as JSON.
+func (e *totalsEnv) annotate(t *testing.T, o client.Object, value string) error {
+	body := fmt.Appendf(nil, `{"metadata":{"annotations":{"forewarm.dev/max-nodes":%s}}}`, value)
+	return e.Client.Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", body))
 }
 
 // fill makes pods of one node each for a pool.

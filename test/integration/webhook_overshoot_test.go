@@ -40,6 +40,7 @@ func TestOvershoot(t *testing.T) {
 		run  func(*testing.T, *totalsEnv)
 	}{
 		{"limits are generated where there are none", overshootGenerated},
+		{"what a WarmPool always keeps is held", overshootKept},
 		{"without a webhook one batch passes, and no more", overshootDead},
 		{"what has passed is told until it is over", overshootTold},
 		{"limits go with their ceiling, and when Forewarm is disarmed", overshootReleased},
@@ -77,12 +78,43 @@ func overshootGenerated(t *testing.T, e *totalsEnv) {
 	e.limited(t, "held", "3")
 }
 
-// overshootDead: Karpenter counts the nodes that stand, not those of the batch that it makes.
-func overshootDead(t *testing.T, e *totalsEnv) {
+// overshootKept: two nodes with eight GPUs tell how many the minimum of a WarmPool needs.
+func overshootKept(t *testing.T, e *totalsEnv) {
+	ctx := t.Context()
 	e.fill(t, "held", 2)
 	e.bought(t, "held", 2)
 	e.placed(t, 2)
+	kept := func(least int32, annotations map[string]string) *v1alpha1.WarmPool {
+		pool := loopPool("kept", "held", least, 9)
+		pool.Annotations, pool.Spec.Chunks[0].Requests = annotations, extenderGPUs(8)
+		return pool
+	}
+	if err := webhookDenied(e.Client.Create(ctx, kept(4, nil)), "WarmPool kept: 4 nodes asked for by spec.chunks[].min, at most 3 allowed", `forewarm.dev/max-nodes="3" on NodePool held`); err != nil {
+		t.Errorf("above that of the NodePool: %v", err)
+	}
+	if err := webhookDenied(e.Client.Create(ctx, kept(3, map[string]string{v1alpha1.AnnotationMaxNodes: "2"})), "3 nodes asked for", "on WarmPool kept"); err != nil {
+		t.Errorf("above its own: %v", err)
+	}
+	pool := kept(3, nil)
+	if err := e.Client.Create(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	pool.Spec.Chunks[0].Min = 4
+	if err := webhookDenied(e.Client.Update(ctx, pool.DeepCopy()), "4 nodes asked for"); err != nil {
+		t.Errorf("raised: %v", err)
+	}
+	pool.Spec.Chunks[0].Min = 2
+	if err := e.Client.Update(ctx, pool); err != nil {
+		t.Errorf("lowered: %v", err)
+	}
+}
+
+// overshootDead: Karpenter counts the nodes that stand, not those of the batch that it makes.
+func overshootDead(t *testing.T, e *totalsEnv) {
 	e.replicas[0].Kill()
+	if err := e.annotate(t, karpenterPool("held"), `"many"`); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `annotation forewarm.dev/max-nodes: "many" cannot be read`) {
+		t.Errorf("a ceiling that is no number: %v, want it refused by the policies", err)
+	}
 	e.fillMore(t, "held", 2, 5)
 	e.bought(t, "held", 7)
 	e.placed(t, 7)
@@ -131,7 +163,7 @@ func overshootReleased(t *testing.T, e *totalsEnv) {
 	run("arm")
 	e.limited(t, "held", "2")
 	for _, o := range []client.Object{karpenterPool("held"), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}} {
-		if err := e.Client.Patch(ctx, o, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"forewarm.dev/max-nodes":null}}}`))); err != nil {
+		if err := e.annotate(t, o, "null"); err != nil {
 			t.Fatal(err)
 		}
 	}

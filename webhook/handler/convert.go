@@ -136,7 +136,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		if !request.Create {
 			request.OldOwn = c.lastGood.setting(request.Object, annotation, old.Metadata.UID, old.Metadata.Annotations)
 		}
-		return nil
+		return c.minimum(ctx, r, kind, out)
 	}
 	if !grows(*request) {
 		return nil
@@ -225,9 +225,8 @@ func unlooked(o webhook.Object, annotation string, err unreadableError) string {
 
 // above reads what binds from above, and the Namespace's mode where the object says none.
 func (c converter) above(ctx context.Context, namespace string, request *webhook.Request) error {
-	var err error
-	var mode webhook.Mode
-	request.Above, mode, err = c.namespaces.above(ctx, namespace, request.Measure)
+	above, mode, err := c.namespaces.above(ctx, namespace, request.Measure)
+	request.Above = append(request.Above, above...)
 	if request.Mode == "" {
 		request.Mode = mode
 	}

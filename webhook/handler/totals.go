@@ -175,10 +175,13 @@ func (c converter) node(out *converted, holder ledger.Holder, on webhook.Object,
 	}})
 }
 
+// nodePoolLabel on a NodeClaim and on its node names their NodePool.
+const nodePoolLabel = "karpenter.sh/nodepool"
+
 // poolOf is the NodePool that a NodeClaim's label names.
 func poolOf(claim any) string {
 	o, _ := claim.(map[string]any)
-	pool, _, _ := unstructured.NestedString(o, "metadata", "labels", "karpenter.sh/nodepool")
+	pool, _, _ := unstructured.NestedString(o, "metadata", "labels", nodePoolLabel)
 	return pool
 }
 
