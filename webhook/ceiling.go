@@ -90,6 +90,9 @@ func (s Setting) read(value string, workload Object) (limit int64, known bool, e
 	return limit, err == nil, err
 }
 
+// Unreadable says what is wrong with the value of a setting, and what holds meanwhile.
+func Unreadable(s Setting) string { return stale(s, Malformed(s.Annotation, s.Value)) }
+
 func stale(s Setting, err error) string {
 	effect := "it is ignored"
 	if s.LastGood != nil {

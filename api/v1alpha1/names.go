@@ -65,7 +65,8 @@ const (
 	ConditionConflict = "Conflict"
 )
 
-// ConditionAboveCeiling of a Ledger is true while more stands than a total allows.
+// ConditionAboveCeiling of a Ledger is true while more stands than a total allows, and of a WarmPool
+// while more nodes stand than one of its ceilings allows.
 const ConditionAboveCeiling = "AboveCeiling"
 
 // Reasons of conditions and events.
@@ -111,6 +112,8 @@ const (
 	// ReasonStandsAboveCeiling is the event of an object that asks for more than its ceiling, and of a
 	// holder of a total of which more stands than that allows.
 	ReasonStandsAboveCeiling = "StandsAboveCeiling"
+	// ReasonCeilingUnreadable is the event of an annotation that sets a ceiling and cannot be read.
+	ReasonCeilingUnreadable = "CeilingUnreadable"
 	// ReasonLimitGenerated is the event of a NodePool whose spec.limits.nodes was made to follow its ceiling.
 	ReasonLimitGenerated = "LimitGenerated"
 	// ReasonWithinCeiling says that no more stands than is allowed.

@@ -24,11 +24,28 @@ type WarmPoolStatus struct {
 	// LastPlan is the last plan that had something to change.
 	// +optional
 	LastPlan *PlanStatus `json:"lastPlan,omitempty"`
-	// Conditions are Ready, Limited, Forecasting, Infeasible and Conflict.
+	// MaxNodes are the ceilings of nodes in force.
+	// +optional
+	MaxNodes *MaxNodesStatus `json:"maxNodes,omitempty"`
+	// Conditions are Ready, Limited, Forecasting, Infeasible, Conflict and AboveCeiling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// MaxNodesStatus are the annotations forewarm.dev/max-nodes that bind a pool, as numbers of nodes: of
+// one that cannot be read, the last that could.
+type MaxNodesStatus struct {
+	// Pool is that of the WarmPool.
+	// +optional
+	Pool *int64 `json:"pool,omitempty"`
+	// NodePool is that of the Karpenter NodePool that the WarmPool selects, where it is just one.
+	// +optional
+	NodePool *int64 `json:"nodePool,omitempty"`
+	// Cluster is that of kube-system, for all nodes.
+	// +optional
+	Cluster *int64 `json:"cluster,omitempty"`
 }
 
 // ChunkStatus is the state of one chunk. Counts are placeholders of this shape.

@@ -28,6 +28,7 @@ type sight struct {
 	forecasts []forecaster.Answer
 	policies  []chooser.Answer
 	nodes     []*corev1.Node
+	ceilings  []nodeCeiling
 	verdicts  verdicts
 	lead      capacity.LeadEstimate
 	leadTimes capacity.LeadTimes
@@ -54,7 +55,8 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	if err := r.foresee(ctx, pool, &seen); err != nil {
 		return seen, err
 	}
-	seen.limits.NodesLeft = r.nodesLeft(w, pool, seen.nodes, now)
+	seen.ceilings = r.ceilings(w, pool, seen.nodes, now)
+	seen.limits.NodesLeft = nodesLeft(pool, seen.nodes, seen.ceilings)
 	if seen.idle, err = setIdleBudget(w, pool, &seen.limits, now); err != nil {
 		return seen, err
 	}

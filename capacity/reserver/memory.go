@@ -32,7 +32,7 @@ func (r *Reserver) anyDue(pools []*v1alpha1.WarmPool, now time.Time) bool {
 func (r *Reserver) memoryOf(pool *v1alpha1.WarmPool, now time.Time) *memory {
 	m := r.memory[pool.Name]
 	if m == nil || m.uid != string(pool.UID) {
-		m = &memory{since: now, wanted: map[string][]wantedAt{}, uid: string(pool.UID)}
+		m = &memory{since: now, wanted: map[string][]wantedAt{}, uid: string(pool.UID), maxNodes: lastCeilings(&pool.Status)}
 		r.memory[pool.Name] = m
 	}
 	return m

@@ -2,11 +2,13 @@ package reserver
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 
 	"forewarm.dev/api/v1alpha1"
 )
@@ -40,7 +42,7 @@ func TestNodesLeft(t *testing.T) {
 		w := world{maxNodes: c.cluster}
 		w.Nodes = nodes(7, 1)
 		got := int64(-1)
-		if left := r.nodesLeft(w, pool, nodes(3, 1), time.Unix(0, 0)); left != nil {
+		if left := nodesLeft(pool, nodes(3, 1), r.ceilings(w, pool, nodes(3, 1), time.Unix(0, 0))); left != nil {
 			got = *left
 		}
 		if got != c.want {
@@ -48,7 +50,7 @@ func TestNodesLeft(t *testing.T) {
 		}
 		if c.own == "5" {
 			pool.Annotations[v1alpha1.AnnotationMaxNodes] = "many"
-			if left := r.nodesLeft(w, pool, nodes(3, 1), time.Unix(0, 0)); left == nil || *left != c.want {
+			if left := nodesLeft(pool, nodes(3, 1), r.ceilings(w, pool, nodes(3, 1), time.Unix(0, 0))); left == nil || *left != c.want {
 				t.Errorf("a value that cannot be read: %v left, want the last good ceiling in force", left)
 			}
 		}
@@ -61,7 +63,7 @@ func TestNodesLeftOfTheCluster(t *testing.T) {
 	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
 	w := world{maxNodes: "9", asked: map[string]int64{"a100": 2, "a10": 3, "l4": 1}}
 	w.Nodes = []*corev1.Node{{}, {}}
-	if left := r.nodesLeft(w, pool, nil, time.Unix(0, 0)); left == nil || *left != 3 {
+	if left := nodesLeft(pool, nil, r.ceilings(w, pool, nil, time.Unix(0, 0))); left == nil || *left != 3 {
 		t.Errorf("%v left, want 3: 9 less 2 that are there and 4 that others wait for", left)
 	}
 }
@@ -85,5 +87,77 @@ func TestPending(t *testing.T) {
 	placed := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "n"}}
 	if got := pending(map[string][]*corev1.Pod{"a100": {gated, placed, {}, {}}, "a10": {gated}}); got["a100"] != 2 || got["a10"] != 0 {
 		t.Errorf("%v, want 2 of a100", got)
+	}
+}
+
+// TestCeilingThatCannotBeRead: the last good one stays in force, also for a successor, who finds
+// it in the status, and one event for each such value says so.
+func TestCeilingThatCannotBeRead(t *testing.T) {
+	recorder := events.NewFakeRecorder(10)
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100", Annotations: map[string]string{v1alpha1.AnnotationMaxNodes: "5"}}}
+	var w world
+	look := func(r *Reserver, cluster string) []nodeCeiling {
+		w.maxNodes = cluster
+		seen := r.ceilings(w, pool, []*corev1.Node{{}, {}}, time.Unix(0, 0))
+		pool.Status.MaxNodes = maxNodesStatus(seen)
+		r.tellUnread(pool, seen, time.Unix(0, 0))
+		return seen
+	}
+	first := &Reserver{memory: map[string]*memory{}, options: Options{Events: recorder}}
+	look(first, "9")
+	pool.Annotations[v1alpha1.AnnotationMaxNodes] = "five"
+	second := &Reserver{memory: map[string]*memory{}, options: Options{Events: recorder}}
+	for range 2 {
+		if left := nodesLeft(pool, nil, look(second, "nine")); left == nil || *left != 3 {
+			t.Fatalf("%v left, want 3 of the last good ceiling of 5", left)
+		}
+	}
+	if len(recorder.Events) != 2 {
+		t.Fatalf("%d events, want one for each value that cannot be read", len(recorder.Events))
+	}
+	if said := <-recorder.Events; !strings.Contains(said, `WarmPool a100: annotation forewarm.dev/max-nodes="five"`) || !strings.Contains(said, "the last good value, 5, stays in force") {
+		t.Errorf("it says %q", said)
+	}
+	delete(pool.Annotations, v1alpha1.AnnotationMaxNodes)
+	if left := nodesLeft(pool, nil, look(second, "")); left != nil || pool.Status.MaxNodes != nil {
+		t.Errorf("%d left, status %+v; want none once the annotations are gone", *left, pool.Status.MaxNodes)
+	}
+}
+
+// TestCeilingOfTheNodePool binds a pool that selects just one.
+func TestCeilingOfTheNodePool(t *testing.T) {
+	of := func(name, maxNodes string) nodeTemplate {
+		return nodeTemplate{labels: map[string]string{nodePoolLabel: name, "gpu": "yes"}, maxNodes: maxNodes}
+	}
+	w := world{templates: []nodeTemplate{of("a", "4"), of("b", "2")}}
+	for _, name := range []string{"a", "a", "a", "b"} {
+		w.Nodes = append(w.Nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{nodePoolLabel: name}}})
+	}
+	for name, c := range map[string]struct {
+		selector map[string]string
+		want     int64 // below zero for any number
+	}{
+		"one":  {map[string]string{nodePoolLabel: "a"}, 1},
+		"both": {map[string]string{"gpu": "yes"}, -1},
+		"none": {map[string]string{nodePoolLabel: "c"}, -1},
+	} {
+		r := &Reserver{memory: map[string]*memory{}}
+		pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "warm"}}
+		pool.Spec.Nodes.Selector.MatchLabels = c.selector
+		got := int64(-1)
+		if left := nodesLeft(pool, nil, r.ceilings(w, pool, nil, time.Unix(0, 0))); left != nil {
+			got = *left
+		}
+		if got != c.want {
+			t.Errorf("%s: %d left, want %d", name, got, c.want)
+		}
+	}
+}
+
+// TestExceeded names each ceiling that is passed.
+func TestExceeded(t *testing.T) {
+	got := exceeded([]nodeCeiling{{on: "WarmPool a100", limit: new(int64(3)), standing: 4}, {on: "NodePool a100", limit: new(int64(4)), standing: 4}, {on: "Namespace kube-system", standing: 9}})
+	if want := "4 nodes stand, at most 3 allowed by annotation forewarm.dev/max-nodes on WarmPool a100"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -102,7 +102,12 @@ type nodeTemplate struct {
 	labels map[string]string
 	// choices are the labels of which a node carries one value of several.
 	choices map[string][]string
+	// maxNodes is the ceiling of the NodePool as it is written, empty for none.
+	maxNodes string
 }
+
+// nodePoolLabel names a node's NodePool.
+const nodePoolLabel = "karpenter.sh/nodepool"
 
 var nodePoolList = schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodePoolList"}
 
@@ -124,7 +129,9 @@ func (r *Reserver) listTemplates(ctx context.Context) ([]nodeTemplate, error) {
 }
 
 func templateOf(pool unstructured.Unstructured) nodeTemplate {
-	t := nodeTemplate{labels: map[string]string{"karpenter.sh/nodepool": pool.GetName()}, choices: map[string][]string{}}
+	t := nodeTemplate{
+		labels: map[string]string{nodePoolLabel: pool.GetName()}, choices: map[string][]string{}, maxNodes: pool.GetAnnotations()[v1alpha1.AnnotationMaxNodes],
+	}
 	given, _, _ := unstructured.NestedStringMap(pool.Object, "spec", "template", "metadata", "labels")
 	maps.Copy(t.labels, given)
 	requirements, _, _ := unstructured.NestedSlice(pool.Object, "spec", "template", "spec", "requirements")

@@ -87,8 +87,10 @@ type memory struct {
 	since  time.Time
 	wanted map[string][]wantedAt
 	uid    string
-	// maxNodes are the last ceilings of the pool and of the cluster that could be read.
-	maxNodes [2]*int64
+	// maxNodes are the last ceilings of the pool, its NodePool and the cluster that could be read, and
+	// unread those values that could not and were told of.
+	maxNodes [3]*int64
+	unread   [3]string
 }
 
 type wantedAt struct {

@@ -160,7 +160,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
 		}
 	}
-	p.pools, p.claims = handler.NewPools(informers, p.log), devices.New(informers, clients.ResourceV1(), p.log)
+	p.pools, p.claims = handler.NewPools(informers, lastGood, p.log), devices.New(informers, clients.ResourceV1(), p.log)
 	options := handler.Options{
 		Namespaces: handler.NewNamespaces(informers, live, lastGood),
 		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),

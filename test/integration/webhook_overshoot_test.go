@@ -160,6 +160,13 @@ func overshootReleased(t *testing.T, e *totalsEnv) {
 	if err := e.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota); !apierrors.IsNotFound(err) {
 		t.Errorf("the quota is still there: %v", err)
 	}
+	// Nobody refuses a value now; what was in force stays so, and is told.
+	if err := e.annotate(t, karpenterPool("limited"), `"many"`); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, webhookWait, func() error {
+		return e.event(ctx, "default", v1alpha1.ReasonCeilingUnreadable, "NodePool limited: annotation forewarm.dev/max-nodes")
+	})
 	run("arm")
 	e.limited(t, "held", "2")
 	for _, o := range []client.Object{karpenterPool("held"), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}} {

@@ -11,9 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
@@ -41,6 +43,8 @@ type Auditor struct {
 	told map[types.UID]string
 	// unread are the kinds of which it was said that they may not be listed.
 	unread map[string]bool
+	// unreadable are the values that cannot be read.
+	unreadable func() map[*metav1.PartialObjectMetadata][]webhook.Setting
 	// changes counts the changes of ceilings, and looked is its value when the last whole round
 	// began, −1 before there was one.
 	changes func() int64
@@ -69,7 +73,7 @@ func NewAuditor(o Options, a AuditorOptions) *Auditor {
 	return &Auditor{
 		explainer: &Explainer{server: server{chain: webhook.Ceilings(), owners: o.Owners}, converter: c, kinds: c.kinds, objects: o.Owners.live},
 		table:     o.Kinds, options: a, above: above, told: map[types.UID]string{}, unread: map[string]bool{},
-		changes: o.LastGood.changes.Load, looked: -1,
+		unreadable: o.LastGood.unreadable, changes: o.LastGood.changes.Load, looked: -1,
 	}
 }
 
@@ -130,6 +134,7 @@ func (a *Auditor) round(ctx context.Context) {
 			a.unlisted(kind, err)
 		}
 	}
+	a.tellUnreadable(seen)
 	a.report(counts)
 	if !whole {
 		return
@@ -158,6 +163,24 @@ func (a *Auditor) tell(o *unstructured.Unstructured, e Explanation) {
 	a.told[o.GetUID()] = says
 	a.options.Log.Info("An object stands above its ceiling", "object", e.Request.Object.String(), "says", says)
 	a.options.Events.Eventf(o, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Audit", "%s; it may stay and shrink, and not grow", says)
+}
+
+// tellUnreadable sends an event for each object with values that cannot be read.
+func (a *Auditor) tellUnreadable(seen map[types.UID]bool) {
+	for o, settings := range a.unreadable() {
+		var ways []string
+		for _, s := range settings {
+			ways = append(ways, webhook.Unreadable(s))
+		}
+		says, key := strings.Join(ways, "; "), "unreadable "+o.UID // beside what is told of its count
+		seen[key] = true
+		if a.told[key] == says {
+			continue
+		}
+		a.told[key] = says
+		a.options.Log.Info("A ceiling cannot be read", "object", o.Kind+" "+client.ObjectKeyFromObject(o).String(), "says", says)
+		a.options.Events.Eventf(o, nil, corev1.EventTypeWarning, v1alpha1.ReasonCeilingUnreadable, "Audit", "%s", says)
+	}
 }
 
 // stands says in what way an object is above what holds for it.

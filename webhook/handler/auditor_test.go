@@ -1,11 +1,17 @@
 package handler
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
 )
 
 // TestAuditorRests: after a whole round the auditor takes its time, until a ceiling changes.
@@ -39,4 +45,40 @@ func TestAuditorRests(t *testing.T) {
 	a.round(t.Context())
 	seen.OnDelete(lowered)
 	step("it went", quick)
+}
+
+// TestAuditorTellsOfWhatCannotBeRead: once for each value, and what holds meanwhile.
+func TestAuditorTellsOfWhatCannotBeRead(t *testing.T) {
+	w := newWorld(t, team(nil))
+	w.options.Kinds = nil
+	recorder := events.NewFakeRecorder(9)
+	a := NewAuditor(w.options, AuditorOptions{Events: recorder, Leading: func() bool { return true }, Log: logr.Discard()})
+	list := func(value string) *v1alpha1.WarmPool {
+		return &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100", UID: "p-1", Annotations: map[string]string{webhook.AllowedInstanceTypes: value}}}
+	}
+	owned := metadataOf("apps/v1", "ReplicaSet", "team", "1", ceilingOf("many"))
+	owned.UID, owned.OwnerReferences = "rs-1", []metav1.OwnerReference{{Controller: new(true)}}
+	seen := w.lastGood.Handler()
+	seen.OnAdd(owned, false)
+	for _, step := range []struct {
+		see  client.Object
+		want string // empty for no event
+	}{
+		{list("p4d.*"), ""},
+		{list("p4d.*; g5"), `WarmPool a100: annotation forewarm.dev/allowed-instance-types`},
+		{list("p4d.*; g5"), ""},
+		{metadataOf("v1", "Namespace", "team", "2", ceilingOf("lots")), "Namespace team: annotation forewarm.dev/max-replicas"},
+		{list("g5.*"), ""},
+		{list("g5.*;"), "the last good value, g5.*, stays in force"},
+	} {
+		seen.OnUpdate(nil, step.see)
+		a.round(t.Context())
+		said := ""
+		if len(recorder.Events) > 0 {
+			said = <-recorder.Events
+		}
+		if (said == "") != (step.want == "") || !strings.Contains(said, step.want) || len(recorder.Events) > 0 {
+			t.Errorf("%v: said %q, want %q", step.see.GetAnnotations(), said, step.want)
+		}
+	}
 }

@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
@@ -56,7 +57,7 @@ type installed struct {
 }
 
 func (i installed) GetInformer(context.Context, client.Object, ...cache.InformerGetOption) (cache.Informer, error) {
-	return nil, nil
+	return &controllertest.FakeInformer{}, nil
 }
 
 func (i installed) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
@@ -103,7 +104,7 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 	}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(cached...).Build()
 	w := &world{live: metadatafake.NewSimpleMetadataClient(scheme, live...), lastGood: NewLastGood(), registry: prometheus.NewRegistry()}
-	pools := NewPools(installed{reader: reader}, logr.Discard())
+	pools := NewPools(installed{reader: reader}, NewLastGood(), logr.Discard())
 	if err := pools.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
 )
 
@@ -18,13 +20,15 @@ import (
 type LastGood struct {
 	mu     sync.RWMutex
 	values map[types.UID]map[string]string
+	// unread are the objects of which a value is malformed.
+	unread map[types.UID]*metav1.PartialObjectMetadata
 	// changes counts how often a value came, went or changed.
 	changes atomic.Int64
 }
 
 // NewLastGood makes an empty memory.
 func NewLastGood() *LastGood {
-	return &LastGood{values: map[types.UID]map[string]string{}}
+	return &LastGood{values: map[types.UID]map[string]string{}, unread: map[types.UID]*metav1.PartialObjectMetadata{}}
 }
 
 // Handler feeds the memory from an informer.
@@ -46,6 +50,7 @@ func (l *LastGood) see(seen any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known := maps.Clone(l.values[o.GetUID()]) // readers may hold the old one
+	delete(l.unread, o.GetUID())
 	for _, annotation := range webhook.Written() {
 		value, set := o.GetAnnotations()[annotation]
 		switch {
@@ -56,6 +61,10 @@ func (l *LastGood) see(seen any) {
 				known = map[string]string{}
 			}
 			known[annotation] = value
+		default:
+			if metav1.GetControllerOf(o) == nil { // else it is its owner's value
+				l.unread[o.GetUID()] = partial(o)
+			}
 		}
 	}
 	if !maps.Equal(known, l.values[o.GetUID()]) {
@@ -66,6 +75,18 @@ func (l *LastGood) see(seen any) {
 		return
 	}
 	l.values[o.GetUID()] = known
+}
+
+// partial is the metadata of an object with its kind, which that of a typed one does not have.
+func partial(o metav1.Object) *metav1.PartialObjectMetadata {
+	switch o := o.(type) {
+	case *metav1.PartialObjectMetadata:
+		return o
+	case *v1alpha1.WarmPool:
+		return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "WarmPool"}, ObjectMeta: o.ObjectMeta}
+	default:
+		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), Annotations: o.GetAnnotations()}}
+	}
 }
 
 func (l *LastGood) forget(seen any) {
@@ -79,7 +100,25 @@ func (l *LastGood) forget(seen any) {
 			l.changes.Add(1)
 		}
 		delete(l.values, o.GetUID())
+		delete(l.unread, o.GetUID())
 	}
+}
+
+// unreadable are the values that cannot be read, with the objects that carry them.
+func (l *LastGood) unreadable() map[*metav1.PartialObjectMetadata][]webhook.Setting {
+	l.mu.RLock()
+	objects := slices.Collect(maps.Values(l.unread))
+	l.mu.RUnlock()
+	out := map[*metav1.PartialObjectMetadata][]webhook.Setting{}
+	for _, o := range objects {
+		for _, annotation := range webhook.Written() {
+			s := l.setting(webhook.Object{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, annotation, o.UID, o.Annotations)
+			if s.Set && webhook.Malformed(annotation, s.Value) != nil {
+				out[o] = append(out[o], s)
+			}
+		}
+	}
+	return out
 }
 
 // setting is an annotation on an object, with its last good value.

@@ -40,11 +40,15 @@ type knownPool struct {
 	takes   bool
 }
 
-// NewPools makes a reader; Start must run.
-func NewPools(cached cache.Cache, log logr.Logger) *Pools {
+// NewPools makes a reader; Start must run. lastGood is told of the pools.
+func NewPools(cached cache.Cache, lastGood *LastGood, log logr.Logger) *Pools {
 	return &Pools{reader: cached, Optional: observe.NewOptional(observe.OptionalOptions{
 		Informers: cached, Kinds: []client.Object{&v1alpha1.WarmPool{}}, Log: log,
 		Without: "The WarmPool CRD is not installed; pods get no pool until it is",
+		Watched: func(_ client.Object, informer cache.Informer) error {
+			_, err := informer.AddEventHandler(lastGood.Handler())
+			return err
+		},
 	})}
 }
 

@@ -16,14 +16,14 @@ import (
 
 // TestNoPools: a cluster without the CRD has none.
 func TestNoPools(t *testing.T) {
-	if pools, err := NewPools(nil, logr.Discard()).list(t.Context()); err != nil || pools != nil {
+	if pools, err := NewPools(nil, NewLastGood(), logr.Discard()).list(t.Context()); err != nil || pools != nil {
 		t.Errorf("without the CRD: %v, %v; want none", pools, err)
 	}
 }
 
 // TestPoolsAreConvertedOnce: a pool is converted again when it has changed, and only then.
 func TestPoolsAreConvertedOnce(t *testing.T) {
-	pools := NewPools(nil, logr.Discard())
+	pools := NewPools(nil, NewLastGood(), logr.Discard())
 	a := v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "1"}, Spec: v1alpha1.WarmPoolSpec{Priority: 1}}
 	b := v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "b", ResourceVersion: "1"}, Spec: v1alpha1.WarmPoolSpec{Priority: 2}}
 	step := func(what string, found []v1alpha1.WarmPool, want map[string]int32) {
