@@ -107,10 +107,22 @@ type Limits struct {
 	// IdleBudgetPerHour is what ungated placeholders may cost per hour, and IdleBudgetLeft what they
 	// may still cost today; nil means any amount.
 	IdleBudgetPerHour, IdleBudgetLeft *float64
+	// Approval says what must be approved, and what has been; nil means nothing must.
+	Approval *Approval
 	// Paused, if not empty, says why nothing is ungated for the moment.
 	Paused Reason
 	// Frozen, if not empty, says why nothing may change.
 	Frozen Reason
+}
+
+// Approval says what must be approved before it is ungated, and what has been.
+type Approval struct {
+	// AboveCostPerHour and AboveNodes let what costs less, and asks for fewer nodes, pass; both nil means
+	// that every growth must be approved.
+	AboveCostPerHour *float64
+	AboveNodes       *int64
+	// Levels are how many placeholders of each chunk may stand ungated, in the order of Limits.Chunks.
+	Levels []int64
 }
 
 // Chunk is a shape of placeholder. Costs, Min and Max are for one chunk.
@@ -147,6 +159,8 @@ const (
 	ReasonIdleBudget Reason = "LimitedByIdleBudgetPerHour"
 	// ReasonIdleBudgetOfDay says that it would cost more than what is left of the idle budget of the day.
 	ReasonIdleBudgetOfDay Reason = "LimitedByIdleBudgetPerDay"
+	// ReasonUnapproved says that more would be wanted, and that nobody has approved it.
+	ReasonUnapproved Reason = "LimitedByApproval"
 	// ReasonSpare keeps gated placeholders at hand.
 	ReasonSpare Reason = "SpareGated"
 	// ReasonSurplus gives capacity back that has not been wanted for the hold time.
@@ -197,8 +211,9 @@ type Step struct {
 type Result struct {
 	// Chunks has a row per chunk, in the order of Limits.Chunks.
 	Chunks []ChunkPlan
-	// Nodes is how many nodes that are not there yet the ungated placeholders ask for, at most.
-	Nodes int64
+	// Nodes is how many nodes that are not there yet the ungated placeholders ask for, at most, and
+	// UnapprovedNodes how many more those would that wait for an approval.
+	Nodes, UnapprovedNodes int64
 	// Steps are to be taken in this order: deletes, creates, ungates. What is deleted makes the room
 	// that is then ungated for, so that replacing a placeholder buys nothing.
 	Steps []Step
@@ -217,6 +232,8 @@ type ChunkPlan struct {
 	// in the order in which they did.
 	Limited   int64
 	LimitedBy []Reason
+	// Unapproved is how many of these wait for an approval; they stand gated.
+	Unapproved int64
 	// Reason says what decided Wanted.
 	Reason Reason
 }

@@ -17,6 +17,13 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	for i := range result.Chunks {
 		result.Nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], less(limits.NodesLeft, result.Nodes))
 	}
+	asked := result.Nodes
+	approve(result.Chunks, state, limits)
+	result.Nodes = 0
+	for i := range result.Chunks {
+		result.Nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], nil)
+	}
+	result.UnapprovedNodes = asked - result.Nodes
 	if limits.Frozen == "" {
 		result.Steps = steps(result.Chunks, demand, state, limits, now)
 	}
@@ -29,7 +36,7 @@ func steps(plans []ChunkPlan, demand Demand, state State, limits Limits, now tim
 	for i, chunk := range limits.Chunks {
 		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now)
 		deletes = append(deletes, drop(chunk, expiring, ReasonExpiring)...)
-		up, open := grow(stock, plans[i], chunk, spare(demand.Chunks[i], limits, plans[i].Tau))
+		up, open := grow(stock, plans[i], chunk, spare(demand.Chunks[i], limits, plans[i].Tau)+plans[i].Unapproved)
 		if limits.Paused != "" {
 			open = nil
 		}

@@ -77,6 +77,8 @@ const (
 	ReasonWaitingForNodes = "WaitingForNodes"
 	// ReasonObserving says that the pool is in mode Observe, in which nothing is changed.
 	ReasonObserving = "Observing"
+	// ReasonWaitingForApproval says that placeholders stand gated until a CapacityPlan is approved.
+	ReasonWaitingForApproval = "WaitingForApproval"
 	// ReasonHeldStill says that nothing changes because something the plan needs is missing or wrong.
 	ReasonHeldStill = "HeldStill"
 	// ReasonHistory says that every chunk has enough history to forecast from.

@@ -38,16 +38,21 @@ type WarmPoolList struct {
 
 // Mode says how far the reserver goes.
 //
-// +kubebuilder:validation:Enum=Observe;Enforce
+// +kubebuilder:validation:Enum=Observe;Approve;Enforce
 type Mode string
 
 // Modes of a WarmPool.
 const (
 	// ModeObserve forecasts and plans, shows the plan in status, and changes nothing.
 	ModeObserve Mode = "Observe"
+	// ModeApprove lets placeholders stand gated until somebody has approved a CapacityPlan for them.
+	ModeApprove Mode = "Approve"
 	// ModeEnforce applies the plan.
 	ModeEnforce Mode = "Enforce"
 )
+
+// Acts tells whether placeholders are made in this mode.
+func (m Mode) Acts() bool { return m == ModeApprove || m == ModeEnforce }
 
 // Borrow says when others may take what a pool keeps warm.
 //
@@ -74,7 +79,7 @@ type WarmPoolSpec struct {
 	// Demand says whose requests count, and who may take the warm capacity.
 	Demand DemandSelection `json:"demand"`
 	// Borrow says when pods outside the demand class that ask for the same may take the pool's free
-	// capacity: WhenIdle (the default), while no owner is expected, or Never. It binds in mode Enforce.
+	// capacity: WhenIdle (the default), while no owner is expected, or Never. It binds in the modes Approve and Enforce.
 	// +optional
 	// +kubebuilder:default=WhenIdle
 	Borrow Borrow `json:"borrow,omitempty"`
@@ -92,10 +97,33 @@ type WarmPoolSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Sizing SizingSpec `json:"sizing,omitempty"`
-	// Mode is Observe (watch and propose, the default) or Enforce (act).
+	// Approval says which growth somebody must approve in mode Enforce, and for how long an approval holds.
+	// +optional
+	Approval *ApprovalSpec `json:"approval,omitempty"`
+	// Mode is Observe (watch and propose, the default), Approve (act on what somebody approves) or Enforce
+	// (act).
 	// +optional
 	// +kubebuilder:default=Observe
 	Mode Mode `json:"mode,omitempty"`
+}
+
+// ApprovalSpec says what must be approved. In mode Approve every growth must.
+type ApprovalSpec struct {
+	// AboveCostPerHour is up to which cost, of placeholders that hold nothing yet, growth needs no approval in
+	// mode Enforce, as a decimal number.
+	// +optional
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	AboveCostPerHour string `json:"aboveCostPerHour,omitempty"`
+	// AboveNodes is up to how many nodes that are not there yet growth needs no approval in mode Enforce.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	AboveNodes *int32 `json:"aboveNodes,omitempty"`
+	// ValidFor is how long a CapacityPlan can be approved, and lets placeholders be ungated; from 1m to 168h.
+	// +optional
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="spec.approval.validFor must be from 1m to 168h"
+	ValidFor *metav1.Duration `json:"validFor,omitempty"`
 }
 
 // NodeSelection selects the nodes of a pool.

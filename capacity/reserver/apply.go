@@ -14,6 +14,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/approval"
 )
 
 // parallel bounds the requests of one plan that are under way at once.
@@ -25,9 +26,25 @@ type outcome struct {
 	err                       error
 }
 
+// propose asks for the approval of what waits for one; nil if nothing does.
+func (r *Reserver) propose(ctx context.Context, pool *v1alpha1.WarmPool, seen sight, plan capacity.Result) *v1alpha1.CapacityPlan {
+	if !approval.Needed(pool) {
+		return nil
+	}
+	proposed, err := r.options.Plans.Propose(ctx, pool, plan, seen.standing, seen.at)
+	if err != nil {
+		r.metrics.errors.WithLabelValues("Propose").Inc()
+		r.log.Error(err, "Nothing proposed", "pool", pool.Name)
+	}
+	return proposed
+}
+
 // apply takes the steps of a plan. A step that fails does not stop the others; the next
 // plan starts from what there then is.
 func (r *Reserver) apply(ctx context.Context, pools []*v1alpha1.WarmPool, pool *v1alpha1.WarmPool, plan capacity.Result) outcome {
+	if len(plan.Steps) == 0 {
+		return outcome{}
+	}
 	if err := r.ensureGuards(ctx, pools); err != nil {
 		r.metrics.errors.WithLabelValues("Guard").Inc()
 		return outcome{err: fmt.Errorf("set the guards up: %w", err)}

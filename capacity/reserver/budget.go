@@ -80,6 +80,7 @@ var limitFields = map[capacity.Reason]string{
 	capacity.ReasonMaxNodes:        "spec.sizing.maxNodes, or forewarm.dev/max-nodes on the WarmPool or on kube-system",
 	capacity.ReasonIdleBudget:      "spec.sizing.idleBudgetPerHour",
 	capacity.ReasonIdleBudgetOfDay: "spec.sizing.idleBudgetPerDay",
+	capacity.ReasonUnapproved:      "the approval of a CapacityPlan",
 }
 
 // setLimited says, per chunk, how many of those that would be wanted are, and what limits them.

@@ -66,7 +66,7 @@ func quotaOf(pools []*v1alpha1.WarmPool) corev1.ResourceList {
 	}
 	add(corev1.ResourcePods, *resource.NewQuantity(0, resource.DecimalSI))
 	for _, pool := range pools {
-		if pool.Spec.Mode == v1alpha1.ModeObserve {
+		if !pool.Spec.Mode.Acts() {
 			continue
 		}
 		for _, chunk := range pool.Spec.Chunks {

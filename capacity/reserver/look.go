@@ -12,6 +12,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -33,6 +34,9 @@ type sight struct {
 	lead      capacity.LeadEstimate
 	leadTimes capacity.LeadTimes
 	idle      *v1alpha1.IdleStatus
+	// standing are the CapacityPlans, and proposed is the one that waits for an approval.
+	standing approval.Standing
+	proposed *v1alpha1.CapacityPlan
 }
 
 // look gathers the input of a plan: it records the demand, forecasts it, and counts what
@@ -60,12 +64,26 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	if seen.idle, err = setIdleBudget(w, pool, &seen.limits, now); err != nil {
 		return seen, err
 	}
+	if err := r.setApproval(ctx, pool, &seen); err != nil {
+		return seen, err
+	}
 	all, inUse := w.rooms(seen.nodes, r.options.PlaceholderNamespace)
 	seen.state = r.stateOf(w, pool, capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse), now)
 	for i, room := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
 		seen.state.Chunks[i].Room = room
 	}
 	return seen, nil
+}
+
+// setApproval reads what has been approved, where something must be.
+func (r *Reserver) setApproval(ctx context.Context, pool *v1alpha1.WarmPool, seen *sight) (err error) {
+	if !approval.Needed(pool) {
+		return nil
+	}
+	if seen.standing, err = r.options.Plans.Read(ctx, pool, seen.at); err == nil {
+		seen.limits.Approval, err = seen.standing.Limit(pool)
+	}
+	return err
 }
 
 // foresee records the demand of the interval just passed, forecasts, and asks for the policies.

@@ -111,7 +111,7 @@ func planStatus(plan capacity.Result, done outcome, mode v1alpha1.Mode, now time
 	return &v1alpha1.PlanStatus{
 		Time:   metav1.NewTime(now),
 		Create: planned.created, Ungate: planned.ungated, Delete: planned.deleted,
-		Applied: mode == v1alpha1.ModeEnforce && done.err == nil,
+		Applied: mode.Acts() && done.err == nil,
 		Reason:  planReason(plan),
 	}
 }
@@ -142,7 +142,7 @@ func planReason(plan capacity.Result) string {
 
 // tell emits one event and one log line for a plan that changed something or failed.
 func (r *Reserver) tell(pool *v1alpha1.WarmPool, plan capacity.Result, done outcome) {
-	if pool.Spec.Mode != v1alpha1.ModeEnforce || len(plan.Steps) == 0 {
+	if !pool.Spec.Mode.Acts() || len(plan.Steps) == 0 {
 		return
 	}
 	if done.err != nil {
@@ -205,10 +205,10 @@ func setConditions(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, see
 	} else {
 		set(v1alpha1.ConditionForecasting, true, v1alpha1.ReasonHistory, "")
 	}
-	setReady(status, pool, set)
+	setReady(status, pool, seen.proposed, set)
 }
 
-func setReady(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, set func(string, bool, string, string)) {
+func setReady(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, proposed *v1alpha1.CapacityPlan, set func(string, bool, string, string)) {
 	var waiting []string
 	for _, row := range status.Chunks {
 		if row.Reserved < row.Wanted {
@@ -216,13 +216,20 @@ func setReady(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, set func
 		}
 	}
 	switch {
-	case pool.Spec.Mode != v1alpha1.ModeEnforce:
-		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonObserving, "mode Observe changes nothing; set spec.mode to Enforce to act")
+	case !pool.Spec.Mode.Acts():
+		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonObserving, "mode Observe changes nothing; set spec.mode to Approve or Enforce to act")
+	case proposed != nil:
+		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonWaitingForApproval, approvalMessage(proposed))
 	case len(waiting) > 0:
 		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonWaitingForNodes, "reserved: "+strings.Join(waiting, ", "))
 	default:
 		set(v1alpha1.ConditionReady, true, v1alpha1.ReasonReserved, "")
 	}
+}
+
+func approvalMessage(plan *v1alpha1.CapacityPlan) string {
+	return fmt.Sprintf("CapacityPlan %s asks for %d nodes at %s per hour until %s: forewarmctl approve %s",
+		plan.Name, plan.Spec.Nodes, plan.Spec.CostPerHour, plan.Spec.Expires.UTC().Format(time.RFC3339), plan.Name)
 }
 
 func coldChunks(pool *v1alpha1.WarmPool, forecasts []forecaster.Answer) []string {

@@ -20,6 +20,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -46,6 +47,8 @@ type Options struct {
 	Informers cache.Informers
 	// Forecaster records demand and forecasts it.
 	Forecaster Forecaster
+	// Plans keeps what waits for an approval.
+	Plans *approval.Plans
 	// Chooser keeps the policy of each chunk.
 	Chooser *chooser.Chooser
 	// Events reports plans on the WarmPool.
@@ -229,11 +232,10 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	r.remember(pool, plan, now)
 	// 3 apply
 	var applied outcome
-	if pool.Spec.Mode == v1alpha1.ModeEnforce {
+	if pool.Spec.Mode.Acts() {
 		w.asked[pool.Name] = plan.Nodes
-	}
-	if pool.Spec.Mode == v1alpha1.ModeEnforce && len(plan.Steps) > 0 {
 		applied = r.apply(ctx, w.pools, pool, plan)
+		seen.proposed = r.propose(ctx, pool, seen, plan)
 	}
 	// 4 report
 	r.report(ctx, pool, seen, plan, applied)

@@ -68,7 +68,7 @@ func (r *Reserver) takeOver(ctx context.Context, now time.Time) {
 	for _, pod := range w.Pods {
 		name := r.tracker.poolOf(pod.UID)
 		at := slices.IndexFunc(pools, func(p *v1alpha1.WarmPool) bool { return p.Name == name })
-		if !slices.Contains(uids, pod.UID) || !unschedulable(pod) || at < 0 || pools[at].Spec.Mode == v1alpha1.ModeObserve {
+		if !slices.Contains(uids, pod.UID) || !unschedulable(pod) || at < 0 || !pools[at].Spec.Mode.Acts() {
 			continue
 		}
 		r.freed[pod.UID] = now

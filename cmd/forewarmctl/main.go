@@ -24,8 +24,8 @@ func command() *cobra.Command {
 		Short: "See what Forewarm forecasts, plans and holds.",
 		Long: `forewarmctl shows what Forewarm forecasts, plans and holds.
 
-It reads the API server that KUBECONFIG or --kubeconfig leads to. Only disarm, arm and history
-import change it.`,
+It reads the API server that KUBECONFIG or --kubeconfig leads to. Only approve, disarm, arm and
+history import change it.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -36,6 +36,7 @@ import change it.`,
 		doctorCommand(),
 		auditCommand(),
 		simulateCommand(),
+		approveCommand(),
 		disarmCommand(),
 		armCommand(),
 		forecastCommand(),

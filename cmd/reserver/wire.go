@@ -16,6 +16,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/forecast"
@@ -63,6 +64,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 			Events:     manager.GetEventRecorder("forewarm-reserver"),
 			Registerer: ctrlmetrics.Registry,
 		}),
+		Plans:      approval.New(manager.GetAPIReader(), manager.GetClient()),
 		Chooser:    chooser.New(false),
 		Events:     manager.GetEventRecorder("forewarm-reserver"),
 		Registerer: ctrlmetrics.Registry, Clock: clock.RealClock{}, Log: log,

@@ -55,7 +55,7 @@ func (x *Index) compile(specs bool) {
 
 // expecting tells whether a pool holds capacity for owners that it expects, or lends it never.
 func expecting(pool *v1alpha1.WarmPool) bool {
-	if pool.Spec.Mode != v1alpha1.ModeEnforce {
+	if !pool.Spec.Mode.Acts() {
 		return false
 	}
 	return pool.Spec.Borrow == v1alpha1.BorrowNever ||
