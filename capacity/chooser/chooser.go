@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// day is how often the policy is chosen, where no season is shorter.
+	// day is how often the policy is chosen; a 28th of the history that is kept, where that is less.
 	day = 24 * time.Hour
 	// judged is how many days policies are compared over, at most half of the history.
 	judged = 14
@@ -43,9 +43,12 @@ type Question struct {
 	// Chunk and Limits have the costs and times.
 	Chunk  capacity.Chunk
 	Limits capacity.Limits
-	// Model answers about the past; nil is Auto. Seasons are the season lengths, shortest first.
+	// Model answers about the past; nil is Auto. Seasons are the season lengths, shortest first; without
+	// any they are found.
 	Model   forecast.Model
 	Seasons []time.Duration
+	// Kept is how much history is kept.
+	Kept time.Duration
 	// Horizon are the times ahead that plans ask for.
 	Horizon []time.Duration
 	// Known is what status remembers, for a chunk that has not been asked about before.
@@ -102,7 +105,7 @@ func (c *Chooser) Ask(q Question, now time.Time) (Answer, error) {
 		c.chunks[q.Key] = k
 	}
 	k.look(q)
-	if every := min(day, shortest(q.Seasons)); now.Truncate(every) != k.started.Truncate(every) || k.started.IsZero() {
+	if every := q.day(); now.Truncate(every) != k.started.Truncate(every) || k.started.IsZero() {
 		k.started = now
 		c.begin(k, q)
 	}
@@ -119,12 +122,8 @@ func (c *Chooser) Keep(pools []types.UID) {
 	maps.DeleteFunc(c.chunks, func(key Key, _ *chunk) bool { return !slices.Contains(pools, key.Pool) })
 }
 
-func shortest(seasons []time.Duration) time.Duration {
-	if len(seasons) == 0 {
-		return day
-	}
-	return max(seasons[0], time.Second)
-}
+// day is how long a choice holds.
+func (q Question) day() time.Duration { return max(min(day, q.Kept/(2*judged)), q.Limits.Interval) }
 
 // look compares the demand with the band that was forecast for it, and keeps that of the next.
 func (k *chunk) look(q Question) {
@@ -183,7 +182,7 @@ func (k *chunk) takeIn(now time.Time) error {
 
 // choose replays the history.
 func (q Question) choose(series forecast.Series, inUse capacity.Policy) (policy.Choice, error) {
-	perDay := int(min(day, shortest(q.Seasons)) / q.Limits.Interval)
+	perDay := int(q.day() / q.Limits.Interval)
 	count := len(series.Values)
 	terms := policy.TermsOf(q.Chunk, q.Limits)
 	if count < max(int(enough*float64(perDay)), 2*(terms.Lead+terms.Hold+2)) {
