@@ -10,11 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -87,7 +89,21 @@ func examine(ctx context.Context, from client.Reader, scheduler, configuration s
 	}
 	f.Validating, f.Mutating, f.Policies, f.PolicyBindings = validating.Items, mutating.Items, policies.Items, bindings.Items
 	f.Nodes, f.PriorityClasses, f.FlowSchemas, f.DeviceClasses, f.Pools, f.OwnPods = nodes.Items, priorities.Items, flows.Items, classes.Items, pools.Items, pods.Items
-	return f, nil
+	err = system(ctx, from, &f)
+	return f, err
+}
+
+// system gathers what kube-system says and runs.
+func system(ctx context.Context, from client.Reader, f *doctor.Facts) error {
+	if err := from.Get(ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, &f.System); err != nil {
+		return fmt.Errorf("get Namespace %s: %w", metav1.NamespaceSystem, err)
+	}
+	var deployments appsv1.DeploymentList
+	if err := from.List(ctx, &deployments, client.InNamespace(metav1.NamespaceSystem)); err != nil {
+		return fmt.Errorf("list Deployments of %s: %w", metav1.NamespaceSystem, err)
+	}
+	f.SystemDeployments = deployments.Items
+	return nil
 }
 
 // schedulerConfiguration reads a file; nil if none is named.

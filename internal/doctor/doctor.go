@@ -7,6 +7,7 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	resourcev1 "k8s.io/api/resource/v1"
@@ -36,6 +37,9 @@ type Facts struct {
 	FlowSchemas     []flowcontrolv1.FlowSchema
 	DeviceClasses   []resourcev1.DeviceClass
 	Pools           []v1alpha1.WarmPool
+	// System is the Namespace kube-system, and SystemDeployments what runs there.
+	System            corev1.Namespace
+	SystemDeployments []appsv1.Deployment
 	// OwnPods are those of Forewarm's own namespace.
 	OwnPods []corev1.Pod
 	Now     time.Time
@@ -88,6 +92,7 @@ var checks = []check{
 	pokePolicy,
 	taints,
 	priorities,
+	autoscaler,
 }
 
 // Diagnose runs all checks.

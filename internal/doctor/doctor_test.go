@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	resourcev1 "k8s.io/api/resource/v1"
@@ -59,6 +60,18 @@ func gpuNode(name corev1.ResourceName) corev1.Node {
 	n := corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "nvidia.com/gpu", Effect: corev1.TaintEffectNoSchedule}}}}
 	n.Status.Allocatable = corev1.ResourceList{name: resource.MustParse("8")}
 	return n
+}
+
+// clusterAutoscaler runs with arguments where kube-system allows so many nodes.
+func clusterAutoscaler(maxNodes string, arguments ...string) func(*Facts) {
+	return func(f *Facts) {
+		d := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "cluster-autoscaler"}}
+		d.Spec.Template.Spec.Containers = []corev1.Container{{Image: "registry.k8s.io/autoscaling/cluster-autoscaler:v1.34.0", Command: []string{"./cluster-autoscaler"}, Args: arguments}}
+		f.SystemDeployments = []appsv1.Deployment{d}
+		if maxNodes != "" {
+			f.System.Annotations = map[string]string{"forewarm.dev/max-nodes": maxNodes}
+		}
+	}
 }
 
 // TestEachMistakeIsNamed breaks one thing at a time.
@@ -134,9 +147,14 @@ func TestEachMistakeIsNamed(t *testing.T) {
 			f.OwnPods = f.OwnPods[:2]
 			f.OwnPods[1].Spec.TerminationGracePeriodSeconds = new(int64(60))
 		}, "terminationGracePeriodSeconds"},
-		"privileges": {func(f *Facts) { f.OwnPods[1].Spec.Containers[0].SecurityContext = nil }, "container webhook, securityContext"},
-		"no policy":  {func(f *Facts) { f.PolicyBindings = f.PolicyBindings[:len(f.PolicyBindings)-1] }, "ValidatingAdmissionPolicy forewarm-extender"},
-		"no taint":   {func(f *Facts) { f.Nodes[0].Spec.Taints = nil }, "1 GPU nodes"},
+		"privileges":                      {func(f *Facts) { f.OwnPods[1].Spec.Containers[0].SecurityContext = nil }, "container webhook, securityContext"},
+		"no policy":                       {func(f *Facts) { f.PolicyBindings = f.PolicyBindings[:len(f.PolicyBindings)-1] }, "ValidatingAdmissionPolicy forewarm-extender"},
+		"no taint":                        {func(f *Facts) { f.Nodes[0].Spec.Taints = nil }, "1 GPU nodes"},
+		"an autoscaler without bounds":    {clusterAutoscaler("20", "--scan-interval=10s"), "--max-nodes-total"},
+		"an autoscaler with larger ones":  {clusterAutoscaler("20", "--max-nodes-total=21"), "--max-nodes-total=20"},
+		"a group with larger ones":        {clusterAutoscaler("20", "--max-nodes-total=20", "--nodes=1:30:a:b"), "--nodes=1:20:a:b"},
+		"an autoscaler within its bounds": {clusterAutoscaler("20", "--max-nodes-total=20", "--nodes=1:20:a"), ""},
+		"an autoscaler, and no max-nodes": {clusterAutoscaler("", "--nodes=1:30:a"), ""},
 		"low priorities": {func(f *Facts) {
 			f.PriorityClasses = append(f.PriorityClasses, schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "cheap"}, Value: -100})
 		}, "PriorityClass cheap"},
