@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -65,7 +67,7 @@ func audit(c *cobra.Command, explainer *handler.Explainer, table []webhook.Kind,
 	err := explainer.TotalsAbove(c.Context(), func(u handler.Used) {
 		_, _ = fmt.Fprint(out, totalRow(u, namespace))
 	})
-	if err := listed(err); err != nil {
+	if err := errors.Join(listed(err), listed(auditNodes(c, out, explainer, namespace))); err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {
@@ -75,6 +77,19 @@ func audit(c *cobra.Command, explainer *handler.Explainer, table []webhook.Kind,
 		return fmt.Errorf("%d kinds could not be listed", unread)
 	}
 	return nil
+}
+
+// auditNodes prints a row where there are more Nodes than kube-system allows.
+func auditNodes(c *cobra.Command, out io.Writer, explainer *handler.Explainer, namespace string) error {
+	if namespace != "" {
+		return nil
+	}
+	used, counted, err := explainer.Nodes(c.Context())
+	if err != nil || !counted || !used.Exceeds() {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Nodes\t%d\t%d\t%s on %s\t\n", used.Amount, used.Limit, used.Total.Annotation, used.Total.On)
+	return err
 }
 
 // totalRow is a row for a total, empty where it is not of the namespace that is looked at.

@@ -401,4 +401,23 @@ func reliabilityAuditor(t *testing.T, e *reliabilityEnv) {
 	if took := time.Since(set); took > 30*time.Second {
 		t.Errorf("told after %s, want 30 s", took)
 	}
+	// A Node is refused by nobody: that there are too many is told.
+	system := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}
+	maxNodes := func(value string) {
+		if err := e.Client.Patch(ctx, system.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"forewarm.dev/max-nodes":`+value+`}}}`))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	maxNodes(`"1"`)
+	for i := range 2 {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("bare-%d", i)}}
+		if err := e.Client.Create(ctx, node); err != nil {
+			t.Errorf("a Node above the ceiling: %v", err)
+		}
+		defer func() { _ = e.Client.Delete(ctx, node) }()
+	}
+	cluster.Eventually(t, webhookWait, func() error {
+		return e.event(ctx, "default", v1alpha1.ReasonStandsAboveCeiling, "2 Nodes stand, at most 1 allowed by annotation forewarm.dev/max-nodes")
+	})
+	maxNodes("null")
 }

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -135,6 +136,7 @@ func (a *Auditor) round(ctx context.Context) {
 		}
 	}
 	a.tellUnreadable(seen)
+	a.nodes(ctx, seen, counts)
 	a.report(counts)
 	if !whole {
 		return
@@ -147,6 +149,21 @@ func (a *Auditor) round(ctx context.Context) {
 	}
 }
 
+// nodes tells of more Nodes than kube-system allows.
+func (a *Auditor) nodes(ctx context.Context, seen map[types.UID]bool, counts map[webhook.Measure]int) {
+	used, counted, err := a.explainer.Nodes(ctx)
+	if err != nil {
+		a.options.Log.V(1).Info("Nodes are not counted this time", "reason", err.Error())
+	}
+	if err != nil || !counted || !used.Exceeds() {
+		return
+	}
+	counts[webhook.Nodes]++
+	seen[used.Carrier.UID] = true
+	by := used.Total
+	a.say(used.Carrier, used.Carrier.UID, by.On, fmt.Sprintf("%d Nodes stand, at most %d allowed by annotation %s=%q on %s; they may stay, and go", used.Amount, used.Limit, by.Annotation, by.Value, by.On))
+}
+
 // report sets the metric; a replica that does not lead knows of nothing.
 func (a *Auditor) report(counts map[webhook.Measure]int) {
 	for _, measure := range []webhook.Measure{webhook.Replicas, webhook.Nodes} {
@@ -154,15 +171,19 @@ func (a *Auditor) report(counts map[webhook.Measure]int) {
 	}
 }
 
-// tell sends an event where there is something new to say.
+// tell tells of an object.
 func (a *Auditor) tell(o *unstructured.Unstructured, e Explanation) {
-	says := e.stands()
-	if a.told[o.GetUID()] == says {
+	a.say(o, o.GetUID(), e.Request.Object, e.stands()+"; it may stay and shrink, and not grow")
+}
+
+// say sends an event where there is something new to say.
+func (a *Auditor) say(o runtime.Object, uid types.UID, of webhook.Object, says string) {
+	if a.told[uid] == says {
 		return
 	}
-	a.told[o.GetUID()] = says
-	a.options.Log.Info("An object stands above its ceiling", "object", e.Request.Object.String(), "says", says)
-	a.options.Events.Eventf(o, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Audit", "%s; it may stay and shrink, and not grow", says)
+	a.told[uid] = says
+	a.options.Log.Info("An object stands above its ceiling", "object", of.String(), "says", says)
+	a.options.Events.Eventf(o, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Audit", "%s", says)
 }
 
 // tellUnreadable sends an event for each object with values that cannot be read.

@@ -25,6 +25,8 @@ type Used struct {
 	Limit int64
 	Bound bool
 	Mode  webhook.Mode
+	// Carrier has the annotation, for [Explainer.Nodes] only.
+	Carrier *metav1.PartialObjectMetadata
 }
 
 // sum is what the totals of a holder bound.
@@ -38,6 +40,7 @@ var (
 	// nodePools are the resource of Karpenter's NodePools.
 	nodePools  = schema.GroupVersionResource{Group: webhook.NodeClaims.Group, Version: webhook.NodeClaims.Version, Resource: "nodepools"}
 	namespaces = corev1.Resource("namespaces")
+	nodes      = corev1.SchemeGroupVersion.WithResource("nodes")
 )
 
 // sumOf is what an object sets for a holder; on is how messages name it.
@@ -189,6 +192,39 @@ func (e *Explainer) claim(ctx context.Context, kind tableKind, o *unstructured.U
 	return claim, nil
 }
 
+// Nodes are those that there are, where kube-system says how many there may be: nothing of ours
+// refuses one, since it runs already, and not every one comes of an object that is held. One that is
+// being deleted does not count.
+func (e *Explainer) Nodes(ctx context.Context) (used Used, counted bool, err error) {
+	system, err := e.converter.namespaces.get(ctx, metav1.NamespaceSystem)
+	if err != nil {
+		return Used{}, false, err
+	}
+	sums := e.sumOf(ledger.Holder{Kind: ledger.Cluster}, webhook.Object{Kind: "Namespace", Name: system.Name}, system)
+	if len(sums) == 0 {
+		return Used{}, false, nil
+	}
+	used = sums[0].used(webhook.Ledger{}, sums[0].totals[0])
+	used.Carrier = system
+	for next := ""; ; {
+		list, err := e.converter.namespaces.live.Resource(nodes).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
+		if err != nil {
+			return used, false, fmt.Errorf("list Nodes: %w", err)
+		}
+		for i := range list.Items {
+			if list.Items[i].DeletionTimestamp == nil {
+				used.Amount++
+			}
+		}
+		if next = list.Continue; next == "" {
+			return used, true, nil
+		}
+	}
+}
+
+// Exceeds says whether more is used than is allowed.
+func (u Used) Exceeds() bool { return u.Bound && u.Amount > u.Limit }
+
 // TotalsAbove calls found with each total of which more is used than it allows.
 func (e *Explainer) TotalsAbove(ctx context.Context, found func(Used)) error {
 	var list v1alpha1.LedgerList
@@ -206,7 +242,7 @@ func (e *Explainer) TotalsAbove(ctx context.Context, found func(Used)) error {
 		}
 		for _, s := range sums {
 			for _, total := range s.totals {
-				if used := s.used(l, total); s.holder == h && used.Bound && used.Amount > used.Limit {
+				if used := s.used(l, total); s.holder == h && used.Exceeds() {
 					found(used)
 				}
 			}
