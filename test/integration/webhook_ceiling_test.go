@@ -122,7 +122,11 @@ func webhookOwnCeiling(t *testing.T, e *webhookEnv) {
 	if err := e.Client.Create(ctx, o); err != nil {
 		t.Fatal(err)
 	}
-	for i := range int64(50) {
+	rounds := int64(50)
+	if long() {
+		rounds = 1000
+	}
+	for i := range rounds {
 		if err := e.annotate(ctx, o.DeepCopy(), fmt.Sprint(2+i)); err != nil {
 			t.Fatal(err)
 		}

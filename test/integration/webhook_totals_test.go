@@ -377,6 +377,15 @@ func totalsRemoved(t *testing.T, e *totalsEnv) {
 		}
 		return nil
 	})
+	if err := e.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "sum"}}); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, webhookWait, func() error {
+		if _, err := e.ledger(ctx, "namespace.sum"); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the ledger of a Namespace that is deleted is still there (%w)", err)
+		}
+		return nil
+	})
 }
 
 func totalsDead(t *testing.T, e *totalsEnv) {
