@@ -6,6 +6,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"forewarm.dev/internal/quantity"
+	"forewarm.dev/webhook/expression"
 )
 
 // GPUs are bounded by [MaxGPUs]. A whole device, a slice, a time-sliced share and a device of a
@@ -37,7 +40,7 @@ func (a Amounts) least(b Amounts) Amounts {
 }
 
 func (a Amounts) plus(b Amounts) Amounts {
-	return Amounts{add(a.Replicas, b.Replicas), add(a.GPUs, b.GPUs), add(a.Nodes, b.Nodes)}
+	return Amounts{quantity.Add(a.Replicas, b.Replicas), quantity.Add(a.GPUs, b.GPUs), quantity.Add(a.Nodes, b.Nodes)}
 }
 
 // At are the amounts of an object of which n were asked for, if it were to so many: each asks for
@@ -45,7 +48,7 @@ func (a Amounts) plus(b Amounts) Amounts {
 func (a Amounts) At(n, to int64) Amounts {
 	out := Amounts{Replicas: to}
 	if n > 0 {
-		product := multiply(a.GPUs, to)
+		product := quantity.Multiply(a.GPUs, to)
 		out.GPUs = product / n
 		if product%n > 0 {
 			out.GPUs++
@@ -63,13 +66,13 @@ var NodeClaims = Kind{
 // ClaimsNode says whether a NodeClaim counts as a node: one that is being deleted, or that
 // Karpenter is replacing, does not.
 func ClaimsNode(claim any) bool {
-	if path([]string{"metadata", "deletionTimestamp"}).of(claim) != nil {
+	if (expression.Path{"metadata", "deletionTimestamp"}).Of(claim) != nil {
 		return false
 	}
-	conditions, _ := path([]string{"status", "conditions"}).of(claim).([]any)
+	conditions, _ := expression.Path{"status", "conditions"}.Of(claim).([]any)
 	for _, c := range conditions {
-		kind, _ := Text(c, "type")
-		status, _ := Text(c, "status")
+		kind, _ := expression.Text(c, "type")
+		status, _ := expression.Text(c, "status")
 		if kind == "DisruptionReason" && status == "True" {
 			return false
 		}
@@ -160,7 +163,7 @@ func gpus(batches []batch, claims Claims) int64 {
 			each := template.gpus
 			for _, use := range template.claims {
 				if use.Source != FromClaim {
-					each = add(each, multiply(use.times, claims.gpus(use.ClaimRef)))
+					each = quantity.Add(each, quantity.Multiply(use.times, claims.gpus(use.ClaimRef)))
 					continue
 				}
 				if shared == nil {
@@ -170,10 +173,10 @@ func gpus(batches []batch, claims Claims) int64 {
 			}
 			most = max(most, each)
 		}
-		sum = add(sum, multiply(b.pods, most))
+		sum = quantity.Add(sum, quantity.Multiply(b.pods, most))
 	}
 	for ref := range shared {
-		sum = add(sum, claims.gpus(ref))
+		sum = quantity.Add(sum, claims.gpus(ref))
 	}
 	return sum
 }
@@ -211,15 +214,13 @@ func twice(templates ...string) [][]string { return [][]string{templates, templa
 // batches are the pods that the products of a count stand for.
 func (c Count) batches(object any) []batch {
 	var out []batch
-	for i, t := range c.Of.terms {
+	for _, p := range c.Of.Products(object) {
 		paths := "/spec.template"
-		if i < len(c.Templates) {
-			paths = c.Templates[i]
+		if p.Term < len(c.Templates) {
+			paths = c.Templates[p.Term]
 		}
-		for at := range t.elements(object) {
-			if pods := t.product(object, at); pods > 0 {
-				out = append(out, batch{pods, podAsks(paths, object, at)})
-			}
+		if p.Value > 0 {
+			out = append(out, batch{p.Value, podAsks(paths, object, p.At)})
 		}
 	}
 	return out
@@ -234,14 +235,14 @@ func podAsks(paths string, root, at any) []podAsk {
 		if rest, isRoot := strings.CutPrefix(p, "/"); isRoot {
 			from, p = root, rest
 		}
-		out = append(out, podAskOf(path(strings.Split(p, ".")).of(from)))
+		out = append(out, podAskOf(expression.Path(strings.Split(p, ".")).Of(from)))
 	}
 	return out
 }
 
 func podAskOf(template any) podAsk {
 	pod := &corev1.Pod{}
-	if spec, is := (path{"spec"}).of(template).(map[string]any); is {
+	if spec, is := (expression.Path{"spec"}).Of(template).(map[string]any); is {
 		pod.Spec.Containers, pod.Spec.InitContainers = containers(spec["containers"]), containers(spec["initContainers"])
 		pod.Spec.ResourceClaims = resourceClaims(spec["resourceClaims"])
 	} else {
@@ -250,7 +251,7 @@ func podAskOf(template any) podAsk {
 	reserved := requests(pod)
 	out := podAsk{claims: claimUses(&pod.Spec, reserved)}
 	for _, set := range pluginGPUs(reserved) {
-		out.gpus = add(out.gpus, set.Count)
+		out.gpus = quantity.Add(out.gpus, set.Count)
 	}
 	return out
 }
@@ -260,10 +261,10 @@ func resourceClaims(list any) []corev1.PodResourceClaim {
 	out := make([]corev1.PodResourceClaim, 0, len(members))
 	for _, c := range members {
 		var claim corev1.PodResourceClaim
-		if name, is := Text(c, "resourceClaimTemplateName"); is {
+		if name, is := expression.Text(c, "resourceClaimTemplateName"); is {
 			claim.ResourceClaimTemplateName = &name
 		}
-		if name, is := Text(c, "resourceClaimName"); is {
+		if name, is := expression.Text(c, "resourceClaimName"); is {
 			claim.ResourceClaimName = &name
 		}
 		out = append(out, claim)
@@ -275,8 +276,8 @@ func containers(list any) []corev1.Container {
 	members, _ := list.([]any)
 	out := make([]corev1.Container, 0, len(members))
 	for _, c := range members {
-		container := corev1.Container{Resources: asked((path{"resources"}).of(c))}
-		if policy, is := Text(c, "restartPolicy"); is {
+		container := corev1.Container{Resources: asked((expression.Path{"resources"}).Of(c))}
+		if policy, is := expression.Text(c, "restartPolicy"); is {
 			container.RestartPolicy = new(corev1.ContainerRestartPolicy(policy))
 		}
 		out = append(out, container)
@@ -289,9 +290,9 @@ func containers(list any) []corev1.Container {
 func asked(resources any) corev1.ResourceRequirements {
 	out := corev1.ResourceRequirements{Requests: corev1.ResourceList{}}
 	for _, field := range []string{"limits", "requests"} {
-		list, _ := (path{field}).of(resources).(map[string]any)
+		list, _ := (expression.Path{field}).Of(resources).(map[string]any)
 		for name, raw := range list {
-			if n, ok := number(raw); ok {
+			if n, ok := expression.Number(raw); ok {
 				out.Requests[corev1.ResourceName(name)] = *resource.NewQuantity(n, resource.DecimalSI)
 			}
 		}

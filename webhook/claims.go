@@ -38,7 +38,7 @@ type Claims map[ClaimRef][]GPUSet
 func (c Claims) gpus(ref ClaimRef) int64 {
 	sum := int64(0)
 	for _, set := range c[ref] {
-		sum = add(sum, set.Count)
+		sum = quantity.Add(sum, set.Count)
 	}
 	return sum
 }
@@ -58,7 +58,7 @@ func claimUses(spec *corev1.PodSpec, asked quantity.Vector) []claimUse {
 			uses = map[ClaimRef]int64{}
 		}
 		ref := ClaimRef{source, name}
-		uses[ref] = add(uses[ref], times)
+		uses[ref] = quantity.Add(uses[ref], times)
 	}
 	for _, claim := range spec.ResourceClaims {
 		switch {

@@ -85,14 +85,14 @@ func gpu(r Request, d *draft) bool {
 	plugin := len(sets)
 	for _, use := range claimUses(&r.Pod.Spec, d.asked) {
 		for _, set := range r.Claims[use.ClaimRef] {
-			set.Count = multiply(set.Count, use.times)
+			set.Count = quantity.Multiply(set.Count, use.times)
 			sets = append(sets, set)
 		}
 	}
 	d.claimsOnly = plugin == 0 && len(sets) > 0
 	counts, shapes := map[string]int64{}, map[string][]string{}
 	for _, set := range sets {
-		counts[set.Vendor] = add(counts[set.Vendor], set.Count)
+		counts[set.Vendor] = quantity.Add(counts[set.Vendor], set.Count)
 		shapes[set.Vendor] = append(shapes[set.Vendor], set.Shape)
 		if set.Taint != "" {
 			d.tolerate(r.Pod, corev1.Toleration{Key: set.Taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})

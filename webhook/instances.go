@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"forewarm.dev/webhook/expression"
 )
 
 // AnyInstance stands for every instance type: what an object gets that names none.
@@ -82,18 +84,18 @@ func (s Selection) Of(object any) []string {
 // named are the values of a label that an object allows.
 func (s Selection) named(object any, label string) (values []string, named bool) {
 	if s.Labels != "" {
-		if value, is := append(path(strings.Split(s.Labels, ".")), label).of(object).(string); is {
+		if value, is := append(expression.Path(strings.Split(s.Labels, ".")), label).Of(object).(string); is {
 			return []string{value}, true
 		}
 	}
-	requirements, _ := path(strings.Split(s.Requirements, ".")).of(object).([]any)
+	requirements, _ := expression.Path(strings.Split(s.Requirements, ".")).Of(object).([]any)
 	for _, r := range requirements {
-		key, _ := Text(r, "key")
-		operator, _ := Text(r, "operator")
+		key, _ := expression.Text(r, "key")
+		operator, _ := expression.Text(r, "operator")
 		if key != label || operator != "In" {
 			continue
 		}
-		list, _ := (path{"values"}).of(r).([]any)
+		list, _ := (expression.Path{"values"}).Of(r).([]any)
 		for _, v := range list {
 			if text, is := v.(string); is {
 				values = append(values, text)

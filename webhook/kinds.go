@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"forewarm.dev/internal/quantity"
+	"forewarm.dev/webhook/expression"
 )
 
 // Measure is what the numbers of a kind count, and so which annotation bounds them.
@@ -60,7 +63,7 @@ type Count struct {
 	// Field names it in messages.
 	Field string
 	// Of says where it stands.
-	Of Expression
+	Of expression.Expression
 	// Templates are where the pod templates stand, one for each product of Of, from where its
 	// values are read; see podAsks. None means spec.template of the object.
 	Templates []string
@@ -87,9 +90,9 @@ func (k Kind) Bound(object any) int64 {
 		return most
 	}
 	surge := intstr.FromString(defaultSurge)
-	switch v := path(strings.Split(k.Surge, ".")).of(object).(type) {
+	switch v := expression.Path(strings.Split(k.Surge, ".")).Of(object).(type) {
 	case int64:
-		return add(most, max(v, 0))
+		return quantity.Add(most, max(v, 0))
 	case string:
 		surge = intstr.Parse(v)
 	}
@@ -97,7 +100,7 @@ func (k Kind) Bound(object any) int64 {
 	if err != nil {
 		return most
 	}
-	return add(most, max(int64(extra), 0))
+	return quantity.Add(most, max(int64(extra), 0))
 }
 
 // ScaledTo is what an object asks for by its first count when /scale writes a number. The
@@ -248,7 +251,7 @@ func training(resource, kind, specs string) Kind {
 func counts(pairs ...string) []Count {
 	var out []Count
 	for i := 0; i+1 < len(pairs); i += 2 {
-		e, err := ParseExpression(pairs[i+1])
+		e, err := expression.Parse(pairs[i+1])
 		if err != nil {
 			panic(err)
 		}

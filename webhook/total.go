@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"forewarm.dev/internal/quantity"
 )
 
 // Reasons of a decision about a total.
@@ -133,7 +135,7 @@ func (l Ledger) Review(c Claim) (Decision, *Entry) {
 		m := totals[s.Annotation]
 		asked, others := c.New.of(m), l.others(c, m)
 		limit, bound := s.limit(c.Object, d, false)
-		if !bound || !l.Complete || asked <= c.Old.of(m) || add(others, asked) <= limit {
+		if !bound || !l.Complete || asked <= c.Old.of(m) || quantity.Add(others, asked) <= limit {
 			continue
 		}
 		d.aboveTotal(c.Mode, overdrawn(c, s, m, others, limit))
@@ -179,7 +181,7 @@ func (l Ledger) others(c Claim, m Measure) int64 {
 	sum := l.Standing.of(m)
 	for key, e := range l.Entries {
 		if key != c.Key {
-			sum = add(sum, e.coming(m))
+			sum = quantity.Add(sum, e.coming(m))
 		}
 	}
 	return max(sum-l.standing(c).of(m), 0)

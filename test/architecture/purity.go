@@ -24,7 +24,8 @@ var pure = map[string][]string{
 	"capacity":              append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast"),
 	"capacity/policy":       append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/capacity"),
 	"capacity/simulate":     append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity", Module+"/capacity/policy"),
-	"webhook":               append(slices.Clone(kubernetesTypes), quantities),
+	"webhook":               append(slices.Clone(kubernetesTypes), quantities, Module+"/webhook/expression"),
+	"webhook/expression":    append(slices.Clone(kubernetesTypes), quantities),
 	"extender":              append(slices.Clone(kubernetesTypes), quantities),
 }
 

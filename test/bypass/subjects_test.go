@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 )
 
 // subject is a kind, and how to ask its objects for a number.
@@ -137,11 +138,11 @@ const farmCount = "1 + spec.groups[]: replicas=1 * size=1"
 // otherKinds are kinds that are not built in: nobody knows Widgets, and the configuration
 // file tells of Farms.
 func otherKinds() ([]webhook.Kind, error) {
-	size, err := webhook.ParseExpression("spec.size=0")
+	size, err := expression.Parse("spec.size=0")
 	if err != nil {
 		return nil, err
 	}
-	farm, err := webhook.ParseExpression(farmCount)
+	farm, err := expression.Parse(farmCount)
 	return []webhook.Kind{
 		{Group: "example.com", Version: "v1", Resource: "farms", Name: "Farm", Measure: webhook.Replicas, Counts: []webhook.Count{{Field: farmCount, Of: farm}}},
 		{Group: "example.com", Version: "v1", Resource: "widgets", Name: "widgets.example.com", Measure: webhook.Replicas, Counts: []webhook.Count{{Field: "spec.size", Of: size}}},

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/json"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 )
 
 // kinds is the table of kinds by resource.
@@ -117,7 +118,7 @@ func (k tableKind) target(raw []byte) (autoscalingv1.CrossVersionObjectReference
 		return reference, err
 	}
 	for field, into := range map[string]*string{"kind": &reference.Kind, "apiVersion": &reference.APIVersion, "name": &reference.Name} {
-		if value, ok := webhook.Text(object, k.Target+"."+field); ok && value != "" {
+		if value, ok := expression.Text(object, k.Target+"."+field); ok && value != "" {
 			*into = value
 		}
 	}

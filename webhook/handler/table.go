@@ -6,6 +6,7 @@ import (
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 )
 
 // Table is the built-in table with what the configuration file adds; an entry for a resource
@@ -13,7 +14,7 @@ import (
 func Table(added []config.WebhookKind) ([]webhook.Kind, error) {
 	table := webhook.Kinds()
 	for i, a := range added {
-		count, err := webhook.ParseExpression(a.Count)
+		count, err := expression.Parse(a.Count)
 		if err != nil {
 			return nil, fmt.Errorf("webhook.kinds[%d].count: %w", i, err)
 		}

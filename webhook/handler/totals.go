@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 	"forewarm.dev/webhook/ledger"
 )
 
@@ -81,7 +82,7 @@ func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil {
 		return badObject(err)
 	}
-	claim.Version, _ = webhook.Text(old, "metadata.resourceVersion")
+	claim.Version, _ = expression.Text(old, "metadata.resourceVersion")
 	claim.Old, err = c.asked(ctx, r.Namespace, kind, old)
 	return err
 }
@@ -137,7 +138,7 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 		return out, badObject(err)
 	}
 	if out.request.Object.Name == "" {
-		out.request.Object.Name, _ = webhook.Text(written, "metadata.name")
+		out.request.Object.Name, _ = expression.Text(written, "metadata.name")
 	}
 	out.request.Instances = &webhook.Instances{New: webhook.NodeClaims.Instances.Of(written)}
 	if pool := poolOf(written); pool != "" {

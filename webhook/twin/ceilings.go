@@ -8,6 +8,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 )
 
 // ceilings holds growth to the smallest ceiling, and says what the webhook would: the API
@@ -105,11 +106,11 @@ func limit(n, annotation, on string) string {
 // counts are what an object asks for, in the order of the table; of a Scale, and of a kind of
 // which that is all, its replicas.
 func (o Options) counts(object string) string {
-	replicas, err := webhook.ParseExpression("spec.replicas=1")
+	replicas, err := expression.Parse("spec.replicas=1")
 	if err != nil {
 		return "" // it can be read
 	}
-	none, err := webhook.ParseExpression("spec.replicas=0")
+	none, err := expression.Parse("spec.replicas=0")
 	if err != nil {
 		return ""
 	}

@@ -28,15 +28,15 @@ type evaluator struct {
 	conditions, validation, message celplugin.ConditionEvaluator
 }
 
-// expression is one of a policy's.
-type expression struct {
+// accessor is one of a policy's.
+type accessor struct {
 	name, text string
 	types      []*cel.Type
 }
 
-func (e expression) GetName() string          { return e.name }
-func (e expression) GetExpression() string    { return e.text }
-func (e expression) ReturnTypes() []*cel.Type { return e.types }
+func (e accessor) GetName() string          { return e.name }
+func (e accessor) GetExpression() string    { return e.text }
+func (e accessor) ReturnTypes() []*cel.Type { return e.types }
 
 func compile(t testing.TB, p admissionregistrationv1.ValidatingAdmissionPolicy) evaluator {
 	t.Helper()
@@ -46,20 +46,20 @@ func compile(t testing.TB, p admissionregistrationv1.ValidatingAdmissionPolicy) 
 	}
 	options := celplugin.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil, HasAuthorizer: true}
 	for _, v := range p.Spec.Variables {
-		if r := compiler.CompileAndStoreVariable(expression{v.Name, v.Expression, []*cel.Type{cel.AnyType, cel.DynType}}, options, environment.StoredExpressions); r.Error != nil {
+		if r := compiler.CompileAndStoreVariable(accessor{v.Name, v.Expression, []*cel.Type{cel.AnyType, cel.DynType}}, options, environment.StoredExpressions); r.Error != nil {
 			t.Fatalf("%s, variable %s: %v\n%s", p.Name, v.Name, r.Error, v.Expression)
 		}
 	}
 	var conditions []celplugin.ExpressionAccessor
 	for _, c := range p.Spec.MatchConditions {
-		conditions = append(conditions, expression{c.Name, c.Expression, []*cel.Type{cel.BoolType}})
+		conditions = append(conditions, accessor{c.Name, c.Expression, []*cel.Type{cel.BoolType}})
 	}
 	validation := p.Spec.Validations[0]
 	e := evaluator{
 		name:       p.Name,
 		conditions: compiler.CompileCondition(conditions, options, environment.StoredExpressions),
-		validation: compiler.CompileCondition([]celplugin.ExpressionAccessor{expression{"validation", validation.Expression, []*cel.Type{cel.BoolType}}}, options, environment.StoredExpressions),
-		message:    compiler.CompileCondition([]celplugin.ExpressionAccessor{expression{"message", validation.MessageExpression, []*cel.Type{cel.StringType}}}, celplugin.OptionalVariableDeclarations{HasParams: options.HasParams}, environment.StoredExpressions),
+		validation: compiler.CompileCondition([]celplugin.ExpressionAccessor{accessor{"validation", validation.Expression, []*cel.Type{cel.BoolType}}}, options, environment.StoredExpressions),
+		message:    compiler.CompileCondition([]celplugin.ExpressionAccessor{accessor{"message", validation.MessageExpression, []*cel.Type{cel.StringType}}}, celplugin.OptionalVariableDeclarations{HasParams: options.HasParams}, environment.StoredExpressions),
 	}
 	for _, err := range append(append(e.conditions.CompilationErrors(), e.validation.CompilationErrors()...), e.message.CompilationErrors()...) {
 		t.Fatalf("%s: %v", p.Name, err)

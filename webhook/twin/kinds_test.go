@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 )
 
 // fill puts numbers and booleans where an expression reads them, at times none.
@@ -114,7 +115,7 @@ func filled(random *rand.Rand, kind webhook.Kind) map[string]any {
 func counted() []webhook.Kind { return Options{Kinds: table()}.held() }
 
 func table() []webhook.Kind {
-	count, err := webhook.ParseExpression("2 + spec.my-groups[]: max(replicas=1, in.use=0) * is(/spec.on) * not(off)")
+	count, err := expression.Parse("2 + spec.my-groups[]: max(replicas=1, in.use=0) * is(/spec.on) * not(off)")
 	if err != nil {
 		panic(err)
 	}

@@ -23,19 +23,19 @@ func TestOldestServer(t *testing.T) {
 		}
 		options := celplugin.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil, HasAuthorizer: true}
 		for _, v := range p.Spec.Variables {
-			if r := compiler.CompileAndStoreVariable(expression{v.Name, v.Expression, []*cel.Type{cel.AnyType, cel.DynType}}, options, environment.NewExpressions); r.Error != nil {
+			if r := compiler.CompileAndStoreVariable(accessor{v.Name, v.Expression, []*cel.Type{cel.AnyType, cel.DynType}}, options, environment.NewExpressions); r.Error != nil {
 				t.Errorf("%s, variable %s: %v", p.Name, v.Name, r.Error)
 			}
 		}
 		var expressions []celplugin.ExpressionAccessor
 		for _, c := range p.Spec.MatchConditions {
-			expressions = append(expressions, expression{c.Name, c.Expression, []*cel.Type{cel.BoolType}})
+			expressions = append(expressions, accessor{c.Name, c.Expression, []*cel.Type{cel.BoolType}})
 		}
 		for _, v := range p.Spec.Validations {
-			expressions = append(expressions, expression{"validation", v.Expression, []*cel.Type{cel.BoolType}}, expression{"message", v.MessageExpression, []*cel.Type{cel.StringType}})
+			expressions = append(expressions, accessor{"validation", v.Expression, []*cel.Type{cel.BoolType}}, accessor{"message", v.MessageExpression, []*cel.Type{cel.StringType}})
 		}
 		for _, a := range p.Spec.AuditAnnotations {
-			expressions = append(expressions, expression{a.Key, a.ValueExpression, []*cel.Type{cel.StringType, cel.NullType}})
+			expressions = append(expressions, accessor{a.Key, a.ValueExpression, []*cel.Type{cel.StringType, cel.NullType}})
 		}
 		if len(expressions) < 2 {
 			t.Errorf("%s: %d expressions", p.Name, len(expressions))

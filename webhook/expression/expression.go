@@ -1,4 +1,6 @@
-package webhook
+// Package expression reads numbers out of objects of any kind, by expressions that admins may write,
+// and says them in CEL for the API server's own policies.
+package expression
 
 import (
 	"fmt"
@@ -10,6 +12,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"forewarm.dev/internal/quantity"
 )
 
 // Expression says where an object states a number: a sum of products of values.
@@ -35,7 +39,7 @@ type Expression struct {
 // term is a product, for each element at a path where each is not 0.
 type term struct {
 	each    byte // '[', '{' or 0
-	path    path
+	path    Path
 	factors []factor
 }
 
@@ -47,19 +51,20 @@ type factor struct {
 
 // value is a number in an object.
 type value struct {
-	path       path
+	path       Path
 	annotation string
 	root       bool
 	absent     int64
 }
 
-type path []string
+// Path is the names of members, each within the one before.
+type Path []string
 
 // String is the text that the expression was parsed from.
 func (e Expression) String() string { return e.text }
 
-// ParseExpression reads an expression. The error says what cannot be read.
-func ParseExpression(text string) (Expression, error) {
+// Parse reads an expression. The error says what cannot be read.
+func Parse(text string) (Expression, error) {
 	e := Expression{text: text}
 	for part := range strings.SplitSeq(text, " + ") {
 		t, err := parseTerm(strings.TrimSpace(part))
@@ -151,8 +156,8 @@ func parseValue(text string) (value, error) {
 	return v, err
 }
 
-func parsePath(text string) (path, error) {
-	p := path(strings.Split(text, "."))
+func parsePath(text string) (Path, error) {
+	p := Path(strings.Split(text, "."))
 	for _, name := range p {
 		if name == "" || name[0] == '-' || strings.ContainsAny(name, " ()[]{}*+=,@/") {
 			return nil, fmt.Errorf("%q is not a path of names joined by dots", text)
@@ -165,22 +170,43 @@ func parsePath(text string) (path, error) {
 // int64. A missing object states what absent values mean.
 func (e Expression) Evaluate(object any) int64 {
 	sum := int64(0)
-	for _, t := range e.terms {
-		for at := range t.elements(object) {
-			sum = add(sum, t.product(object, at))
-		}
+	for _, p := range e.Products(object) {
+		sum = quantity.Add(sum, p.Value)
 	}
 	return sum
+}
+
+// Product is one of those that an expression sums.
+type Product struct {
+	// Term is which of the expression's terms it is of, and At where its values are read from.
+	Term  int
+	At    any
+	Value int64
+}
+
+// Products are what the object's number is the sum of.
+func (e Expression) Products(object any) iter.Seq2[int, Product] {
+	return func(yield func(int, Product) bool) {
+		n := 0
+		for i, t := range e.terms {
+			for at := range t.elements(object) {
+				if !yield(n, Product{i, at, t.product(object, at)}) {
+					return
+				}
+				n++
+			}
+		}
+	}
 }
 
 // elements are what the product is made for: the object itself, or what stands at the path.
 func (t term) elements(object any) iter.Seq[any] {
 	switch t.each {
 	case '[':
-		list, _ := t.path.of(object).([]any)
+		list, _ := t.path.Of(object).([]any)
 		return slices.Values(list)
 	case '{':
-		members, _ := t.path.of(object).(map[string]any)
+		members, _ := t.path.Of(object).(map[string]any)
 		return maps.Values(members)
 	default:
 		return slices.Values([]any{object})
@@ -190,7 +216,7 @@ func (t term) elements(object any) iter.Seq[any] {
 func (t term) product(root, at any) int64 {
 	product := int64(1)
 	for _, f := range t.factors {
-		product = multiply(product, f.of(root, at))
+		product = quantity.Multiply(product, f.of(root, at))
 	}
 	return product
 }
@@ -220,11 +246,11 @@ func (v value) raw(root, at any) any {
 	if v.root {
 		at = root
 	}
-	at = v.path.of(at)
+	at = v.path.Of(at)
 	if v.annotation == "" {
 		return at
 	}
-	return path{"metadata", "annotations", v.annotation}.of(at)
+	return Path{"metadata", "annotations", v.annotation}.Of(at)
 }
 
 func (v value) isTrue(root, at any) bool {
@@ -236,14 +262,14 @@ func (v value) isTrue(root, at any) bool {
 }
 
 func (v value) of(root, at any) int64 {
-	if n, ok := number(v.raw(root, at)); ok {
+	if n, ok := Number(v.raw(root, at)); ok {
 		return n
 	}
 	return v.absent
 }
 
-// number reads a JSON number or a quantity; what has a fraction is rounded up.
-func number(raw any) (int64, bool) {
+// Number reads a JSON number or a quantity; what has a fraction is rounded up.
+func Number(raw any) (int64, bool) {
 	switch n := raw.(type) {
 	case int64:
 		return n, n >= 0
@@ -256,17 +282,17 @@ func number(raw any) (int64, bool) {
 		}
 		return int64(math.Ceil(n)), true
 	case string:
-		quantity, err := resource.ParseQuantity(n)
-		if err != nil || quantity.Sign() < 0 {
+		q, err := resource.ParseQuantity(n)
+		if err != nil || q.Sign() < 0 {
 			return 0, false
 		}
-		return quantity.Value(), true
+		return q.Value(), true
 	}
 	return 0, false
 }
 
-// of follows the path; nil where it ends early.
-func (p path) of(object any) any {
+// Of follows the path; nil where it ends early.
+func (p Path) Of(object any) any {
 	for _, name := range p {
 		members, ok := object.(map[string]any)
 		if !ok {
@@ -277,22 +303,8 @@ func (p path) of(object any) any {
 	return object
 }
 
-func add(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
-}
-
-func multiply(a, b int64) int64 {
-	if b != 0 && a > math.MaxInt64/b {
-		return math.MaxInt64
-	}
-	return a * b
-}
-
 // Text is the string at a path of names joined by dots.
 func Text(object any, at string) (string, bool) {
-	text, ok := path(strings.Split(at, ".")).of(object).(string)
+	text, ok := Path(strings.Split(at, ".")).Of(object).(string)
 	return text, ok
 }

@@ -1,4 +1,4 @@
-package webhook
+package expression
 
 import (
 	"fmt"
@@ -70,7 +70,7 @@ func (v value) cel(root, at string) string {
 	if v.annotation == "" {
 		return v.path.cel(at)
 	}
-	return append(append(path{}, v.path...), "metadata", "annotations", v.annotation).cel(at)
+	return append(append(Path{}, v.path...), "metadata", "annotations", v.annotation).cel(at)
 }
 
 // celTrue is what [value.isTrue] is.
@@ -94,7 +94,7 @@ var celName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 var celReserved = map[string]bool{"in": true, "true": true, "false": true, "null": true}
 
 // cel is an optional value: an early end is none.
-func (p path) cel(at string) string {
+func (p Path) cel(at string) string {
 	for _, name := range p {
 		dot := at + `.?` + name
 		if !celName.MatchString(name) || celReserved[name] {

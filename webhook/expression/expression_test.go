@@ -1,4 +1,4 @@
-package webhook
+package expression
 
 import (
 	"encoding/json"
@@ -50,7 +50,7 @@ func TestExpression(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			e, err := ParseExpression(c.expression)
+			e, err := Parse(c.expression)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,58 +61,10 @@ func TestExpression(t *testing.T) {
 	}
 }
 
-func TestParseExpressionRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{"", "spec..replicas", "spec.replicas=-1", "spec.replicas=x", "sum(a, b)", "min(a", "not(a, b)", "a b", "[]: n", "@", "@spec.template:", "a + ", "-1"} {
-		if _, err := ParseExpression(text); err == nil {
+		if _, err := Parse(text); err == nil {
 			t.Errorf("%q was read", text)
-		}
-	}
-}
-
-func TestKinds(t *testing.T) {
-	seen := map[[2]string]bool{}
-	for _, k := range Kinds() {
-		key := [2]string{k.Group, k.Resource}
-		if seen[key] || k.Version == "" || k.Name == "" || k.Measure == "" || len(k.Counts) == 0 && k.Instances == nil {
-			t.Errorf("%s of %q is there twice or incomplete", k.Resource, k.Group)
-		}
-		if len(k.Others) > 0 && k.Counted() {
-			t.Errorf("%s of %q counts for totals, and ledgers watch one version only", k.Resource, k.Group)
-		}
-		seen[key] = true
-	}
-}
-
-func TestBound(t *testing.T) {
-	deployment := Kinds()[0]
-	for object, want := range map[string]int64{
-		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":"25%"}}}}`: 13,
-		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":2}}}}`:     12,
-		`{"spec":{"replicas":10,"strategy":{"type":"Recreate"}}}`:                  13,
-		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":"?"}}}}`:   10,
-		`{}`: 2,
-	} {
-		if got := deployment.Bound(decode(t, object)); got != want {
-			t.Errorf("%s: got %d, want %d", object, got, want)
-		}
-	}
-}
-
-// TestScaledTo: what /scale writes is a part of the count of some kinds.
-func TestScaledTo(t *testing.T) {
-	for _, k := range Kinds() {
-		var object string
-		var want int64
-		switch k.Name {
-		case "LeaderWorkerSet":
-			object, want = `{"spec":{"replicas":2,"leaderWorkerTemplate":{"size":4}}}`, 12
-		case "PyTorchJob":
-			object, want = `{"spec":{"pytorchReplicaSpecs":{"Master":{"replicas":1},"Worker":{"replicas":2}}}}`, 4
-		default:
-			continue
-		}
-		if got := k.ScaledTo(decode(t, object).(map[string]any), 3); got != want {
-			t.Errorf("%s scaled to 3 asks for %d, want %d", k.Name, got, want)
 		}
 	}
 }
@@ -126,7 +78,7 @@ func FuzzExpression(f *testing.F) {
 		if json.Unmarshal([]byte(object), &out) != nil {
 			return
 		}
-		if e, err := ParseExpression(text); err == nil {
+		if e, err := Parse(text); err == nil {
 			if n := e.Evaluate(decode(t, object)); n < 0 {
 				t.Errorf("%s of %s: %d", text, object, n)
 			}
