@@ -3,6 +3,8 @@ package webhook
 import (
 	"fmt"
 	"slices"
+
+	"forewarm.dev/webhook/expression"
 )
 
 // Verb is what somebody must be allowed to do with the resource ceilings of forewarm.dev.
@@ -114,9 +116,9 @@ func approvesMore(old string, now *string) bool {
 	if now == nil {
 		return true
 	}
-	before, err := ParseInstances(old)
+	before, err := expression.ParseInstances(old)
 	if err != nil || Malformed(AllowedInstanceTypes, *now) != nil {
 		return false
 	}
-	return slices.ContainsFunc(instanceEntries(*now), func(entry string) bool { return !before.MatchString(entry) })
+	return slices.ContainsFunc(expression.InstanceEntries(*now), func(entry string) bool { return !before.MatchString(entry) })
 }

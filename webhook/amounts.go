@@ -4,9 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-
 	"forewarm.dev/internal/quantity"
 	"forewarm.dev/webhook/expression"
 )
@@ -49,10 +46,7 @@ func (a Amounts) At(n, to int64) Amounts {
 	out := Amounts{Replicas: to}
 	if n > 0 {
 		product := quantity.Multiply(a.GPUs, to)
-		out.GPUs = product / n
-		if product%n > 0 {
-			out.GPUs++
-		}
+		out.GPUs = product/n + min(product%n, 1)
 	}
 	return out
 }
@@ -60,7 +54,7 @@ func (a Amounts) At(n, to int64) Amounts {
 // NodeClaims are what Karpenter asks for nodes by. They have no count; each is one node.
 var NodeClaims = Kind{
 	Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims", Name: "NodeClaim", Cluster: true, Measure: Nodes,
-	Instances: &Selection{Requirements: "spec.requirements", Asks: true},
+	Instances: &expression.Selection{Requirements: "spec.requirements", Asks: true},
 }
 
 // ClaimsNode says whether a NodeClaim counts as a node: one that is being deleted, or that
@@ -241,61 +235,11 @@ func podAsks(paths string, root, at any) []podAsk {
 }
 
 func podAskOf(template any) podAsk {
-	pod := &corev1.Pod{}
-	if spec, is := (expression.Path{"spec"}).Of(template).(map[string]any); is {
-		pod.Spec.Containers, pod.Spec.InitContainers = containers(spec["containers"]), containers(spec["initContainers"])
-		pod.Spec.ResourceClaims = resourceClaims(spec["resourceClaims"])
-	} else {
-		pod.Spec.Containers = []corev1.Container{{Resources: asked(template)}}
-	}
+	pod := expression.Pod(template)
 	reserved := requests(pod)
 	out := podAsk{claims: claimUses(&pod.Spec, reserved)}
 	for _, set := range pluginGPUs(reserved) {
 		out.gpus = quantity.Add(out.gpus, set.Count)
-	}
-	return out
-}
-
-func resourceClaims(list any) []corev1.PodResourceClaim {
-	members, _ := list.([]any)
-	out := make([]corev1.PodResourceClaim, 0, len(members))
-	for _, c := range members {
-		var claim corev1.PodResourceClaim
-		if name, is := expression.Text(c, "resourceClaimTemplateName"); is {
-			claim.ResourceClaimTemplateName = &name
-		}
-		if name, is := expression.Text(c, "resourceClaimName"); is {
-			claim.ResourceClaimName = &name
-		}
-		out = append(out, claim)
-	}
-	return out
-}
-
-func containers(list any) []corev1.Container {
-	members, _ := list.([]any)
-	out := make([]corev1.Container, 0, len(members))
-	for _, c := range members {
-		container := corev1.Container{Resources: asked((expression.Path{"resources"}).Of(c))}
-		if policy, is := expression.Text(c, "restartPolicy"); is {
-			container.RestartPolicy = new(corev1.ContainerRestartPolicy(policy))
-		}
-		out = append(out, container)
-	}
-	return out
-}
-
-// asked reads limits and requests. In a template, unlike in a pod, nobody has copied the limits
-// of extended resources into the requests.
-func asked(resources any) corev1.ResourceRequirements {
-	out := corev1.ResourceRequirements{Requests: corev1.ResourceList{}}
-	for _, field := range []string{"limits", "requests"} {
-		list, _ := (expression.Path{field}).Of(resources).(map[string]any)
-		for name, raw := range list {
-			if n, ok := expression.Number(raw); ok {
-				out.Requests[corev1.ResourceName(name)] = *resource.NewQuantity(n, resource.DecimalSI)
-			}
-		}
 	}
 	return out
 }

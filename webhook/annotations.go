@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"forewarm.dev/webhook/expression"
 )
 
 // Annotations by which admins set ceilings.
@@ -158,7 +160,7 @@ func Malformed(annotation, value string) error {
 	case WorkloadMaxReplicas:
 		_, err = ParseWorkloads(value)
 	case AllowedInstanceTypes:
-		_, err = ParseInstances(value)
+		_, err = expression.ParseInstances(value)
 	case CeilingMode:
 		_, err = ParseMode(value)
 	case CeilingOverride:

@@ -5,16 +5,18 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"forewarm.dev/webhook/expression"
 )
 
 func TestParseInstances(t *testing.T) {
 	for value, want := range map[string]map[string]bool{
-		"m5.large":         {"m5.large": true, "m5xlarge": false, "m5.larger": false, AnyInstance: false},
+		"m5.large":         {"m5.large": true, "m5xlarge": false, "m5.larger": false, expression.AnyInstance: false},
 		"p4d.*, g5.xlarge": {"p4d.24xlarge": true, "p4de.24xlarge": false, "g5.xlarge": true, "p4d.*": true, "p*": false, "xg5.xlarge": false},
-		"*":                {"anything": true, AnyInstance: true, "m5.*": true},
+		"*":                {"anything": true, expression.AnyInstance: true, "m5.*": true},
 		"Standard_NC*":     {"Standard_NC24ads_A100_v4": true, "standard_nc24": false},
 	} {
-		approved, err := ParseInstances(value)
+		approved, err := expression.ParseInstances(value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -25,21 +27,21 @@ func TestParseInstances(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"", " ", ",", "m5.large,", "m5 large", "m5.large;g5", "(", "a\n"} {
-		if _, err := ParseInstances(value); err == nil {
+		if _, err := expression.ParseInstances(value); err == nil {
 			t.Errorf("%q was read", value)
 		}
 	}
 }
 
 func TestSelection(t *testing.T) {
-	pool := Selection{Requirements: "spec.requirements", Labels: "spec.labels"}
+	pool := expression.Selection{Requirements: "spec.requirements", Labels: "spec.labels"}
 	for object, want := range map[string][]string{
-		`{}`: {AnyInstance},
+		`{}`: {expression.AnyInstance},
 		`{"spec":{"requirements":[{"key":"node.kubernetes.io/instance-type","operator":"In","values":["a","b"]}]}}`:                          {"a", "b"},
-		`{"spec":{"requirements":[{"key":"node.kubernetes.io/instance-type","operator":"NotIn","values":["a"]}]}}`:                           {AnyInstance},
+		`{"spec":{"requirements":[{"key":"node.kubernetes.io/instance-type","operator":"NotIn","values":["a"]}]}}`:                           {expression.AnyInstance},
 		`{"spec":{"requirements":[{"key":"karpenter.k8s.aws/instance-family","operator":"In","values":["m5","g5"]}]}}`:                       {"m5.*", "g5.*"},
 		`{"spec":{"labels":{"node.kubernetes.io/instance-type":"c"}}}`:                                                                       {"c"},
-		`{"spec":{"requirements":[{"key":"karpenter.sh/capacity-type","operator":"In","values":["spot"]},"odd",{"operator":"In"}]}}`:         {AnyInstance},
+		`{"spec":{"requirements":[{"key":"karpenter.sh/capacity-type","operator":"In","values":["spot"]},"odd",{"operator":"In"}]}}`:         {expression.AnyInstance},
 		`{"spec":{"requirements":[{"key":"node.kubernetes.io/instance-type","operator":"In","values":["a",1]}],"labels":{"other":"label"}}}`: {"a"},
 	} {
 		var o any
@@ -67,15 +69,15 @@ func TestInstances(t *testing.T) {
 		"approved":                       {asked: []string{"p4d.24xlarge"}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonNotGrowing},
 		"not approved":                   {asked: []string{"p4d.24xlarge", "m5.large"}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonUnapprovedInstanceType},
 		"not approved by the cluster":    {asked: []string{"p4d.24xlarge"}, lists: []Setting{list(pool, "p4d.*"), list(system, "m5.*")}, want: ReasonUnapprovedInstanceType},
-		"any":                            {asked: []string{AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonUnapprovedInstanceType},
-		"no list":                        {asked: []string{AnyInstance}, lists: []Setting{list(pool, "")}, want: ReasonNotGrowing},
+		"any":                            {asked: []string{expression.AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonUnapprovedInstanceType},
+		"no list":                        {asked: []string{expression.AnyInstance}, lists: []Setting{list(pool, "")}, want: ReasonNotGrowing},
 		"stands already":                 {asked: []string{"m5.large"}, before: []string{"m5.large", "m5.xlarge"}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonNotGrowing},
-		"any stood already":              {asked: []string{"m5.large"}, before: []string{AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonNotGrowing},
-		"widened to any":                 {asked: []string{AnyInstance}, before: []string{"p4d.*"}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonUnapprovedInstanceType},
-		"warn":                           {asked: []string{AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, mode: Warn, want: ReasonNotGrowing, warned: true},
-		"audit":                          {asked: []string{AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, mode: Audit, want: ReasonNotGrowing},
-		"unreadable, none known":         {asked: []string{AnyInstance}, lists: []Setting{list(pool, "(")}, want: ReasonNotGrowing, warned: true},
-		"unreadable, last good in force": {asked: []string{AnyInstance}, lists: []Setting{lastGood(list(pool, "("), "m5.*")}, want: ReasonUnapprovedInstanceType, warned: true},
+		"any stood already":              {asked: []string{"m5.large"}, before: []string{expression.AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonNotGrowing},
+		"widened to any":                 {asked: []string{expression.AnyInstance}, before: []string{"p4d.*"}, lists: []Setting{list(pool, "p4d.*")}, want: ReasonUnapprovedInstanceType},
+		"warn":                           {asked: []string{expression.AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, mode: Warn, want: ReasonNotGrowing, warned: true},
+		"audit":                          {asked: []string{expression.AnyInstance}, lists: []Setting{list(pool, "p4d.*")}, mode: Audit, want: ReasonNotGrowing},
+		"unreadable, none known":         {asked: []string{expression.AnyInstance}, lists: []Setting{list(pool, "(")}, want: ReasonNotGrowing, warned: true},
+		"unreadable, last good in force": {asked: []string{expression.AnyInstance}, lists: []Setting{lastGood(list(pool, "("), "m5.*")}, want: ReasonUnapprovedInstanceType, warned: true},
 	} {
 		got := Ceilings().Review(Request{Object: pool, Mode: c.mode, Instances: &Instances{New: c.asked, Old: c.before, Lists: c.lists}})
 		if got.Reason != c.want || (len(got.Warnings) > 0) != c.warned {

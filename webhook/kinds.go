@@ -50,7 +50,7 @@ type Kind struct {
 	Warn bool
 	// Instances says where the objects name the instance types of their nodes, nil for kinds that
 	// have none.
-	Instances *Selection
+	Instances *expression.Selection
 	// Keeps is true where the objects keep capacity in chunks, whose min needs nodes; how many, only
 	// the nodes tell ([LeastNodes]).
 	Keeps bool
@@ -206,12 +206,12 @@ func nodeKinds() []Kind {
 		{
 			Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true, Counts: counts(
 				"spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0"),
-			Instances: &Selection{Requirements: "spec.template.spec.requirements", Labels: "spec.template.metadata.labels", Asks: true},
+			Instances: &expression.Selection{Requirements: "spec.template.spec.requirements", Labels: "spec.template.metadata.labels", Asks: true},
 		},
 		// Its placeholders are held to max-nodes by the reserver.
 		{
 			Group: "forewarm.dev", Version: "v1alpha1", Resource: "warmpools", Name: "WarmPool", Cluster: true, Keeps: true,
-			Instances: &Selection{Requirements: "spec.nodes.selector.matchExpressions", Labels: "spec.nodes.selector.matchLabels"},
+			Instances: &expression.Selection{Requirements: "spec.nodes.selector.matchExpressions", Labels: "spec.nodes.selector.matchLabels"},
 		},
 		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Others: []string{"v1alpha1"}, Resource: "capacitybuffers", Name: "CapacityBuffer", Indirect: true, Counts: counts("spec.replicas", "spec.replicas=0")},
 		{Group: "autoscaling.x-k8s.io", Version: "v1", Others: []string{"v1beta1"}, Resource: "provisioningrequests", Name: "ProvisioningRequest", Indirect: true, Counts: counts("spec.podSets", "spec.podSets[]: count=1")},

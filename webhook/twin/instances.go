@@ -8,6 +8,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 )
 
 // Pool is what a NodePool says of its NodeClaims.
@@ -72,26 +73,26 @@ func instances(kinds []webhook.Kind, lists, relaxed string) part {
 			{Name: "of", Expression: kindName(kinds) + ` + ' ' + ` + nameOf},
 			{Name: "asked", Expression: typesOf("object", kinds)},
 			{Name: "was", Expression: `request.operation == 'CREATE' ? [] : ` + typesOf("oldObject", kinds)},
-			{Name: "widened", Expression: `variables.asked.filter(t, !variables.was.exists(w, t == w || w.matches('^` + webhook.InstancePattern + `$') && t.matches(` + expressionOf(`[w]`) + `)))`},
+			{Name: "widened", Expression: `variables.asked.filter(t, !variables.was.exists(w, t == w || w.matches('^` + expression.InstancePattern + `$') && t.matches(` + expressionOf(`[w]`) + `)))`},
 			{Name: "lists", Expression: `(` + lists + `).filter(l, ` + listed("l.value") + `)`},
 			{Name: "unapproved", Expression: `variables.widened.filter(t, variables.lists.exists(l, !t.matches(` + expressionOf(entries("l.value")) + `)))`},
 			{Name: "relaxed", Expression: relaxed},
 		},
 		validation: admissionregistrationv1.Validation{
 			Expression: `variables.unapproved == [] || variables.relaxed`,
-			MessageExpression: `variables.of + ': ' + (variables.unapproved.exists(t, t == '` + webhook.AnyInstance + `') ? 'every instance type' : 'instance type ' + variables.unapproved.map(t, string(t)).join(', ')) +` +
+			MessageExpression: `variables.of + ': ' + (variables.unapproved.exists(t, t == '` + expression.AnyInstance + `') ? 'every instance type' : 'instance type ' + variables.unapproved.map(t, string(t)).join(', ')) +` +
 				` ' allowed by it and not approved by annotation ` + webhook.AllowedInstanceTypes + ` of all of ' + variables.lists.map(l, l.on + ' ("' + l.value + '")').join(', ') +` +
-				` '; require ` + webhook.InstanceTypeLabel + ` In approved ones, or have somebody who may edit them approve more'`,
+				` '; require ` + expression.InstanceTypeLabel + ` In approved ones, or have somebody who may edit them approve more'`,
 		},
 	}
 }
 
-// typesOf is webhook.Selection.Of: those named by type, else by family, else any.
+// typesOf is expression.Selection.Of: those named by type, else by family, else any.
 func typesOf(object string, kinds []webhook.Kind) string {
 	out := `[]`
 	for _, k := range kinds {
-		types := `[` + chosen(object, *k.Instances, webhook.InstanceTypeLabel) + `].map(t, t != [] ? t : ` +
-			`[` + chosen(object, *k.Instances, webhook.InstanceFamilyLabel) + `].map(f, f != [] ? f.map(x, x + '.*') : ['` + webhook.AnyInstance + `'])[0])[0]`
+		types := `[` + chosen(object, *k.Instances, expression.InstanceTypeLabel) + `].map(t, t != [] ? t : ` +
+			`[` + chosen(object, *k.Instances, expression.InstanceFamilyLabel) + `].map(f, f != [] ? f.map(x, x + '.*') : ['` + expression.AnyInstance + `'])[0])[0]`
 		if len(kinds) == 1 {
 			return types
 		}
@@ -101,7 +102,7 @@ func typesOf(object string, kinds []webhook.Kind) string {
 }
 
 // chosen are the values of a label: by a label of the nodes, else by the first requirement In.
-func chosen(object string, s webhook.Selection, label string) string {
+func chosen(object string, s expression.Selection, label string) string {
 	out := `[` + optional(object, s.Requirements) + `.orValue([]).filter(r, r.?key.orValue('') == '` + label + `' && r.?operator.orValue('') == 'In')].map(r, r == [] ? [] : r[0].?values.orValue([]))[0]`
 	if s.Labels != "" {
 		out = `[` + optional(object, s.Labels) + `[?'` + label + `']].map(l, l.hasValue() ? [l.value()] : ` + out + `)[0]`
@@ -118,9 +119,9 @@ func optional(object, path string) string {
 func entries(value string) string { return value + `.split(',').map(e, e.trim())` }
 
 // listed says whether a list can be read.
-func listed(value string) string { return value + `.matches('` + webhook.InstanceListPattern + `')` }
+func listed(value string) string { return value + `.matches('` + expression.InstanceListPattern + `')` }
 
-// expressionOf is webhook.InstanceExpression of a list of patterns.
+// expressionOf is expression.InstanceExpression of a list of patterns.
 func expressionOf(patterns string) string {
 	return `('^(' + ` + patterns + `.join('|').replace('.', '[.]').replace('*', '.*') + ')$')`
 }

@@ -146,7 +146,7 @@ func TestInstances(t *testing.T) {
 }
 
 // selecting is an object of a kind that selects instance types.
-func selecting(random *rand.Rand, s webhook.Selection, annotations map[string]*string) map[string]any {
+func selecting(random *rand.Rand, s expression.Selection, annotations map[string]*string) map[string]any {
 	object := map[string]any{"metadata": map[string]any{"name": "x"}}
 	for key, value := range annotations {
 		if value != nil {
@@ -157,8 +157,8 @@ func selecting(random *rand.Rand, s webhook.Selection, annotations map[string]*s
 	types := []any{"m5.large", "m5.xlarge", "g5.xlarge", "g5.2xlarge", "p4d.24xlarge"}
 	var requirements []any
 	for range random.IntN(4) {
-		r := map[string]any{"key": pick(random, []string{webhook.InstanceTypeLabel, webhook.InstanceFamilyLabel, "zone"}), "operator": pick(random, []string{"In", "In", "NotIn", "Exists"})}
-		if r["key"] == webhook.InstanceFamilyLabel {
+		r := map[string]any{"key": pick(random, []string{expression.InstanceTypeLabel, expression.InstanceFamilyLabel, "zone"}), "operator": pick(random, []string{"In", "In", "NotIn", "Exists"})}
+		if r["key"] == expression.InstanceFamilyLabel {
 			r["values"] = []any{pick(random, []any{"m5", "g5", "p4d"})}
 		} else if random.IntN(6) > 0 {
 			r["values"] = []any{pick(random, types), pick(random, types)}
@@ -171,7 +171,7 @@ func selecting(random *rand.Rand, s webhook.Selection, annotations map[string]*s
 	}
 	if s.Labels != "" && random.IntN(4) == 0 {
 		holder, last := inner(object, s.Labels)
-		holder[last] = map[string]any{webhook.InstanceTypeLabel: pick(random, types)}
+		holder[last] = map[string]any{expression.InstanceTypeLabel: pick(random, types)}
 	}
 	return object
 }
