@@ -30,7 +30,7 @@ func (m *mixture) fillBand(in marksIn, j int) {
 	for i, p := range m.pasts {
 		b.errors[i] = math.NaN()
 		if m.known(i, steps) {
-			point := m.mixed(in.part, func(c int) float64 { return in.of(m, c, i)[j-in.from] })
+			point := m.mixed(in.part, func(c int) float64 { return float64(in.of(m, c, i)[j-in.from]) })
 			b.errors[i] = (m.values[p.index+steps] - point) / m.spread(point) / math.Pow(p.unrest, m.powers[in.part])
 			order = append(order, i)
 			total += likeness[i]

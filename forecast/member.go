@@ -57,17 +57,26 @@ func (m *mixture) newMembers(folds int) {
 			member{"same slot", int(season) + 1, true, true, func(origin, steps int) float64 { return slot.at(g, origin, steps) }},
 			member{"seasonal increment", int(season) + 1, true, true, func(origin, steps int) float64 { return max(increment.at(g, origin, steps), 0) }})
 	}
+	members = append(members, m.smoothBy("simple smoothing", make([]indices, min(folds, max(m.folds()-1, 1))), fitSimple))
 	if m.seasonal {
 		members = m.seasonalMembers(members, plain, logarithmic, folds)
 	}
 	m.members = members
 }
 
+func (m *mixture) smoothBy(name string, seasons []indices, fit func(before smoothing, values []float64) smoothing) member {
+	s := newSmoother(m.grid, m.calendar, seasons, fit)
+	m.followers = append(m.followers, s)
+	return member{name, m.span + 1, true, true, s.at}
+}
+
+// seasonalMembers are those that need a season. Theta goes without its drift, of which little is
+// left within a horizon.
 func (m *mixture) seasonalMembers(members []member, plain, logarithmic features, folds int) []member {
-	smoothing := newSmoother(m.grid, m.calendar, folds)
-	m.followers = append(m.followers, smoothing)
+	seasons, product := foldIndices(m.grid, m.calendar, folds), newRankOne(m.track, m.calendar, folds)
 	return append(members,
-		member{"seasonal smoothing", m.span + 1, true, true, smoothing.at},
+		m.smoothBy("seasonal smoothing", seasons, fitDamped), m.smoothBy("theta", seasons, fitSimple),
+		member{"level times shape", m.span + 1, true, false, product.at},
 		member{"level and shape", plain.first(), true, false, plain.levelAndShape},
 		member{"settling to the profile", logarithmic.first(), true, false, logarithmic.settle},
 		member{"median slot", plain.first(), false, true, plain.medianSlot})

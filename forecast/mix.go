@@ -71,7 +71,7 @@ func (m *mixture) losses(in marksIn) ([]float64, bool) {
 			alikeWeight += like
 			allWeight += age
 			for c := range m.members {
-				loss := math.Abs(m.values[p.index+steps] - in.of(m, c, i)[j])
+				loss := math.Abs(m.values[p.index+steps] - float64(in.of(m, c, i)[j]))
 				alike[c] += like * loss
 				all[c] += age * loss
 			}

@@ -90,7 +90,7 @@ func (m *mixture) learn() {
 	m.shares, m.powers = make([][]float64, len(m.edges)), make([]float64, len(m.edges))
 	m.bands = make([]band, len(m.marks))
 	errors, curves := table(len(m.marks), len(m.pasts)), table(len(m.marks), mostPaths)
-	in := marksIn{points: make([]float64, len(m.members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
+	in := marksIn{points: make([]float32, len(m.members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
 	for part := range m.edges {
 		in.part, in.from = part, in.to
 		for in.to < len(m.marks) && partOf(m.edges, m.marks[in.to]) == part {
@@ -111,14 +111,15 @@ type marksIn struct {
 	part int
 	// from is the part's first mark, to is after its last.
 	from, to int
-	// points is what the members would have said: by member, past and mark.
-	points []float64
+	// points is what the members would have said: by member, past and mark. Seven digits are more
+	// than any of them is good for, and halve the memory of a fit.
+	points []float32
 	// order has room for the origins in the order of their errors.
 	order []int
 }
 
 // of are the answers of a member at a past, by mark.
-func (in marksIn) of(m *mixture, member, past int) []float64 {
+func (in marksIn) of(m *mixture, member, past int) []float32 {
 	n := in.to - in.from
 	at := (member*len(m.pasts) + past) * n
 	return in.points[at : at+n]
@@ -131,7 +132,7 @@ func (m *mixture) ask(in marksIn) {
 			points := in.of(m, c, i)
 			for j, steps := range m.marks[in.from:in.to] {
 				if past.index+steps < m.n {
-					points[j] = member.at(past.index, steps)
+					points[j] = float32(member.at(past.index, steps))
 				}
 			}
 		}

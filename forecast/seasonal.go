@@ -94,12 +94,18 @@ func (x indices) without(value, index float64) float64 {
 // adjust are the values without their season, in the room of a buffer if that suffices.
 func (x indices) adjust(buffer, values []float64) []float64 {
 	adjusted := append(buffer[:0], values...)
-	if len(x.slots) > 0 {
-		for i, value := range values {
-			adjusted[i] = x.without(value, x.slots[i%len(x.slots)])
-		}
+	for i, value := range values {
+		adjusted[i] = x.take(value, i)
 	}
 	return adjusted
+}
+
+// take takes the season of a slot out of a value.
+func (x indices) take(value float64, at int) float64 {
+	if len(x.slots) == 0 {
+		return value
+	}
+	return x.without(value, x.slots[at%len(x.slots)])
 }
 
 // restore puts the season of a slot back into an adjusted value.

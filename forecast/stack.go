@@ -76,7 +76,7 @@ func (m *mixture) eachError(in marksIn, shares []float64, visit func(past int, m
 			}
 			mixed, actual := 0.0, m.values[p.index+steps]
 			for c, share := range shares {
-				errors[c] = in.of(m, c, i)[j] - actual
+				errors[c] = float64(in.of(m, c, i)[j]) - actual
 				mixed += share * errors[c]
 			}
 			visit(i, mixed, errors)

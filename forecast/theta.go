@@ -45,11 +45,23 @@ func (Naive2) Forecast(history Series, seasons, horizon []time.Duration, now tim
 	}), nil
 }
 
-func fitTheta(values []float64) smoothing {
-	fitted := leastsquares.Descend([]float64{0.5}, leastsquares.Bounds{Low: []float64{leastGain}, High: []float64{mostGain}, First: firstStep, Last: lastStep}, func(at []float64) float64 {
+// fitSimple fits simple exponential smoothing, starting from a gain that is not far.
+func fitSimple(before smoothing, values []float64) smoothing {
+	first := firstStep
+	if before.alpha == 0 {
+		before.alpha = 0.5
+	} else {
+		first /= 4
+	}
+	bounds := leastsquares.Bounds{Low: []float64{leastGain}, High: []float64{mostGain}, First: first, Last: lastStep}
+	fitted := leastsquares.Descend([]float64{before.alpha}, bounds, func(at []float64) float64 {
 		return smoothing{alpha: at[0]}.run(values).variance
 	})
-	s := smoothing{alpha: fitted[0]}.run(values)
+	return smoothing{alpha: fitted[0]}.run(values)
+}
+
+func fitTheta(values []float64) smoothing {
+	s := fitSimple(smoothing{}, values)
 	times := make([]float64, len(values))
 	floats.Span(times, 0, float64(len(values)-1))
 	_, slope := stat.LinearRegression(times, values, nil, false)
