@@ -39,6 +39,10 @@ func (f *Fitted) Explain() Explanation {
 	for _, season := range m.repeats {
 		e.Seasons = append(e.Seasons, time.Duration(season*float64(f.step)).Round(time.Second))
 	}
+	if m.compounds[part] != nil {
+		e.Members = []Share{{"intermittent", 1}}
+		return e
+	}
 	for c, share := range m.shares[part] {
 		if share > 0 {
 			e.Members = append(e.Members, Share{m.members[c].name, share})

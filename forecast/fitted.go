@@ -98,9 +98,17 @@ func (m *mixture) between(steps int) (below, above int, share float64) {
 // curve fills in equally likely values of demand some steps ahead, increasing.
 func (m *mixture) curve(values []float64, steps int) {
 	below, above, share := m.between(steps)
-	last := len(m.values) - 1
-	point := m.mixed(partOf(m.edges, steps), func(c int) float64 { return m.members[c].at(last, steps) })
-	spread := m.spread(point) * math.Pow(m.unrest.ratio(), m.powers[partOf(m.edges, steps)])
+	last, part := len(m.values)-1, partOf(m.edges, steps)
+	if c := m.compounds[part]; c != nil {
+		mark := below
+		if share > 0.5 || c.chances[below] == [2]float64{} {
+			mark = above
+		}
+		c.fill(values, m.even, mark, m.values[last] > 0)
+		return
+	}
+	point := m.mixed(part, func(c int) float64 { return m.members[c].at(last, steps) })
+	spread := m.spread(point) * math.Pow(m.unrest.ratio(), m.powers[part])
 	low, high := m.bands[below].curve, m.bands[above].curve
 	for k := range values {
 		values[k] = m.possible(point + spread*(low[k]*(1-share)+high[k]*share))

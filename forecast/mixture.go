@@ -34,6 +34,10 @@ type mixture struct {
 	unrest unrest
 	// bands are how the mixture errs, per mark.
 	bands []band
+	// compounds take the place of the mixture in the parts that have one: of demand that is often
+	// zero. even are the levels of a curve.
+	compounds []*compound
+	even      []float64
 }
 
 func newMixture(p problem, step time.Duration) *mixture {
@@ -89,6 +93,8 @@ func (m *mixture) learn() {
 	m.compare()
 	m.shares, m.powers = make([][]float64, len(m.edges)), make([]float64, len(m.edges))
 	m.bands = make([]band, len(m.marks))
+	m.compounds, m.even = make([]*compound, len(m.edges)), evenly(mostPaths)
+	intermittent := m.intermittent()
 	errors, curves := table(len(m.marks), len(m.pasts)), table(len(m.marks), mostPaths)
 	in := marksIn{points: make([]float32, len(m.members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
 	for part := range m.edges {
@@ -102,6 +108,9 @@ func (m *mixture) learn() {
 		for j := in.from; j < in.to; j++ {
 			m.bands[j] = band{errors[j], curves[j]}
 			m.fillBand(in, j)
+		}
+		if intermittent {
+			m.compounds[part] = m.tryCompound(in)
 		}
 	}
 }

@@ -1,0 +1,140 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/floats"
+)
+
+// compound is demand that is often zero: whether there is any, and how much there is then. The
+// chance of any is smoothed with every value and the size with those above zero, after Teunter,
+// Syntetos and Babai (2011), so that demand which has ceased is forgotten. The chance depends on
+// whether there is demand now, since demand is a stock. Quantiles are those of a zero with what is
+// left of the chance, and of the sizes of late.
+type compound struct {
+	// chances[mark] are those of demand at a mark ahead, if there is none now, and if there is some.
+	chances [][2]float64
+	// sizes are those of late, increasing.
+	sizes []float64
+}
+
+const (
+	// mostlyZero is the share of zeros from which on demand is intermittent.
+	mostlyZero = 0.3
+	// chanceMemory is after which share of a season a value counts half in the chance of demand:
+	// three hours of a day. What lasts longer, the errors of the mixture know as well.
+	chanceMemory = 1.0 / 8
+	// mostSizes is how many sizes are of late.
+	mostSizes = 128
+	// compoundBetter is by how much less its quantile loss must be than that of the mixture.
+	compoundBetter = 0.02
+)
+
+// intermittent says that demand is often zero.
+func (m *mixture) intermittent() bool {
+	zeros := 0.0
+	for _, value := range m.values {
+		if value == 0 {
+			zeros++
+		}
+	}
+	return zeros > mostlyZero*float64(len(m.values)) && zeros < float64(len(m.values))
+}
+
+// tryCompound is the compound for a part of the horizon, if it would have done better at the
+// earlier origins than the mixture; else nil.
+func (m *mixture) tryCompound(in marksIn) *compound {
+	now := compound{chances: make([][2]float64, len(m.marks)), sizes: m.sizes(len(m.values) - 1)}
+	then := make([]compound, len(m.pasts))
+	for i, p := range m.pasts {
+		then[i] = compound{chances: make([][2]float64, len(m.marks)), sizes: m.sizes(p.index)}
+	}
+	for j := in.from; j < in.to; j++ {
+		now.chances[j] = m.chances(m.marks[j], func(past int, chances [2]float64) { then[past].chances[j] = chances })
+	}
+	levels := Levels()
+	mixed, compounded, row := 0.0, 0.0, make([]float64, len(levels))
+	for j := in.from; j < in.to; j++ {
+		for i, p := range m.pasts {
+			if !m.known(i, m.marks[j]) || len(then[i].sizes) == 0 {
+				continue
+			}
+			point := m.mixed(in.part, func(c int) float64 { return float64(in.of(m, c, i)[j-in.from]) })
+			spread := m.spread(point) * math.Pow(p.unrest, m.powers[in.part])
+			then[i].fill(row, levels, j, m.values[p.index] > 0)
+			for k, level := range levels {
+				miss := m.values[p.index+m.marks[j]]
+				from := m.possible(point + spread*m.bands[j].curve[int(level*mostPaths)])
+				mixed += m.likeness[in.part][i] * quantileLoss(miss-from, level)
+				compounded += m.likeness[in.part][i] * quantileLoss(miss-row[k], level)
+			}
+		}
+	}
+	if compounded >= (1-compoundBetter)*mixed {
+		return nil
+	}
+	return &now
+}
+
+// quantileLoss is what it costs to miss by so much with the quantile of a level.
+func quantileLoss(miss, level float64) float64 { return max(level*miss, (level-1)*miss) }
+
+// chances are those of demand so many steps after a value, by whether there was demand then; told
+// for each earlier origin as they were known there.
+func (m *mixture) chances(steps int, told func(past int, chances [2]float64)) [2]float64 {
+	var chances, seen [2]float64
+	gain := -math.Expm1(-math.Ln2 / (chanceMemory * float64(m.span)))
+	next := len(m.pasts) - 1 // the earliest
+	for i, value := range m.values {
+		if i >= steps {
+			state, any := above(m.values[i-steps]), float64(above(value))
+			seen[state]++
+			chances[state] += max(gain, 1/seen[state]) * (any - chances[state])
+		}
+		if next >= 0 && m.pasts[next].index == i {
+			told(next, chances)
+			next--
+		}
+	}
+	return chances
+}
+
+// above is one for demand above zero.
+func above(value float64) int {
+	if value > 0 {
+		return 1
+	}
+	return 0
+}
+
+// sizes are the last demands above zero until an origin, increasing.
+func (m *mixture) sizes(origin int) []float64 {
+	sizes := make([]float64, 0, mostSizes)
+	for i := origin; i >= 0 && len(sizes) < mostSizes; i-- {
+		if m.values[i] > 0 {
+			sizes = append(sizes, m.values[i])
+		}
+	}
+	slices.Sort(sizes)
+	return sizes
+}
+
+// fill fills in the quantiles at some levels, at a mark ahead.
+func (c *compound) fill(values, levels []float64, mark int, any bool) {
+	chance := c.chances[mark][0]
+	if any {
+		chance = c.chances[mark][1]
+	}
+	for k, level := range levels {
+		values[k] = 0
+		if within := 1 - (1-level)/max(chance, tiny); within > 0 && len(c.sizes) > 0 {
+			values[k] = c.sizes[min(int(within*float64(len(c.sizes))), len(c.sizes)-1)]
+		}
+	}
+}
+
+// evenly are the levels of equally likely values.
+func evenly(n int) []float64 {
+	return floats.Span(make([]float64, n), 0.5/float64(n), 1-0.5/float64(n))
+}

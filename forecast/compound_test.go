@@ -1,0 +1,92 @@
+package forecast
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// rare is demand that is mostly zero: jobs come by chance, often for some days and then rarely, and
+// ask for sizes that have a long tail.
+func rare(seed uint64, days int) Series {
+	random := rand.New(rand.NewPCG(seed, 31))
+	s := Series{Start: start, Step: 5 * time.Minute}
+	often := 0.3
+	for range days * 288 {
+		if random.Float64() < 1.0/500 {
+			often = 0.32 - often
+		}
+		size := 0.0
+		if random.Float64() < often {
+			size = math.Ceil(math.Exp(0.8 * random.NormFloat64()))
+		}
+		s.Values = append(s.Values, size)
+	}
+	return s
+}
+
+// TestIntermittentDemand holds that the quantiles of demand that is often zero are better with the
+// compound than with what the mixture errs by, and that a compound is made for no other demand.
+func TestIntermittentDemand(t *testing.T) {
+	levels := Levels()
+	var with, without, chosen float64
+	const series, cuts = 6, 6
+	for seed := range uint64(series) {
+		whole := rare(seed, 16)
+		for k := range cuts {
+			past := whole
+			past.Values = whole.Values[:len(whole.Values)-288-k*131]
+			f := fit(t, past, steps(whole.Step, 48))
+			loss := func() (sum float64) {
+				for j, row := range ask(t, f, past.End(), 48).Quantiles {
+					for i, level := range levels {
+						sum += quantileLoss(whole.Values[len(past.Values)+j]-row[i], level)
+					}
+				}
+				return sum
+			}
+			with += loss()
+			if f.Explain().Members[0].Name == "intermittent" {
+				chosen++
+			}
+			clear(f.mixture.compounds)
+			without += loss()
+		}
+	}
+	if with > 0.98*without || chosen < series*cuts/2 {
+		t.Errorf("quantile loss %.0f with the compound, %.0f without; chosen in %.0f of %d", with, without, chosen, series*cuts)
+	}
+	f := fit(t, fives(12, 1), steps(5*time.Minute, 12))
+	if slices.ContainsFunc(f.mixture.compounds, func(c *compound) bool { return c != nil }) {
+		t.Error("demand that is never zero has a compound")
+	}
+}
+
+// TestCompoundForgetsWhatHasCeased holds the point of smoothing the chance with each value: demand
+// that came no more for weeks is expected no more.
+func TestCompoundForgetsWhatHasCeased(t *testing.T) {
+	history := rare(3, 10)
+	history.Values = append(history.Values, make([]float64, 20*288)...)
+	f := fit(t, history, steps(history.Step, 12))
+	answer := ask(t, f, history.End(), 12)
+	if high := answer.Quantiles[11][slices.Index(answer.Levels, 0.9)]; high > 0 {
+		t.Errorf("after 20 days without demand, the 0.9 quantile is %v", high)
+	}
+}
+
+func TestCompoundQuantiles(t *testing.T) {
+	c := compound{chances: [][2]float64{{0.2, 0.5}}, sizes: []float64{1, 2, 4, 8}}
+	levels := []float64{0.4, 0.6, 0.7, 0.9, 0.99}
+	for any, want := range map[bool][]float64{
+		// With a chance of 0.2 the 0.9 quantile is the middle of the sizes, with one of 0.5 the 0.8.
+		false: {0, 0, 0, 4, 8}, true: {0, 1, 2, 8, 8},
+	} {
+		got := make([]float64, len(levels))
+		c.fill(got, levels, 0, any)
+		if !slices.Equal(got, want) {
+			t.Errorf("demand now %v: quantiles %v, want %v", any, got, want)
+		}
+	}
+}
