@@ -67,6 +67,9 @@ func (p Policy) corrected(sorted []float64, now, spread float64) []float64 {
 // there a lead time later.
 func (l Limits) Window() time.Duration { return l.LeadTime + l.Interval }
 
+// spareWindow is how far ahead takeovers are foreseen that use gated placeholders up.
+func (l Limits) spareWindow() time.Duration { return max(l.GateAge, l.Interval) }
+
 // HoldTime is for how long capacity is paid at least once it is asked for: the longest of Hold,
 // MinBilling and one interval.
 func (l Limits) HoldTime() time.Duration { return max(l.Hold, l.MinBilling, l.Interval) }

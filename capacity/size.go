@@ -129,7 +129,7 @@ func (s ChunkState) held() int64 {
 // spare is how many gated placeholders to have at hand: what takeovers may use up before
 // newly created ones are old enough, at least one.
 func spare(demand ChunkDemand, limits Limits, tau float64) int64 {
-	rise := quantile(Peaks(demand, max(limits.GateAge, limits.Interval)), tau, demand.Now) - demand.Now
+	rise := quantile(Peaks(demand, limits.spareWindow()), tau, demand.Now) - demand.Now
 	return max(ceil(rise), 1)
 }
 

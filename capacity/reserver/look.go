@@ -14,6 +14,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/replay"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
@@ -37,6 +38,8 @@ type sight struct {
 	// standing are the CapacityPlans, and proposed is the one that waits for an approval.
 	standing approval.Standing
 	proposed *v1alpha1.CapacityPlan
+	// input is what the plan was made of.
+	input replay.Input
 }
 
 // look gathers the input of a plan: it records the demand, forecasts it, and counts what

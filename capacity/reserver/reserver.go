@@ -19,9 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
-	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/decisions"
+	"forewarm.dev/capacity/replay"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
@@ -47,6 +48,8 @@ type Options struct {
 	Informers cache.Informers
 	// Forecaster records demand and forecasts it.
 	Forecaster Forecaster
+	// Decisions keeps plans, with all that they were made of.
+	Decisions *decisions.Log
 	// Plans keeps what waits for an approval.
 	Plans *approval.Plans
 	// Chooser keeps the policy of each chunk.
@@ -228,7 +231,8 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 		return
 	}
 	// 2 decide
-	plan := capacity.Plan(seen.demand, seen.state, seen.limits, now)
+	seen.input = replay.NewInput(seen.demand, seen.state, seen.limits, now)
+	plan := seen.input.Plan()
 	r.remember(pool, plan, now)
 	// 3 apply
 	var applied outcome
@@ -239,6 +243,7 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	}
 	// 4 report
 	r.report(ctx, pool, seen, plan, applied)
+	r.keep(ctx, pool, seen, plan, applied)
 }
 
 func classesOf(pools []*v1alpha1.WarmPool) (classes []class, broken map[string]error) {

@@ -55,6 +55,10 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err != nil {
 		return nil, err
 	}
+	kept, err := decisionLog(settings.Decisions, manager)
+	if err != nil {
+		return nil, err
+	}
 	loop := reserver.New(reserver.Options{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Informers: manager.GetCache(),
 		Forecaster: forecaster.New(forecaster.Options{
@@ -64,6 +68,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 			Events:     manager.GetEventRecorder("forewarm-reserver"),
 			Registerer: ctrlmetrics.Registry,
 		}),
+		Decisions:  kept,
 		Plans:      approval.New(manager.GetAPIReader(), manager.GetClient()),
 		Chooser:    chooser.New(false),
 		Events:     manager.GetEventRecorder("forewarm-reserver"),

@@ -136,6 +136,8 @@ type Reserver struct {
 	MaxChangesPerPlan int `json:"maxChangesPerPlan"`
 	// History says where recorded demand is read from.
 	History History `json:"history"`
+	// Decisions says where plans are kept.
+	Decisions Decisions `json:"decisions"`
 }
 
 // Default is the configuration that an empty file means.
@@ -171,6 +173,7 @@ func Default() Config {
 			Priority:             -10,
 			MaxChangesPerPlan:    100,
 			History:              defaultHistory(),
+			Decisions:            Decisions{Keep: 200},
 		},
 	}
 }
@@ -273,6 +276,7 @@ func (r Reserver) validate(path *field.Path) field.ErrorList {
 	if r.Priority >= 0 {
 		errs = append(errs, field.Invalid(path.Child("priority"), r.Priority, "write a negative number, so that every pod without a priority may take a placeholder over; -10 suits Cluster Autoscaler"))
 	}
+	errs = append(errs, r.Decisions.validate(path.Child("decisions"))...)
 	if r.MaxChangesPerPlan < 1 || r.MaxChangesPerPlan > 1000 {
 		errs = append(errs, field.Invalid(path.Child("maxChangesPerPlan"), r.MaxChangesPerPlan, "write a number from 1 to 1000"))
 	}

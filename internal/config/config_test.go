@@ -36,6 +36,8 @@ func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
 		"half a name":        {header + "webhook: {certificate: {mode: CertManager, certFile: /a, keyFile: /b, injectCAFrom: x}}\n", []string{"webhook.certificate.injectCAFrom", "NAMESPACE/NAME"}},
 		"file, unread":       {header + "webhook: {certificate: {certFile: /a}}\n", []string{"webhook.certificate.certFile", "SelfManaged"}},
 		"no client CA":       {header + "webhook: {clientCA: {names: [x]}}\n", []string{"webhook.clientCA.file", "absolute path"}},
+		"too many decisions": {header + "reserver: {decisions: {keep: 9999}}\n", []string{"reserver.decisions.keep", "0 to 2000"}},
+		"lines somewhere":    {header + "reserver: {decisions: {lines: here.jsonl}}\n", []string{"reserver.decisions.lines", "absolute"}},
 		"no such history":    {header + "reserver: {history: {source: Disk}}\n", []string{"reserver.history.source", "Objects", "Prometheus"}},
 		"no Prometheus":      {header + "reserver: {history: {source: Prometheus}}\n", []string{"reserver.history.prometheus.url", "http://prometheus.monitoring:9090"}},
 		"one for all pools":  {header + "reserver: {history: {source: Prometheus, prometheus: {url: 'http://p:1', query: up}}}\n", []string{"reserver.history.prometheus.query", "$pool", "$chunk"}},

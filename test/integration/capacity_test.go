@@ -30,6 +30,7 @@ func TestCapacity(t *testing.T) {
 		{"a pod that cannot preempt is made room for", capacityTakeover},
 		{"five of eight, and status says why", capacityLimited},
 		{"an unapproved plan buys no node", capacityApprove},
+		{"decisions are kept, and replayed bit for bit", capacityDecisions},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
 			for _, p := range e.processes {

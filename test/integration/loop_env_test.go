@@ -123,7 +123,7 @@ func (e *loopEnv) start(t *testing.T, kind, name string) *loopProcess {
 		t.Fatal(err)
 	}
 	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t)}
-	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": ""}[kind]
+	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, ", filepath.Join(e.bin, "decisions.jsonl"))}[kind]
 	if kind == "webhook" {
 		address := loopAddress(t)
 		section = fmt.Sprintf(`address: %q, url: "https://%s", drainSeconds: 0, `, address, address)

@@ -160,7 +160,7 @@ func loopObserve(t *testing.T, e *loopEnv) {
 	}
 	for what := range wrote {
 		switch what {
-		case "warmpools/status", "demandhistories", "forecastmodels", "forecastmodels/status", "leases", "events", "selfsubjectaccessreviews":
+		case "warmpools/status", "demandhistories", "forecastmodels", "forecastmodels/status", "decisions", "leases", "events", "selfsubjectaccessreviews":
 		default:
 			t.Errorf("in Observe the reserver wrote %s", what)
 		}

@@ -1,0 +1,131 @@
+package decisions
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/replay"
+)
+
+var (
+	start = time.Date(2026, 11, 29, 10, 15, 0, 0, time.UTC)
+	pool  = &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100", UID: "uid"}}
+)
+
+func newClient(t *testing.T) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if err := metav1.AddMetaToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).Build()
+}
+
+// decided is a plan at a minute, with so many wanted and so many creates.
+func decided(t *testing.T, minute int, wanted, create int32) (v1alpha1.DecisionSpec, replay.Record) {
+	t.Helper()
+	limits := capacity.Limits{Chunks: []capacity.Chunk{{Name: "single", Min: int64(wanted), Max: 99, WaitCostPerHour: 1}}, MaxChanges: 9}
+	at := start.Add(time.Duration(minute) * time.Minute)
+	input := replay.NewInput(capacity.Demand{Chunks: make([]capacity.ChunkDemand, 1)}, capacity.State{Chunks: make([]capacity.ChunkState, 1)}, limits, at)
+	record, err := replay.NewRecord(input, input.Plan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v1alpha1.DecisionSpec{
+		Pool: "a100", At: metav1.NewMicroTime(at), Create: create,
+		Chunks: []v1alpha1.DecidedChunk{{Name: "single", Demand: fmt.Sprint(minute), Wanted: wanted, Reason: "ForecastDemand"}},
+	}, record
+}
+
+func names(t *testing.T, c client.Client) []v1alpha1.Decision {
+	t.Helper()
+	var list v1alpha1.DecisionList
+	if err := c.List(t.Context(), &list); err != nil {
+		t.Fatal(err)
+	}
+	return list.Items
+}
+
+// TestTheLastDecisionsAreKept: those that say something new in objects, bounded, also by the next
+// leader; every one as a line. Both can be replayed.
+func TestTheLastDecisionsAreKept(t *testing.T) {
+	c := newClient(t)
+	var lines bytes.Buffer
+	add := func(log *Log, minute int, wanted, create int32) {
+		t.Helper()
+		spec, record := decided(t, minute, wanted, create)
+		if err := log.Add(t.Context(), pool, spec, record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := New(Options{Live: c, Writer: c, Keep: 3, Lines: &lines})
+	add(log, 0, 1, 1)
+	add(log, 1, 1, 0) // nothing new
+	add(log, 2, 1, 1) // something was done
+	add(log, 3, 2, 0) // more is wanted
+	if n := len(names(t, c)); n != 3 {
+		t.Fatalf("%d kept, want 3", n)
+	}
+	next := New(Options{Live: c, Writer: c, Keep: 3, Lines: &lines})
+	add(next, 4, 5, 0)
+	kept := names(t, c)
+	if len(kept) != 3 || !strings.HasPrefix(kept[0].Name, "a100-20261129t101700-") || !strings.HasPrefix(kept[2].Name, "a100-20261129t101900-") {
+		t.Errorf("kept %d, the first %s, the last %s; want the last three", len(kept), kept[0].Name, kept[len(kept)-1].Name)
+	}
+	for _, decision := range kept {
+		record, err := RecordOf(decision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if outcome, err := record.Replay(); err != nil || !outcome.Identical {
+			t.Errorf("%s: %+v, %v", decision.Name, outcome, err)
+		}
+	}
+	rows := strings.Split(strings.TrimSpace(lines.String()), "\n")
+	if len(rows) != 5 {
+		t.Fatalf("%d lines, want 5", len(rows))
+	}
+	var line Line
+	if err := json.Unmarshal([]byte(rows[4]), &line); err != nil || line.ID != kept[2].Name || line.Decision.Chunks[0].Wanted != 5 {
+		t.Errorf("the last line is %+v, %v", line, err)
+	}
+	if outcome, err := line.Replay(); err != nil || !outcome.Identical {
+		t.Errorf("replayed from a line: %+v, %v", outcome, err)
+	}
+}
+
+func TestAChangedDecisionIsNotReplayed(t *testing.T) {
+	c := newClient(t)
+	spec, record := decided(t, 0, 1, 1)
+	if err := New(Options{Live: c, Writer: c, Keep: 1}).Add(t.Context(), pool, spec, record); err != nil {
+		t.Fatal(err)
+	}
+	decision := names(t, c)[0]
+	forged := decision.DeepCopy()
+	_, second := decided(t, 0, 2, 1)
+	var err error
+	if forged.Spec.Input, _, err = packed(second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := RecordOf(*forged); err == nil || !strings.Contains(err.Error(), "it was changed") {
+		t.Errorf("another input: %v", err)
+	}
+	decision.Spec.Input = nil
+	if _, err := RecordOf(decision); err == nil || !strings.Contains(err.Error(), "too large to keep") {
+		t.Errorf("no input: %v", err)
+	}
+}
