@@ -45,7 +45,7 @@ func (r *Reserver) apply(ctx context.Context, pools []*v1alpha1.WarmPool, pool *
 	if len(plan.Steps) == 0 {
 		return outcome{}
 	}
-	if err := r.ensureGuards(ctx, pools); err != nil {
+	if err := r.guards.Ensure(ctx, pools); err != nil {
 		r.metrics.errors.WithLabelValues("Guard").Inc()
 		return outcome{err: fmt.Errorf("set the guards up: %w", err)}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/replay"
 )
 
@@ -40,7 +41,7 @@ func decisionOf(pool *v1alpha1.WarmPool, seen sight, plan capacity.Result, done 
 	for i, chunk := range plan.Chunks {
 		row := v1alpha1.DecidedChunk{
 			Name: chunk.Name, Demand: decimal(seen.demand.Chunks[i].Now), Level: decimal(chunk.Level),
-			Source: string(seen.forecasts[i].Source), Version: seen.forecasts[i].Version, Policy: policyStatus(seen.policies[i]).Kind,
+			Source: string(seen.forecasts[i].Source), Version: seen.forecasts[i].Version, Policy: chooser.Status(seen.policies[i]).Kind,
 			Wanted: int32(chunk.Wanted), Reason: string(chunk.Reason), Limited: int32(min(chunk.Limited, 1<<30)),
 		}
 		for _, by := range chunk.LimitedBy {

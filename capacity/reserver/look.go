@@ -109,7 +109,7 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 		chosen, err := r.options.Chooser.Ask(chooser.Question{
 			Key: chooser.Key{Pool: pool.UID, Chunk: chunk.Name}, Chunk: seen.limits.Chunks[i], Limits: seen.limits,
 			Model: modelOf(pool), Seasons: settings.Seasons, Kept: settings.History, Horizon: horizon,
-			Known: policyOf(pool, chunk.Name), History: func() forecast.Series { return r.options.Forecaster.History(settings, chunk.Name) },
+			Known: chooser.Known(pool, chunk.Name), History: func() forecast.Series { return r.options.Forecaster.History(settings, chunk.Name) },
 			Demand: peak, Forecast: f.Forecast,
 		}, at)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 )
@@ -57,7 +58,7 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 			Members:  shares(f.Explanation.Members),
 			Features: shares(f.Explanation.Features[:min(3, len(f.Explanation.Features))]),
 		},
-		Policy:  policyStatus(seen.policies[i]),
+		Policy:  chooser.Status(seen.policies[i]),
 		PerNode: int32(seen.limits.Chunks[i].PerNode),
 		Free:    int32(seen.state.Chunks[i].Free),
 		Wanted:  int32(chunk.Wanted),

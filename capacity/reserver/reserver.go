@@ -22,6 +22,7 @@ import (
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/decisions"
+	"forewarm.dev/capacity/guards"
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -78,9 +79,7 @@ type Reserver struct {
 	metrics *metrics
 	tracker *tracker
 	memory  map[string]*memory
-	guarded bool
-	// quota is what the ResourceQuota of the placeholders is known to say.
-	quota corev1.ResourceList
+	guards  *guards.Guards
 	// urgent is told when a pod is stuck; freed is for which pods placeholders gave way, and when.
 	urgent chan struct{}
 	freed  map[types.UID]time.Time
@@ -111,6 +110,7 @@ func New(o Options) *Reserver {
 		metrics: newMetrics(o.Registerer),
 		tracker: newTracker(o.PlaceholderNamespace, o.Priority),
 		memory:  map[string]*memory{},
+		guards:  guards.New(o.Live, o.Client, o.PlaceholderNamespace, o.Priority),
 		urgent:  make(chan struct{}, 1),
 	}
 }

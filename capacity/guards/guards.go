@@ -1,4 +1,6 @@
-package reserver
+// Package guards keeps what bounds placeholder pods while no process of ours runs: their namespace,
+// their PriorityClass, and the ResourceQuota on it.
+package guards
 
 import (
 	"context"
@@ -18,40 +20,55 @@ import (
 	"forewarm.dev/api/v1alpha1"
 )
 
-// ensureGuards makes the namespace and the PriorityClass of the placeholder pods where they are
-// missing, and keeps the ResourceQuota that bounds them without us. A PriorityClass whose value
-// differs is left alone and refused: its value cannot be changed, and another priority could
-// evict real work.
-func (r *Reserver) ensureGuards(ctx context.Context, pools []*v1alpha1.WarmPool) error {
-	if !r.guarded {
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-			Name:   r.options.PlaceholderNamespace,
-			Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-		}}
-		if err := createIfMissing(ctx, r.live, r.cached, namespace); err != nil {
-			return err
-		}
-		if err := r.ensureClass(ctx); err != nil {
-			return err
-		}
-		r.guarded = true
-	}
-	return r.ensureQuota(ctx, quotaOf(pools))
+// Guards makes and keeps them. It is not for concurrent use.
+type Guards struct {
+	live      client.Reader
+	writer    client.Client
+	namespace string
+	priority  int32
+	// made says that namespace and class are there, quota what the ResourceQuota is known to say.
+	made  bool
+	quota corev1.ResourceList
 }
 
-func (r *Reserver) ensureClass(ctx context.Context) error {
+// New makes Guards of placeholder pods in a namespace, with a priority.
+func New(live client.Reader, writer client.Client, namespace string, priority int32) *Guards {
+	return &Guards{live: live, writer: writer, namespace: namespace, priority: priority}
+}
+
+// Ensure makes the namespace and the PriorityClass of the placeholder pods where they are missing,
+// and keeps the ResourceQuota that bounds them without us. A PriorityClass whose value differs is
+// left alone and refused: its value cannot be changed, and another priority could evict real work.
+func (g *Guards) Ensure(ctx context.Context, pools []*v1alpha1.WarmPool) error {
+	if !g.made {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name:   g.namespace,
+			Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+		}}
+		if err := createIfMissing(ctx, g.live, g.writer, namespace); err != nil {
+			return err
+		}
+		if err := g.ensureClass(ctx); err != nil {
+			return err
+		}
+		g.made = true
+	}
+	return g.ensureQuota(ctx, quotaOf(pools))
+}
+
+func (g *Guards) ensureClass(ctx context.Context) error {
 	class := &schedulingv1.PriorityClass{
 		ObjectMeta:       metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass},
-		Value:            r.options.Priority,
+		Value:            g.priority,
 		PreemptionPolicy: ptr.To(corev1.PreemptNever),
 		Description:      "Placeholder pods of Forewarm: they hold capacity until a real pod takes it.",
 	}
-	if err := createIfMissing(ctx, r.live, r.cached, class); err != nil {
+	if err := createIfMissing(ctx, g.live, g.writer, class); err != nil {
 		return err
 	}
-	if class.Value != r.options.Priority {
+	if class.Value != g.priority {
 		return fmt.Errorf("PriorityClass %s has value %d, reserver.priority in the configuration is %d: delete the class, or set reserver.priority to its value",
-			class.Name, class.Value, r.options.Priority)
+			class.Name, class.Value, g.priority)
 	}
 	return nil
 }
@@ -87,34 +104,34 @@ const quotaWait = 3 * time.Second
 
 // ensureQuota keeps the quota of the placeholders' PriorityClass, and waits until a change of it
 // is in force.
-func (r *Reserver) ensureQuota(ctx context.Context, hard corev1.ResourceList) error {
-	if equality.Semantic.DeepEqual(r.quota, hard) {
+func (g *Guards) ensureQuota(ctx context.Context, hard corev1.ResourceList) error {
+	if equality.Semantic.DeepEqual(g.quota, hard) {
 		return nil
 	}
-	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: r.options.PlaceholderNamespace, Name: v1alpha1.PlaceholderPriorityClass}}
-	err := r.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace, Name: v1alpha1.PlaceholderPriorityClass}}
+	err := g.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
 	switch before := quota.DeepCopy(); {
 	case apierrors.IsNotFound(err):
 		quota.Spec = corev1.ResourceQuotaSpec{Hard: hard, ScopeSelector: &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{{
 			ScopeName: corev1.ResourceQuotaScopePriorityClass, Operator: corev1.ScopeSelectorOpIn, Values: []string{v1alpha1.PlaceholderPriorityClass},
 		}}}}
-		err = r.cached.Create(ctx, quota)
+		err = g.writer.Create(ctx, quota)
 	case err == nil && !equality.Semantic.DeepEqual(quota.Spec.Hard, hard):
 		quota.Spec.Hard = hard
-		err = r.cached.Patch(ctx, quota, client.MergeFrom(before))
+		err = g.writer.Patch(ctx, quota, client.MergeFrom(before))
 	}
 	if err != nil {
 		return fmt.Errorf("ResourceQuota %s: %w", v1alpha1.PlaceholderPriorityClass, err)
 	}
 	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, quotaWait, true, func(ctx context.Context) (bool, error) {
 		quota = &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: quota.Namespace, Name: quota.Name}}
-		err := r.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
+		err := g.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
 		return err == nil && equality.Semantic.DeepEqual(quota.Status.Hard, hard), err
 	})
 	if err != nil {
 		return fmt.Errorf("ResourceQuota %s/%s is not in force yet (does kube-controller-manager run?): %w", quota.Namespace, quota.Name, err)
 	}
-	r.quota = hard
+	g.quota = hard
 	return nil
 }
 
