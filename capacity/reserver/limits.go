@@ -9,11 +9,13 @@ import (
 )
 
 // Limits are those of a WarmPool for one who simulates it: with a lead time, and without the bound
-// on the changes of one plan.
+// on the changes of one plan. The idle budget per day is left out, since it depends on what was spent.
 func Limits(pool *v1alpha1.WarmPool, lead time.Duration) (capacity.Limits, error) {
 	chunks, err := chunksOf(pool)
 	if err != nil {
 		return capacity.Limits{}, err
 	}
-	return limitsOf(pool, chunks, lead, math.MaxInt32), nil
+	limits := limitsOf(pool, chunks, lead, math.MaxInt32)
+	limits.IdleBudgetPerHour, err = amountOf("spec.sizing.idleBudgetPerHour", pool.Spec.Sizing.IdleBudgetPerHour)
+	return limits, err
 }

@@ -5,6 +5,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/forecast"
+	"forewarm.dev/internal/quantity"
 )
 
 // modelOf answers about the past as the pool's forecasts were made; nil is Auto.
@@ -27,10 +28,14 @@ func number(text string) float64 {
 // setPerNode counts how many chunks an empty node of the pool takes, beside its DaemonSets: the
 // fewest, where nodes differ. While there is no node, what the last ones took counts.
 func setPerNode(w world, pool *v1alpha1.WarmPool, seen *sight) {
+	rooms := make([]quantity.Vector, 0, len(seen.nodes))
+	for _, node := range seen.nodes {
+		rooms = append(rooms, w.emptyRoom(node))
+	}
 	for i := range seen.limits.Chunks {
 		chunk := &seen.limits.Chunks[i]
-		for _, node := range seen.nodes {
-			if n := chunk.Requests.CountIn(w.emptyRoom(node)); n > 0 && (chunk.PerNode == 0 || n < chunk.PerNode) {
+		for _, room := range rooms {
+			if n := chunk.Requests.CountIn(room); n > 0 && (chunk.PerNode == 0 || n < chunk.PerNode) {
 				chunk.PerNode = n
 			}
 		}
