@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/internal/doctor"
 	"forewarm.dev/test/cluster"
 )
 
@@ -221,6 +222,19 @@ func webhookExplain(t *testing.T, e *webhookEnv) {
 	said := run("audit", "-n", namespace)
 	if !strings.Contains(said, "Deployment explain/big   7      5") || strings.Contains(said, "db") {
 		t.Errorf("audit:\n%s", said)
+	}
+}
+
+// webhookDoctor: doctor has nothing to say about what cmd/webhook writes, as the API server returns
+// it, once the manifests beside it are applied; of the node it says that it has no taint.
+func webhookDoctor(t *testing.T, e *webhookEnv) {
+	root := filepath.Join("..", "..", "manifests")
+	if err := e.ApplyFiles(t.Context(), filepath.Join(root, "rbac", "extender.yaml"), filepath.Join(root, "flowcontrol", "webhook.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	said := e.forewarmctl(t)("doctor")
+	if !strings.HasPrefix(said, "doubtful  1 GPU nodes: have no taint") || strings.Count(said, string(doctor.Doubtful)+" ")+strings.Count(said, string(doctor.Wrong)+" ") != 1 {
+		t.Errorf("doctor says more or less than that the node has no taint:\n%s", said)
 	}
 }
 

@@ -70,6 +70,7 @@ func TestWebhook(t *testing.T) {
 		{"an owner that is forged lifts nothing", webhookForgedOwner},
 		{"who may loosen a ceiling", webhookAccess},
 		{"forewarmctl explains what the API server does", webhookExplain},
+		{"doctor finds nothing in what is written", webhookDoctor},
 		{"out of admission and back", webhookDisarm},
 		{"a GPU pod is annotated", webhookGPUPod},
 		{"what a pod claims is annotated", webhookClaims},
