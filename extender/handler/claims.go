@@ -58,7 +58,8 @@ func (x *Index) taken(placeholder types.UID) bool {
 }
 
 // takeover tells whether an answer leaves the scheduler one node, and placeholders alone to
-// delete there.
+// delete there, which are still to be given. Others may be among the scheduler's own victims, as
+// for a pod of a higher priority; whom they were given to keeps them.
 func takeover(answer map[string]extender.Victims) (node string, victims []extender.Victim, ok bool) {
 	if len(answer) != 1 {
 		return "", nil, false
@@ -66,6 +67,6 @@ func takeover(answer map[string]extender.Victims) (node string, victims []extend
 	for name, v := range answer {
 		node, victims = name, v.Pods
 	}
-	real := slices.ContainsFunc(victims, func(v extender.Victim) bool { return v.Pool == "" })
-	return node, victims, len(victims) > 0 && !real
+	other := slices.ContainsFunc(victims, func(v extender.Victim) bool { return v.Pool == "" || v.Taken })
+	return node, victims, len(victims) > 0 && !other
 }

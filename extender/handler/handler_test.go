@@ -352,6 +352,9 @@ func FuzzRequests(f *testing.F) {
 	f.Add("/filter", `{"Pod":{},"NodeNames":["a"]}`)
 	f.Add("/prioritize", `{"Pod":{},"Nodes":{"items":[{}]}}`)
 	f.Add("/preempt", `{"Pod":{},"NodeNameToMetaVictims":{"a":null,"b":{"Pods":[null]}}}`)
+	f.Add("/filter", `{"Pod":{"metadata":{"namespace":"web","name":"p","uid":"p"},"spec":{"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}},"Nodes":null,"NodeNames":["warm-1","warm-2","warm-1","gone"]}`)
+	f.Add("/prioritize", `{"Pod":{"metadata":{"namespace":"ml","name":"p","uid":"p"},"spec":{"containers":[{"resources":{"requests":{"nvidia.com/gpu":"9E"}}}],"resourceClaims":[{"name":"c"}]}},"Nodes":null,"NodeNames":["plain","warm-2"]}`)
+	f.Add("/preempt", `{"Pod":{"metadata":{"namespace":"ml","name":"p","uid":"p"},"spec":{"priority":1,"containers":[{"resources":{"requests":{"nvidia.com/gpu":"1"}}}]}},"NodeNameToVictims":{"warm-1":{"Pods":[{"metadata":{"uid":"hold-1"}}],"NumPDBViolations":-1},"gone":{}}}`)
 	h := serve(cluster())
 	f.Fuzz(func(t *testing.T, path, body string) {
 		if path != "/filter" && path != "/prioritize" && path != "/preempt" {

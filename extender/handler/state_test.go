@@ -2,6 +2,7 @@ package handler
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -93,38 +94,62 @@ func TestABurstIsPacked(t *testing.T) {
 	}
 }
 
-// model is a scheduler that never overcommits by what it knows, and an API server.
+// model is an API server, a scheduler that never overcommits by what it knows, and two replicas of
+// the extender, of which it asks the first.
 type model struct {
 	t      *testing.T
+	seed   uint64
 	random *rand.Rand
-	x      *Index
+	x, y   *Index
 	pods   map[types.UID]*corev1.Pod
 	nodes  []string
 	serial int
+	// given are the placeholders that are about to be deleted, and for which pod.
+	given map[types.UID]types.UID
 }
 
 func newModel(t *testing.T, seed uint64) *model {
-	m := &model{t: t, random: rand.New(rand.NewPCG(seed, 1)), pods: map[types.UID]*corev1.Pod{}, nodes: []string{"warm-1", "warm-2", "plain"}}
-	m.restart()
+	m := &model{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), pods: map[types.UID]*corev1.Pod{}, nodes: []string{"warm-1", "warm-2", "plain"}, given: map[types.UID]types.UID{}}
+	m.x, m.y = m.replica(), m.replica()
 	return m
 }
 
-// restart has a new index see what the API server holds.
-func (m *model) restart() {
-	m.x = NewIndex("hold")
-	base := cluster()
-	m.x.namespaces = base.namespaces
-	m.x.SetPool(warmPool(2))
+// replica is a new index that has seen what the API server holds.
+func (m *model) replica() *Index {
+	x := NewIndex("hold")
+	x.namespaces = cluster().namespaces
+	x.SetPool(warmPool(2))
 	for _, name := range m.nodes {
 		pool := "a100"
 		if name == "plain" {
 			pool = ""
 		}
-		m.x.SetNode(node(name, pool))
+		x.SetNode(node(name, pool))
 	}
-	for _, p := range m.pods {
-		m.x.SetPod(p)
+	for _, uid := range m.uids() {
+		x.SetPod(m.pods[uid])
 	}
+	return x
+}
+
+// uids are the pods in a stable order.
+func (m *model) uids() []types.UID { return slices.Sorted(maps.Keys(m.pods)) }
+
+// store writes a pod; each replica may be told later, or never.
+func (m *model) store(p *corev1.Pod) {
+	m.pods[p.UID] = p
+	for _, x := range []*Index{m.x, m.y} {
+		if m.random.IntN(4) > 0 {
+			x.SetPod(p)
+		}
+	}
+}
+
+func (m *model) remove(uid types.UID) {
+	p := m.pods[uid]
+	delete(m.pods, uid)
+	m.x.DropPod(p)
+	m.y.DropPod(p)
 }
 
 // taken is what pods hold of a node's GPUs, by the API server.
@@ -138,20 +163,21 @@ func (m *model) taken(node string) int64 {
 	return sum
 }
 
-// place is one cycle of the scheduler: filter, prioritize, and a binding where it says so.
+func (m *model) fits(p *corev1.Pod, node string) bool {
+	return m.taken(node)+quantity.OfPod(p)[gpu] <= 8
+}
+
+// place is one cycle of the scheduler: filter, prioritize, and a binding where it says so; preempt
+// where there is no room.
 func (m *model) place(p *corev1.Pod) {
-	var fit []string
-	for _, name := range m.nodes {
-		if m.taken(name)+quantity.OfPod(p)[gpu] <= 8 {
-			fit = append(fit, name)
-		}
-	}
+	fit := slices.DeleteFunc(slices.Clone(m.nodes), func(node string) bool { return !m.fits(p, node) })
 	if len(fit) == 0 {
+		m.preempt(p)
 		return
 	}
 	var passed []string
 	for i, v := range m.x.Filter(p, fit) {
-		if v.Reason == "" {
+		if !v.Refuses() {
 			passed = append(passed, fit[i])
 		}
 	}
@@ -168,76 +194,142 @@ func (m *model) place(p *corev1.Pod) {
 	}
 	bound := p.DeepCopy()
 	bound.Spec.NodeName = chosen
-	m.pods[p.UID] = bound
-	if m.random.IntN(4) > 0 {
-		m.x.SetPod(bound)
+	m.store(bound)
+}
+
+// preempt offers all that is cheaper on each node. Placeholders that are answered for one node
+// alone are given to the pod; they are deleted in a later step.
+func (m *model) preempt(p *corev1.Pod) {
+	candidates := Candidates{}
+	for _, uid := range m.uids() {
+		victim := m.pods[uid]
+		if victim.Spec.NodeName != "" && priorityOf(victim) < priorityOf(p) {
+			c := candidates[victim.Spec.NodeName]
+			c.Pods = append(c.Pods, uid)
+			candidates[victim.Spec.NodeName] = c
+		}
+	}
+	maps.DeleteFunc(m.given, func(_, to types.UID) bool { return to == p.UID }) // it is given anew
+	answer := m.x.SelectVictims(p, candidates)
+	for node, victims := range answer {
+		for _, v := range victims.Pods {
+			if !slices.Contains(candidates[node].Pods, v.UID) {
+				m.t.Fatalf("seed %d: %s is to die on %s, where it was not offered", m.seed, v.UID, node)
+			}
+		}
+	}
+	_, victims, is := takeover(answer)
+	for _, v := range victims {
+		if owner, given := m.given[v.UID]; is && given && m.pods[owner] != nil && m.pods[owner].Spec.NodeName == "" {
+			m.t.Fatalf("seed %d: placeholder %s is given to %s and to %s", m.seed, v.UID, owner, p.UID)
+		}
+		if is {
+			m.given[v.UID] = p.UID
+		}
 	}
 }
 
+// step does one thing that happens in a cluster.
 func (m *model) step() {
-	switch m.random.IntN(8) {
+	switch m.random.IntN(10) {
 	case 0, 1, 2:
 		m.serial++
-		p := pod([]string{"ml", "web"}[m.random.IntN(2)], fmt.Sprint("p", m.serial), "", fmt.Sprint(1+m.random.IntN(4)))
-		m.pods[p.UID] = p
-		m.x.SetPod(p)
+		p := pod([]string{"ml", "web"}[m.random.IntN(2)], fmt.Sprintf("p%04d", m.serial), "", fmt.Sprint(1+m.random.IntN(4)))
+		p.Spec.Priority = new(int32(1 + m.random.IntN(2)))
+		m.store(p)
 		m.place(p)
-	case 3, 4:
-		for _, p := range m.pods {
-			if p.Spec.NodeName == "" {
+	case 3:
+		m.serial++
+		p := placeholder(fmt.Sprintf("h%04d", m.serial), "")
+		m.store(p)
+		m.place(p)
+	case 4, 5:
+		for _, uid := range m.uids() {
+			if p := m.pods[uid]; p.Spec.NodeName == "" && m.random.IntN(2) == 0 {
 				m.place(p)
 				break
 			}
 		}
-	case 5:
-		for uid, p := range m.pods {
-			delete(m.pods, uid)
-			m.x.DropPod(p)
-			break
-		}
 	case 6:
-		if m.random.IntN(5) == 0 {
-			m.restart()
+		if uids := m.uids(); len(uids) > 0 {
+			m.remove(uids[m.random.IntN(len(uids))])
 		}
-		m.x.Reconcile()
+	case 7:
+		for _, uid := range slices.Sorted(maps.Keys(m.given)) { // the scheduler deletes its victims
+			if m.pods[uid] != nil {
+				m.remove(uid)
+			}
+			delete(m.given, uid)
+		}
+	case 8:
+		m.failover()
 	default:
-		later(m.x, time.Duration(m.random.IntN(20))*time.Second)
+		by := time.Duration(m.random.IntN(20)) * time.Second
+		later(m.x, by)
+		later(m.y, by)
+		clear(m.given) // some may have run out
 	}
 }
 
-// TestStateNeverOverAllocates: over random filters, bindings, deletions, restarts and changes of
-// the scheduler no node is given more than it has, no pod counts twice, and once all events have
-// come the index is what the API server says.
+// failover has the other scheduler lead, which asks the other replica; the one before may have to
+// start again. What was given is void.
+func (m *model) failover() {
+	m.x, m.y = m.y, m.x
+	m.x.Reconcile()
+	m.y.Reconcile()
+	if m.random.IntN(2) == 0 {
+		now := m.y.now
+		m.y = m.replica()
+		m.y.now = now
+	}
+	clear(m.given)
+}
+
+// check holds what must be true of both replicas at any time.
+func (m *model) check() {
+	for _, name := range m.nodes {
+		if got := m.taken(name); got > 8 {
+			m.t.Fatalf("seed %d: %d of 8 GPUs taken on %s", m.seed, got, name)
+		}
+	}
+	for _, x := range []*Index{m.x, m.y} {
+		for _, uid := range x.holds.Pods() {
+			if p, known := x.pods[uid]; known && p.node != "" {
+				m.t.Fatalf("seed %d: %s is bound and expected, and so counts twice", m.seed, uid)
+			}
+		}
+	}
+}
+
+// TestStateNeverOverAllocates: over random filters, bindings, takeovers, deletions, restarts and
+// failovers of scheduler and extender no node is given more than it has, no pod counts twice, no
+// placeholder is given to two pods, and once all events have come each replica is what the API
+// server says.
 func TestStateNeverOverAllocates(t *testing.T) {
 	for seed := range uint64(30) {
 		m := newModel(t, seed)
 		for range 300 {
 			m.step()
+			m.check()
+		}
+		for _, x := range []*Index{m.x, m.y} {
+			for _, uid := range m.uids() {
+				x.SetPod(m.pods[uid])
+			}
 			for _, name := range m.nodes {
-				if got := m.taken(name); got > 8 {
-					t.Fatalf("seed %d: %d of 8 GPUs taken on %s", seed, got, name)
-				}
-			}
-			for _, uid := range m.x.holds.Pods() {
-				if _, bound := m.x.pods[uid]; bound {
-					t.Fatalf("seed %d: %s is bound and expected, and so counts twice", seed, uid)
+				if got, want := x.node(name).Real[gpu]+x.node(name).Placeholders[gpu], m.taken(name); got != want {
+					t.Fatalf("seed %d: %d GPUs on %s, want %d", seed, got, name, want)
 				}
 			}
 		}
-		for _, p := range m.pods {
-			m.x.SetPod(p)
+		for _, uid := range m.uids() {
+			m.remove(uid)
 		}
-		for _, name := range m.nodes {
-			if got, want := m.x.node(name).Real[gpu], m.taken(name); got != want {
-				t.Fatalf("seed %d: %d GPUs on %s, want %d", seed, got, name, want)
+		for _, x := range []*Index{m.x, m.y} {
+			later(x, holdFor+time.Second)
+			if x.Holds() != 0 || len(x.pods) != 0 || len(x.claims) != 0 || x.node("plain").Real[gpu] != 0 {
+				t.Fatalf("seed %d: %d holds, %d claims and %d pods are left of nothing", seed, x.Holds(), len(x.claims), len(x.pods))
 			}
-		}
-		for _, p := range m.pods {
-			m.x.DropPod(p)
-		}
-		later(m.x, holdFor+time.Second)
-		if m.x.Holds() != 0 || len(m.x.pods) != 0 || m.x.node("plain").Real[gpu] != 0 {
-			t.Fatalf("seed %d: %d holds and %d pods are left of nothing", seed, m.x.Holds(), len(m.x.pods))
 		}
 	}
 }
