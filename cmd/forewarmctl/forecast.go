@@ -19,6 +19,8 @@ import (
 type forecastFlags struct {
 	recorded      recordedFrom
 	output, chart string
+	// events is the path of a file of known events.
+	events        string
 	horizon, step time.Duration
 }
 
@@ -32,9 +34,14 @@ row, from the end of the file on; or the recorded demand of a WarmPool, from now
 
 A file may be gzipped. Its columns are found by name (timestamp and value); without a header
 there are two. Times without a zone are in UTC. A file of the benchmark data, with a first
-line "# step_s=", is read too.`,
+line "# step_s=", is read too.
+
+Known events are a YAML list of name, from and to, with a factor by which demand is multiplied, or
+none to have it learned from earlier events of the name; or with freeze: true, while which nothing
+is deployed: demand stays as it is, and teaches nothing.`,
 		Example: `  forewarmctl forecast demand.csv
   forewarmctl forecast demand.csv.gz --horizon 6h --chart fan.svg
+  forewarmctl forecast demand.csv --events sales.yaml
   forewarmctl forecast --pool a100 --chunk single -o csv`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -49,6 +56,7 @@ line "# step_s=", is read too.`,
 	c.Flags().DurationVar(&flags.horizon, "horizon", 24*time.Hour, "how far to forecast")
 	c.Flags().DurationVar(&flags.step, "step", 0, "step of the series of a file; 0 means as its times show")
 	c.Flags().StringVarP(&flags.output, "output", "o", "table", "output format: table, json or csv")
+	c.Flags().StringVar(&flags.events, "events", "", "file of known events, past and to come")
 	c.Flags().StringVar(&flags.chart, "chart", "", "also draw a fan chart to this file, *.png or *.svg")
 	return c
 }
@@ -73,6 +81,11 @@ func (f forecastFlags) run(output io.Writer, all []demand, from time.Time) error
 	if err != nil {
 		return err
 	}
+	events, err := readEvents(f.events)
+	if err != nil {
+		return err
+	}
+	model := forecast.Informed{Model: forecast.Auto{}, Events: events}
 	var results []forecasted
 	for _, d := range all {
 		at := from
@@ -83,7 +96,7 @@ func (f forecastFlags) run(output io.Writer, all []demand, from time.Time) error
 		if err != nil {
 			return err
 		}
-		answer, err := forecast.Auto{}.Forecast(d.series, d.seasons, horizon, at)
+		answer, err := model.Forecast(d.series, d.seasons, horizon, at)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}

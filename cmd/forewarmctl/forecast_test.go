@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +158,61 @@ func TestBacktestOfM4(t *testing.T) {
 	for _, want := range []string{"sMAPE", "OWA", "seasonal-naive", "naive2", "forewarm", "1 series, scored on the test file"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is missing in:\n%s", want, table)
+		}
+	}
+}
+
+// TestForecastWithEvents holds that an event to come, with a factor of two, doubles what is expected
+// at its hours, and that a file which means nothing is refused.
+func TestForecastWithEvents(t *testing.T) {
+	file := demandFile(t)
+	at := func(args ...string) (p50 []float64) {
+		t.Helper()
+		text, err := run(t, append([]string{"forecast", file, "--horizon", "6h", "-o", "csv"}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		column := slices.Index(rows[0], "q0.5")
+		for _, row := range rows[1:] {
+			value, err := strconv.ParseFloat(row[column], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p50 = append(p50, value)
+		}
+		return p50
+	}
+	write := func(text string) string {
+		path := filepath.Join(t.TempDir(), "events.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	plain := at()
+	sale := at("--events", write("- {name: sale, from: 2026-11-14T02:00:00Z, to: 2026-11-14T04:00:00Z, factor: 2}"))
+	for i := range plain { // the first is at midnight
+		want := plain[i]
+		if i == 2 || i == 3 {
+			want *= 2
+		}
+		if sale[i] != want {
+			t.Errorf("%d hours ahead %v, want %v, of %v without the sale", i+1, sale[i], want, plain[i])
+		}
+	}
+	for text, want := range map[string]string{
+		"- {name: a, since: 2026-11-14T02:00:00Z}":                                                   "unknown field",
+		"- {from: 2026-11-14T02:00:00Z, to: 2026-11-14T04:00:00Z}":                                   "[0].name is empty",
+		"- {name: a, from: 2026-11-14T02:00:00Z, to: 2026-11-14T04:00:00Z, factor: 0}":               "[0].factor is 0",
+		"- {name: a, from: 2026-11-14T02:00:00Z, to: 2026-11-14T04:00:00Z, factor: 2, freeze: true}": "write one of both",
+		"- {name: a, from: 2026-11-14T04:00:00Z, to: 2026-11-14T02:00:00Z}":                          "write a later time",
+	} {
+		if _, err := run(t, "forecast", file, "--events", write(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 }
