@@ -23,12 +23,15 @@ func main() {
 	data := flag.String("data", "", "folder of series (*.csv.gz), or a folder that has them in series/; without it, made series")
 	rows := flag.String("csv", "", "also write the forecasts to this file, for the reference scorer")
 	m4Train := flag.String("m4", "", "instead score the M4 competition: its hourly training file, as CSV or gzipped CSV")
+	covered := flag.Bool("coverage", false, "instead print the coverage of the 80 % band with its interval, from 112 origins a series: minutes")
 	m4Test := flag.String("m4-test", "", "the official test file; without it, the last 48 values of the training file are scored")
 	flag.Parse()
 	runtime.GOMAXPROCS(1) // what a fit takes is stated for one core
 	var err error
 	if *m4Train != "" {
 		err = runM4(*m4Train, *m4Test, os.Stdout)
+	} else if *covered {
+		err = runCoverage(*data, os.Stdout)
 	} else {
 		err = run(*data, *rows, os.Stdout)
 	}
@@ -53,16 +56,30 @@ type results struct {
 	rows        []byte
 }
 
-func run(data, rows string, out io.Writer) error {
+func runCoverage(data string, out io.Writer) error {
+	samples, err := samplesOf(data)
+	if err != nil {
+		return err
+	}
+	return coverage(samples, out)
+}
+
+// samplesOf are the series of a folder, or made ones without one.
+func samplesOf(data string) ([]sample, error) {
+	if data != "" {
+		return samplesIn(data)
+	}
 	var samples []sample
 	for _, made := range series.Make() {
 		samples = append(samples, sample{made.Name, made.Series})
 	}
-	if data != "" {
-		var err error
-		if samples, err = samplesIn(data); err != nil {
-			return err
-		}
+	return samples, nil
+}
+
+func run(data, rows string, out io.Writer) error {
+	samples, err := samplesOf(data)
+	if err != nil {
+		return err
 	}
 	r := results{scores: map[string][]backtest.Score{}, seconds: map[forecast.Source][]float64{}, rows: []byte(backtest.Header)}
 	for _, sample := range samples {
