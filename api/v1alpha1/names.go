@@ -21,6 +21,12 @@ const (
 	// its nodes; the extender writes it so that the scheduler tries the pod again.
 	AnnotationRequeued = "forewarm.dev/requeued"
 
+	// AnnotationWaitingFor on a pending pod is the WarmPool whose nodes it waits for, and
+	// AnnotationExpectedStart when it is expected to start, in RFC 3339; the reserver keeps both current
+	// until the pod is bound.
+	AnnotationWaitingFor    = "forewarm.dev/waiting-for"
+	AnnotationExpectedStart = "forewarm.dev/expected-start"
+
 	// ResourceManaged is asked for in quantity zero by pods that get their GPUs by claims alone, so
 	// that the scheduler calls the extender for them. No node offers it, and nobody uses it up.
 	ResourceManaged = "forewarm.dev/managed"
@@ -101,6 +107,8 @@ const (
 	ReasonPlanApplied = "PlanApplied"
 	// ReasonTakenOver is the event of placeholders that were deleted for a pod that cannot preempt them.
 	ReasonTakenOver = "TakenOver"
+	// ReasonWaitingForPool is the event of a pod that waits for a node of a WarmPool.
+	ReasonWaitingForPool = "WaitingForPool"
 	// ReasonPlanFailed is the event of a plan that could not be applied whole.
 	ReasonPlanFailed = "PlanFailed"
 	// ReasonForecastPromoted is the event of a ForecastModel version that replaces the one in use.

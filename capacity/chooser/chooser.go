@@ -86,6 +86,8 @@ type chunk struct {
 	Answer
 	// started is when the last choice began.
 	started time.Time
+	// asked is when it was last asked for.
+	asked time.Time
 	// demands are the last ones, low and high the bands that were forecast for them.
 	demands, low, high []float64
 	// next is the band of the interval to come.
@@ -104,7 +106,10 @@ func (c *Chooser) Ask(q Question, now time.Time) (Answer, error) {
 		k = &chunk{Answer: q.Known, started: q.Known.At}
 		c.chunks[q.Key] = k
 	}
-	k.look(q)
+	if now.After(k.asked) { // a pool in a hurry asks more than once in an interval
+		k.look(q)
+		k.asked = now
+	}
 	if every := q.day(); now.Truncate(every) != k.started.Truncate(every) || k.started.IsZero() {
 		k.started = now
 		c.begin(k, q)

@@ -15,17 +15,24 @@ import (
 // the interval, so that samples of history lie on a grid whoever leads.
 func (r *Reserver) due(pool *v1alpha1.WarmPool, now time.Time) bool {
 	m := r.memoryOf(pool, now)
-	if now.Before(m.due) {
+	if !m.isDue(now, r.hurry.of(pool.Name)) {
 		return false
 	}
+	r.hurry.done(pool.Name)
 	interval := pool.Spec.Forecast.Interval.Duration
-	m.due = now.Truncate(interval).Add(interval)
+	m.planned, m.due = now, now.Truncate(interval).Add(interval)
 	return true
+}
+
+// isDue tells that a pool is planned for at the end of its interval, or earlier where it is in a
+// hurry, so long after the plan before.
+func (m *memory) isDue(now time.Time, hurry time.Duration) bool {
+	return !now.Before(m.due) || hurry > 0 && now.Sub(m.planned) >= hurry
 }
 
 func (r *Reserver) anyDue(pools []*v1alpha1.WarmPool, now time.Time) bool {
 	return slices.ContainsFunc(pools, func(pool *v1alpha1.WarmPool) bool {
-		return !now.Before(r.memoryOf(pool, now).due)
+		return r.memoryOf(pool, now).isDue(now, r.hurry.of(pool.Name))
 	})
 }
 
@@ -40,11 +47,12 @@ func (r *Reserver) memoryOf(pool *v1alpha1.WarmPool, now time.Time) *memory {
 
 // forgetGone drops what is remembered and measured of pools that are gone.
 func (r *Reserver) forgetGone(pools []*v1alpha1.WarmPool) {
-	uids := make([]types.UID, 0, len(pools))
+	uids, names := make([]types.UID, 0, len(pools)), make([]string, 0, len(pools))
 	for _, pool := range pools {
-		uids = append(uids, pool.UID)
+		uids, names = append(uids, pool.UID), append(names, pool.Name)
 	}
 	r.options.Chooser.Keep(uids)
+	r.options.Announcer.Keep(names)
 	for name := range r.memory {
 		if !slices.ContainsFunc(pools, func(pool *v1alpha1.WarmPool) bool { return pool.Name == name }) {
 			delete(r.memory, name)

@@ -9,7 +9,7 @@ import (
 // acts are the reasons of plan errors: what can fail.
 var acts = []string{
 	"Observe", "TakeOver", "Record", "Forecast", "Choose", "Guard",
-	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Propose", "Report", "Keep",
+	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Propose", "Report", "Keep", "Tell",
 }
 
 // metrics of the reserver. Pools and chunks are written by admins, so their names are bounded.

@@ -24,6 +24,7 @@ import (
 	"forewarm.dev/capacity/decisions"
 	"forewarm.dev/capacity/guards"
 	"forewarm.dev/capacity/replay"
+	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
@@ -55,6 +56,8 @@ type Options struct {
 	Plans *approval.Plans
 	// Chooser keeps the policy of each chunk.
 	Chooser *chooser.Chooser
+	// Announcer tells pods that wait what they wait for.
+	Announcer *announcer.Announcer
 	// Events reports plans on the WarmPool.
 	Events events.EventRecorder
 	// Registerer takes the metrics.
@@ -80,7 +83,9 @@ type Reserver struct {
 	tracker *tracker
 	memory  map[string]*memory
 	guards  *guards.Guards
-	// urgent is told when a pod is stuck; freed is for which pods placeholders gave way, and when.
+	// hurry are the pools that are due before their time.
+	hurry hurry
+	// urgent is told when a pod is stuck, and when a pool is in a hurry; freed is for which pods placeholders gave way, and when.
 	urgent chan struct{}
 	freed  map[types.UID]time.Time
 }
@@ -88,10 +93,12 @@ type Reserver struct {
 // memory is what the loop remembers of a pool between two cycles. A new leader starts
 // without, and therefore releases nothing until a hold time has passed.
 type memory struct {
-	due    time.Time
-	since  time.Time
-	wanted map[string][]wantedAt
-	uid    string
+	due   time.Time
+	since time.Time
+	// planned is when the last plan was made.
+	planned time.Time
+	wanted  map[string][]wantedAt
+	uid     string
 	// maxNodes are the last ceilings of the pool, its NodePool and the cluster that could be read, and
 	// unread those values that could not and were told of.
 	maxNodes [3]*int64
@@ -171,11 +178,18 @@ func (r *Reserver) podChanged(before, after *corev1.Pod) {
 		}
 		return
 	}
-	if r.tracker.observe(after) {
-		select {
-		case r.urgent <- struct{}{}:
-		default: // the loop has been told
-		}
+	stuck := r.tracker.observe(after)
+	waits := unschedulable(after) && (before == nil || !unschedulable(before))
+	if waits && r.hurry.add(hurryForPods, r.tracker.poolOf(after.UID)) || stuck {
+		r.wake()
+	}
+}
+
+// wake lets the loop run at once.
+func (r *Reserver) wake() {
+	select {
+	case r.urgent <- struct{}{}:
+	default: // the loop has been told
 	}
 }
 
@@ -244,6 +258,9 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	// 4 report
 	r.report(ctx, pool, seen, plan, applied)
 	r.keep(ctx, pool, seen, plan, applied)
+	if pool.Spec.Mode.Acts() {
+		r.speak(ctx, w, pool, seen)
+	}
 }
 
 func classesOf(pools []*v1alpha1.WarmPool) (classes []class, broken map[string]error) {

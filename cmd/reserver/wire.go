@@ -19,6 +19,7 @@ import (
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/reserver"
+	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/config"
@@ -71,6 +72,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		Decisions:  kept,
 		Plans:      approval.New(manager.GetAPIReader(), manager.GetClient()),
 		Chooser:    chooser.New(false),
+		Announcer:  announcer.New(manager.GetClient(), manager.GetEventRecorder("forewarm-reserver")),
 		Events:     manager.GetEventRecorder("forewarm-reserver"),
 		Registerer: ctrlmetrics.Registry, Clock: clock.RealClock{}, Log: log,
 		PlaceholderNamespace: settings.PlaceholderNamespace, PlaceholderImage: settings.PlaceholderImage,

@@ -24,6 +24,7 @@ var pure = map[string][]string{
 	"capacity":              append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast"),
 	"capacity/policy":       append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/capacity"),
 	"capacity/replay":       append(slices.Clone(kubernetesTypes), quantities, Module+"/capacity"),
+	"capacity/waiting":      {},
 	"capacity/simulate":     append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity", Module+"/capacity/policy"),
 	"webhook":               append(slices.Clone(kubernetesTypes), quantities, Module+"/webhook/expression"),
 	"webhook/expression":    append(slices.Clone(kubernetesTypes), quantities),

@@ -28,6 +28,7 @@ func TestCapacity(t *testing.T) {
 		run  func(*testing.T, *loopEnv)
 	}{
 		{"a pod that cannot preempt is made room for", capacityTakeover},
+		{"a pod that waits says for what and until when", capacityWaiting},
 		{"five of eight, and status says why", capacityLimited},
 		{"an unapproved plan buys no node", capacityApprove},
 		{"decisions are kept, and replayed bit for bit", capacityDecisions},

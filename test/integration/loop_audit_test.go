@@ -94,33 +94,40 @@ func loopRoles(t *testing.T, e *loopEnv) {
 	}
 }
 
-// loopTouch has the extender's account write more than it must: RBAC alone would let it.
+// loopTouch has our accounts write more on others' pods than they must: RBAC alone would let them.
 func loopTouch(t *testing.T, e *loopEnv) {
-	path, err := e.KubeconfigForServiceAccount(t.Context(), v1alpha1.SystemNamespace, "forewarm-extender")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(config, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pod := loopPod("web", "touched", 8, map[string]string{corev1.LabelHostname: "nowhere"})
-	e.create(t, pod)
-	for body, allowed := range map[string]bool{
-		`{"metadata":{"annotations":{"forewarm.dev/requeued":"a100/1"}}}`:                                      true,
-		`{"metadata":{"annotations":{"forewarm.dev/requeued":"a100/2","forewarm.dev/expected-start":"soon"}}}`: false,
-		`{"metadata":{"labels":{"forewarm.dev/pool":"a100"}}}`:                                                 false,
-		`{"metadata":{"finalizers":["test.dev/stay"]}}`:                                                        false,
-		`{"metadata":{"annotations":{"forewarm.dev/gpu-count":"9"}}}`:                                          false,
-		`{"spec":{"activeDeadlineSeconds":1}}`:                                                                 false,
+	for account, c := range map[string]struct {
+		says, allowed string
+	}{
+		"extender": {"the extender may change the annotation forewarm.dev/requeued of a pod, and nothing else", `"forewarm.dev/requeued":"a100/1"`},
+		"reserver": {"the reserver may change the annotations forewarm.dev/waiting-for and forewarm.dev/expected-start of a pod, and nothing else", `"forewarm.dev/waiting-for":"a100","forewarm.dev/expected-start":"2026-11-29T12:00:00Z"`},
 	} {
-		err := c.Patch(t.Context(), pod.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
-		if allowed && err != nil || !allowed && (err == nil || !strings.Contains(err.Error(), "the extender may change the annotation forewarm.dev/requeued of a pod, and nothing else")) {
-			t.Errorf("%s: %v, allowed: %t", body, err, allowed)
+		path, err := e.KubeconfigForServiceAccount(t.Context(), v1alpha1.SystemNamespace, "forewarm-"+account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := clientcmd.BuildConfigFromFlags("", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writer, err := client.New(config, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := loopPod("web", "touched-by-"+account, 8, map[string]string{corev1.LabelHostname: "nowhere"})
+		e.create(t, pod)
+		for body, allowed := range map[string]bool{
+			`{"metadata":{"annotations":{` + c.allowed + `}}}`:                             true,
+			`{"metadata":{"annotations":{` + c.allowed + `,"forewarm.dev/gpu-shape":""}}}`: false,
+			`{"metadata":{"labels":{"forewarm.dev/pool":"a100"}}}`:                         false,
+			`{"metadata":{"finalizers":["test.dev/stay"]}}`:                                false,
+			`{"metadata":{"annotations":{"forewarm.dev/gpu-count":"9"}}}`:                  false,
+			`{"spec":{"activeDeadlineSeconds":1}}`:                                         false,
+		} {
+			err := writer.Patch(t.Context(), pod.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
+			if allowed && err != nil || !allowed && (err == nil || !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("%s, %s: %v, allowed: %t", account, body, err, allowed)
+			}
 		}
 	}
 }

@@ -43,7 +43,7 @@ func TestLoop(t *testing.T) {
 		{"the samples apply", samplesApply},
 		{"the metrics are documented", samplesMetrics},
 		{"our roles suffice", loopRoles},
-		{"the extender writes one annotation and no more", loopTouch},
+		{"our processes write their annotations and no more", loopTouch},
 		{"with all processes dead, the cluster works", loopOutage},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {

@@ -1,0 +1,46 @@
+package reserver
+
+import (
+	"sync"
+	"time"
+)
+
+// hurryForPods is how long after its last plan a pool is planned for again because of new pods that
+// find no room.
+const hurryForPods = 5 * time.Second
+
+// hurry are the pools that are planned for before their interval is over. The zero value has none.
+type hurry struct {
+	mu    sync.Mutex
+	pools map[string]time.Duration
+}
+
+// add notes that a pool is due so long after its last plan; false for no pool.
+func (h *hurry) add(after time.Duration, pool string) bool {
+	if pool == "" {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pools == nil {
+		h.pools = map[string]time.Duration{}
+	}
+	if known, ok := h.pools[pool]; !ok || after < known {
+		h.pools[pool] = after
+	}
+	return true
+}
+
+// of is how long after its last plan a pool is due; zero for at the end of its interval.
+func (h *hurry) of(pool string) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pools[pool]
+}
+
+// done notes that a pool is being planned for.
+func (h *hurry) done(pool string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.pools, pool)
+}
