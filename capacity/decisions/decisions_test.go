@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -127,5 +128,48 @@ func TestAChangedDecisionIsNotReplayed(t *testing.T) {
 	decision.Spec.Input = nil
 	if _, err := RecordOf(decision); err == nil || !strings.Contains(err.Error(), "too large to keep") {
 		t.Errorf("no input: %v", err)
+	}
+}
+
+// TestADecisionIsSmall: two chunks, 256 paths of an hour each, and 40 placeholders.
+func TestADecisionIsSmall(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	limits := capacity.Limits{LeadTime: 10 * time.Minute, Hold: 10 * time.Minute, Interval: time.Minute, GateAge: 40 * time.Second, MaxChanges: 9}
+	var demand capacity.Demand
+	var state capacity.State
+	for _, name := range []string{"node", "single"} {
+		limits.Chunks = append(limits.Chunks, capacity.Chunk{Name: name, Max: 99, WaitCostPerHour: 60, IdleCostPerHour: 3})
+		one := capacity.ChunkDemand{Now: 17}
+		for h := range 60 {
+			one.Horizon = append(one.Horizon, time.Duration(h+1)*time.Minute)
+		}
+		for range 256 {
+			path := make([]float64, 60)
+			for h := range path {
+				path[h] = 20 + 5*random.NormFloat64()
+			}
+			one.Paths = append(one.Paths, path)
+		}
+		demand.Chunks = append(demand.Chunks, one)
+		var row capacity.ChunkState
+		for p := range 20 {
+			row.Placeholders = append(row.Placeholders, capacity.Placeholder{
+				Name: fmt.Sprintf("a100-%s-%05x", name, random.IntN(1<<20)), Stage: capacity.Reserved, Created: start.Add(-time.Duration(p) * time.Minute), Node: fmt.Sprintf("node-%d", p/8),
+			})
+		}
+		state.Chunks = append(state.Chunks, row)
+	}
+	input := replay.NewInput(demand, state, limits, start)
+	record, err := replay.NewRecord(input, input.Plan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out, err := packed(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes of JSON, %d gzipped", len(record.Input)+len(record.Result), len(in)+len(out))
+	if size := len(in) + len(out); size == 0 || size > 16<<10 {
+		t.Errorf("a decision takes %d bytes, want at most 16 KiB", size)
 	}
 }
