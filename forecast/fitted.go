@@ -109,8 +109,13 @@ func (m *mixture) curve(values []float64, steps int) {
 	}
 	point := m.mixed(part, func(c int) float64 { return m.members[c].at(last, steps) })
 	spread := m.spread(point) * math.Pow(m.unrest.ratio(), m.powers[part])
-	low, high := m.bands[below].curve, m.bands[above].curve
-	for k := range values {
-		values[k] = m.possible(point + spread*(low[k]*(1-share)+high[k]*share))
+	low, high := m.bands[below].curve[:len(values)], m.bands[above].curve[:len(values)]
+	nearer, farther, whole := spread*(1-share), spread*share, m.whole
+	for k := range values { // as possible does, without its call: this is most of a forecast's time
+		value := point + nearer*low[k] + farther*high[k]
+		if whole {
+			value = math.Round(value)
+		}
+		values[k] = max(value, 0)
 	}
 }

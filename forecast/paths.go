@@ -59,7 +59,7 @@ func (p problem) possible(value float64) float64 {
 	if p.whole {
 		value = math.Round(value)
 	}
-	return math.Max(value, 0)
+	return max(value, 0)
 }
 
 // cautious are the paths of a history too short to learn from: the last value, spread
