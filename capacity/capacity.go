@@ -43,6 +43,8 @@ type ChunkState struct {
 	// Room is how many chunks fit in free room on all nodes that pods can be placed on. It counts
 	// where Limits.NodesLeft does.
 	Room int64
+	// Interrupted is how many chunks of real demand run on nodes that are about to be taken away.
+	Interrupted float64
 	// Waiting is how many chunks of real demand wait for a node.
 	Waiting int64
 	// Kept is the highest wanted number of the hold time just passed; it slows the down-step.
@@ -64,6 +66,8 @@ const (
 	Reserved
 	// Finished has ended, for example at its deadline, and holds nothing any more.
 	Finished
+	// Lost stands on a node that is about to be taken away, or takes no pods, and holds nothing any more.
+	Lost
 )
 
 // Placeholder is one placeholder pod.
@@ -173,6 +177,9 @@ const (
 	ReasonExpiring Reason = "Expiring"
 	// ReasonFinished removes a placeholder that has ended.
 	ReasonFinished Reason = "Finished"
+	// ReasonInterrupted removes a placeholder whose node is about to be taken away, or asks for capacity
+	// for the pods on such nodes.
+	ReasonInterrupted Reason = "Interrupted"
 	// ReasonTakenOver removes a placeholder for a pod that cannot preempt it, and ungates no other until
 	// that pod had the time to bind.
 	ReasonTakenOver Reason = "TakenOver"

@@ -14,7 +14,7 @@ func boundByNodes(plan *ChunkPlan, state ChunkState, left *int64) int64 {
 			held++
 		case Reserved:
 			held++
-		case Gated, Finished:
+		case Gated, Finished, Lost:
 		}
 	}
 	coming := max(pending-state.Room, 0)

@@ -63,8 +63,8 @@ type stock struct {
 	gated []Placeholder
 	// held is the ungated ones, those to give back first in front.
 	held []Placeholder
-	// finished have ended.
-	finished []Placeholder
+	// finished have ended, and lost are on nodes that go.
+	finished, lost []Placeholder
 }
 
 func sortPlaceholders(placeholders []Placeholder) stock {
@@ -77,6 +77,8 @@ func sortPlaceholders(placeholders []Placeholder) stock {
 			s.held = append(s.held, p)
 		case Finished:
 			s.finished = append(s.finished, p)
+		case Lost:
+			s.lost = append(s.lost, p)
 		}
 	}
 	slices.SortFunc(s.gated, func(a, b Placeholder) int {
@@ -133,11 +135,12 @@ func grow(s stock, plan ChunkPlan, chunk Chunk, spare int64) (creates, ungates [
 	return creates, ungates
 }
 
-// shrink removes finished placeholders, those whose nodes pods that wait will take, what exceeds
+// shrink removes placeholders on nodes that go, finished ones, those whose nodes pods that wait will take, what exceeds
 // the maximum, and a quarter of what nothing has wanted for the hold time, so that going down is
 // slower than going up; whole nodes of it, where it is as much as one.
 func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState) []Step {
-	deletes := drop(chunk, s.finished, ReasonFinished)
+	deletes := drop(chunk, s.lost, ReasonInterrupted)
+	deletes = append(deletes, drop(chunk, s.finished, ReasonFinished)...)
 	bought := boughtTwice(s.held, plan.Wanted, state.Waiting)
 	deletes = append(deletes, drop(chunk, s.held[:bought], ReasonBought)...)
 	s.held = s.held[bought:]

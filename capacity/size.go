@@ -55,13 +55,14 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 	switch policy := demand.Policy; policy.Kind {
 	case Reactive:
 	case Static:
-		asked = max(ceil(policy.Headroom+policy.Share*demand.Now)-state.Free, 0)
+		asked = ceil(policy.Headroom + policy.Share*demand.Now)
 		plan.Reason = ReasonStatic
 	default:
 		sorted = policy.corrected(sorted, demand.Now, seen.Spread)
 		plan.Level = OutlookOf(sorted, demand.Now, plan.Tau).Level
-		asked = max(ceil(plan.Level-demand.Now)-state.Free, 0)
+		asked = ceil(plan.Level - demand.Now)
 	}
+	asked = max(plan.elsewhere(asked, state)-state.Free, 0)
 	beyond := max(asked-chunk.Max, 0)
 	asked = wholeNodes(asked, sorted, demand, state, wholeNodesOf{chunk.PerNode, plan.Tau})
 	plan.Wanted = min(max(asked, chunk.Min), chunk.Max)
@@ -74,6 +75,16 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 		plan.Reason = ReasonSteady
 	}
 	return plan
+}
+
+// elsewhere adds to what is asked for what runs on nodes that go, whatever the policy.
+func (p *ChunkPlan) elsewhere(asked int64, state ChunkState) int64 {
+	gone := ceil(state.Interrupted)
+	if gone <= 0 {
+		return asked
+	}
+	p.Reason = ReasonInterrupted
+	return max(asked, 0) + gone
 }
 
 // wholeNodesOf is what rounding to nodes needs to know: chunks per node and service level.
@@ -93,7 +104,7 @@ func wholeNodes(asked int64, sorted []float64, demand ChunkDemand, state ChunkSt
 	if asked <= there {
 		return there - (there-asked)/of.perNode*of.perNode
 	}
-	if demand.Policy.Kind == Static {
+	if demand.Policy.Kind == Static || state.Interrupted > 0 {
 		return there + (asked-there+of.perNode-1)/of.perNode*of.perNode
 	}
 	wanted := there

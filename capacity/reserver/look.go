@@ -143,10 +143,12 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now time.Time) capacity.State {
 	var state capacity.State
 	current := map[string]bool{}
-	waiting := r.tracker.waiting(w.Pods)
+	waiting, interrupted := r.tracker.sum(w.Pods, unschedulable), r.tracker.sum(w.Pods, w.interrupted())
+	leaving := w.leaving()
 	for i := range pool.Spec.Chunks {
 		chunk := &pool.Spec.Chunks[i]
-		row := capacity.ChunkState{Free: free[i], Waiting: int64(waiting[key{pool.Name, chunk.Name}])}
+		k := key{pool.Name, chunk.Name}
+		row := capacity.ChunkState{Free: free[i], Waiting: int64(waiting[k]), Interrupted: interrupted[k]}
 		var held int64
 		for _, pod := range w.placeholders[pool.Name] {
 			if !ofChunk(pod, chunk) {
@@ -154,7 +156,11 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now t
 			}
 			current[pod.Name] = true
 			stage := stageOf(pod)
-			if stage == capacity.Pending || stage == capacity.Reserved {
+			switch {
+			case stage != capacity.Pending && stage != capacity.Reserved:
+			case leaving[pod.Spec.NodeName]:
+				stage = capacity.Lost
+			default:
 				held++
 			}
 			row.Placeholders = append(row.Placeholders, capacity.Placeholder{

@@ -63,7 +63,7 @@ func TestWaitingPodsAreThoseWithoutRoom(t *testing.T) {
 	pods[3].Spec.NodeName = "n"
 	tracker := newTracker("hold", -10)
 	tracker.rebuild([]class{classFor("a100", 0, labels.Everything())}, map[string]labels.Set{"team": nil}, pods)
-	got := tracker.waiting(pods)
+	got := tracker.sum(pods, unschedulable)
 	if diff := cmp.Diff(map[key]float64{{"a100", "single"}: 2}, got, cmp.AllowUnexported(key{})); diff != "" {
 		t.Errorf("waiting (-want +got):\n%s", diff)
 	}

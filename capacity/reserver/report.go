@@ -72,7 +72,7 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 			row.Pending++
 		case capacity.Reserved:
 			row.Reserved++
-		case capacity.Finished:
+		case capacity.Finished, capacity.Lost:
 		}
 	}
 	return row

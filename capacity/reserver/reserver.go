@@ -133,6 +133,9 @@ func (r *Reserver) Start(ctx context.Context) error {
 	if err := r.watchPods(ctx); err != nil {
 		return err
 	}
+	if err := r.watchNodes(ctx); err != nil {
+		return err
+	}
 	ticker := r.options.Clock.NewTicker(tick)
 	defer ticker.Stop()
 	for {

@@ -126,21 +126,34 @@ func (t *tracker) take(k key) (current, peak float64) {
 	return current, peak
 }
 
-// waiting is how many chunks of each key ask for nodes: pods that the scheduler has found no room
-// for, and has not made room for by preemption.
-func (t *tracker) waiting(pods []*corev1.Pod) map[key]float64 {
+// sum is the demand of some of the pods.
+func (t *tracker) sum(pods []*corev1.Pod, of func(*corev1.Pod) bool) map[key]float64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	sums := map[key]float64{}
 	for _, pod := range pods {
-		if s, ok := t.shares[pod.UID]; ok && unschedulable(pod) {
+		if s, ok := t.shares[pod.UID]; ok && of(pod) {
 			sums[s.key] += s.amount
 		}
 	}
 	return sums
 }
 
-// unschedulable tells that the scheduler has tried a pod, found no room, and makes none.
+// poolsOf are the pools that select a node.
+func (t *tracker) poolsOf(node *corev1.Node) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var pools []string
+	for _, c := range t.classes {
+		if c.Nodes.Matches(labels.Set(node.Labels)) {
+			pools = append(pools, c.Pool)
+		}
+	}
+	return pools
+}
+
+// unschedulable tells that the scheduler has tried a pod, found no room, and makes none by
+// preemption: it asks for a node.
 func unschedulable(pod *corev1.Pod) bool {
 	if pod.Spec.NodeName != "" || pod.Status.NominatedNodeName != "" {
 		return false

@@ -101,13 +101,3 @@ func IsPlaceholder(pod *corev1.Pod, namespace string) bool {
 	return pod.Namespace == namespace && pod.Labels[v1alpha1.LabelPool] != "" &&
 		pod.Spec.PriorityClassName == v1alpha1.PlaceholderPriorityClass
 }
-
-// Leaving tells whether a node is about to be taken away, or takes no pods.
-func Leaving(node *corev1.Node) bool {
-	if node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() {
-		return true
-	}
-	return slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool {
-		return taint.Key == "karpenter.sh/disrupted" || taint.Key == "ToBeDeletedByClusterAutoscaler"
-	})
-}

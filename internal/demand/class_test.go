@@ -135,22 +135,3 @@ func TestIsPlaceholder(t *testing.T) {
 		}
 	}
 }
-
-func TestLeaving(t *testing.T) {
-	now := metav1.Now()
-	for want, nodes := range map[bool][]corev1.Node{
-		true: {
-			{Spec: corev1.NodeSpec{Unschedulable: true}},
-			{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now}},
-			{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "karpenter.sh/disrupted"}}}},
-			{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "ToBeDeletedByClusterAutoscaler"}}}},
-		},
-		false: {{}, {Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: gpu}}}}},
-	} {
-		for i := range nodes {
-			if got := Leaving(&nodes[i]); got != want {
-				t.Errorf("Leaving(%+v) = %v, want %v", nodes[i].Spec, got, want)
-			}
-		}
-	}
-}
