@@ -33,6 +33,8 @@ type State struct {
 	Chunks []ChunkState
 	// Outdated are the names of placeholder pods whose shape is not among the chunks any more.
 	Outdated []string
+	// Young says that the pool has been looked at for less than the hold time.
+	Young bool
 }
 
 // ChunkState is what there is of one shape.
@@ -169,6 +171,8 @@ const (
 	ReasonSpare Reason = "SpareGated"
 	// ReasonSurplus gives capacity back that has not been wanted for the hold time.
 	ReasonSurplus Reason = "NotWanted"
+	// ReasonOver gives capacity back because the pool's work has ended.
+	ReasonOver Reason = "WorkEnded"
 	// ReasonAboveMax removes what exceeds the chunk's max.
 	ReasonAboveMax Reason = "AboveMax"
 	// ReasonOutdated removes a placeholder whose shape is not among the chunks any more.

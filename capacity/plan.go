@@ -33,6 +33,7 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 // steps lead from the placeholders that there are to what is wanted.
 func steps(plans []ChunkPlan, demand Demand, state State, limits Limits, now time.Time) []Step {
 	var creates, ungates, deletes []Step
+	ended := over(demand, state, limits)
 	for i, chunk := range limits.Chunks {
 		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now)
 		deletes = append(deletes, drop(chunk, expiring, ReasonExpiring)...)
@@ -41,7 +42,7 @@ func steps(plans []ChunkPlan, demand Demand, state State, limits Limits, now tim
 			open = nil
 		}
 		creates, ungates = append(creates, up...), append(ungates, open...)
-		deletes = append(deletes, shrink(stock, plans[i], chunk, state.Chunks[i])...)
+		deletes = append(deletes, shrink(stock, plans[i], chunk, state.Chunks[i], ended)...)
 	}
 	for _, name := range state.Outdated {
 		deletes = append(deletes, Step{Action: Delete, Pod: name, Reason: ReasonOutdated})
@@ -137,8 +138,9 @@ func grow(s stock, plan ChunkPlan, chunk Chunk, spare int64) (creates, ungates [
 
 // shrink removes placeholders on nodes that go, finished ones, those whose nodes pods that wait will take, what exceeds
 // the maximum, and a quarter of what nothing has wanted for the hold time, so that going down is
-// slower than going up; whole nodes of it, where it is as much as one.
-func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState) []Step {
+// slower than going up; whole nodes of it, where it is as much as one. Where the pool's work has
+// ended, all of it goes at once.
+func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState, ended bool) []Step {
 	deletes := drop(chunk, s.lost, ReasonInterrupted)
 	deletes = append(deletes, drop(chunk, s.finished, ReasonFinished)...)
 	bought := boughtTwice(s.held, plan.Wanted, state.Waiting)
@@ -146,17 +148,9 @@ func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState) []Step {
 	s.held = s.held[bought:]
 	held, gated := int64(len(s.held)), int64(len(s.gated))
 
-	kept := state.Kept
-	if slices.Contains(plan.LimitedBy, ReasonIdleBudgetOfDay) {
-		kept = 0 // there is no money to keep it
-	}
-	unwanted := max(held-max(plan.Wanted, kept), 0)
-	release := (unwanted + 3) / 4
-	if chunk.PerNode > 1 {
-		release = min((release+chunk.PerNode-1)/chunk.PerNode*chunk.PerNode, unwanted)
-	}
+	release := plan.release(held, chunk, state, ended)
 	aboveMax := max(held-chunk.Max, 0)
-	deletes = append(deletes, drop(chunk, s.held[:max(release, aboveMax)], releaseReason(aboveMax))...)
+	deletes = append(deletes, drop(chunk, s.held[:max(release, aboveMax)], releaseReason(aboveMax, ended))...)
 	held -= max(release, aboveMax)
 
 	surplusGated := min(max(held+gated-chunk.Max, 0), gated)
@@ -183,11 +177,32 @@ func boughtTwice(held []Placeholder, wanted, waiting int64) int64 {
 	return max(min(pending, waiting, int64(len(held))-wanted), 0)
 }
 
-func releaseReason(aboveMax int64) Reason {
-	if aboveMax > 0 {
-		return ReasonAboveMax
+// release is how many of those that are held are given back.
+func (p ChunkPlan) release(held int64, chunk Chunk, state ChunkState, ended bool) int64 {
+	kept := state.Kept
+	if ended || slices.Contains(p.LimitedBy, ReasonIdleBudgetOfDay) {
+		kept = 0 // nobody will come, or there is no money to keep it
 	}
-	return ReasonSurplus
+	unwanted := max(held-max(p.Wanted, kept), 0)
+	if ended {
+		return unwanted
+	}
+	release := (unwanted + 3) / 4
+	if chunk.PerNode > 1 {
+		release = min((release+chunk.PerNode-1)/chunk.PerNode*chunk.PerNode, unwanted)
+	}
+	return release
+}
+
+func releaseReason(aboveMax int64, ended bool) Reason {
+	switch {
+	case aboveMax > 0:
+		return ReasonAboveMax
+	case ended:
+		return ReasonOver
+	default:
+		return ReasonSurplus
+	}
 }
 
 // bounded joins the steps, each kind cut off at the most changes of one plan. A fresh

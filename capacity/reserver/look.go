@@ -141,7 +141,7 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 // stateOf counts what the pool has of each chunk. A placeholder whose chunk is gone from the
 // spec, or asks for something else by now, is outdated.
 func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now time.Time) capacity.State {
-	var state capacity.State
+	state := capacity.State{Young: r.young(pool, now)}
 	current := map[string]bool{}
 	waiting, interrupted := r.tracker.sum(w.Pods, unschedulable), r.tracker.sum(w.Pods, w.interrupted())
 	leaving := w.leaving()

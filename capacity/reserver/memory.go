@@ -79,7 +79,7 @@ func (r *Reserver) remember(pool *v1alpha1.WarmPool, plan capacity.Result, now t
 // than a hold time has been seen.
 func (r *Reserver) kept(pool *v1alpha1.WarmPool, chunk string, held int64, now time.Time) int64 {
 	m := r.memoryOf(pool, now)
-	if now.Sub(m.since) < pool.Spec.Sizing.Hold.Duration {
+	if r.young(pool, now) {
 		return held
 	}
 	var highest int64
@@ -87,4 +87,9 @@ func (r *Reserver) kept(pool *v1alpha1.WarmPool, chunk string, held int64, now t
 		highest = max(highest, w.wanted)
 	}
 	return highest
+}
+
+// young tells that less than a hold time has been seen of a pool.
+func (r *Reserver) young(pool *v1alpha1.WarmPool, now time.Time) bool {
+	return now.Sub(r.memoryOf(pool, now).since) < pool.Spec.Sizing.Hold.Duration
 }
