@@ -15,6 +15,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/approval"
+	"forewarm.dev/capacity/placeholder"
 )
 
 // parallel bounds the requests of one plan that are under way at once.
@@ -104,7 +105,7 @@ func (r *run) create(ctx context.Context, step capacity.Step) error {
 		if chunk.Name != step.Chunk {
 			continue
 		}
-		pod := newPlaceholder(r.pool, chunk, r.reserver.options.PlaceholderNamespace, r.reserver.options.PlaceholderImage)
+		pod := placeholder.New(r.pool, chunk, r.reserver.options.PlaceholderNamespace, r.reserver.options.PlaceholderImage)
 		if err := r.reserver.cached.Create(ctx, pod); err != nil {
 			return fmt.Errorf("create a placeholder of chunk %s: %w", step.Chunk, err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/placeholder"
 )
 
 // setIdleBudget sets what idling may cost, and adds what it has cost since the last plan to what
@@ -54,7 +55,7 @@ func (w world) idleCost(pool *v1alpha1.WarmPool) float64 {
 	sum := 0.0
 	for _, pod := range w.placeholders[pool.Name] {
 		for _, chunk := range pool.Spec.Chunks {
-			if chunk.Name == pod.Labels[v1alpha1.LabelChunk] && stageOf(pod) == capacity.Reserved {
+			if chunk.Name == pod.Labels[v1alpha1.LabelChunk] && placeholder.StageOf(pod) == capacity.Reserved {
 				sum += number(chunk.IdleCostPerHour)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -54,7 +55,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	if seen.nodes, seen.verdicts, err = judge(w, pool, chunks); err != nil {
 		return seen, err
 	}
-	seen.lead, seen.leadTimes = leadTime(pool, w.placeholders[pool.Name], seen.nodes, now)
+	seen.lead, seen.leadTimes = placeholder.LeadTime(pool, w.placeholders[pool.Name], seen.nodes, now)
 	seen.limits = limitsOf(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
 	seen.limits.Frozen = seen.verdicts.frozen()
 	seen.limits.Paused = r.gaveWay(pool, now)
@@ -155,7 +156,7 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now t
 				continue
 			}
 			current[pod.Name] = true
-			stage := stageOf(pod)
+			stage := placeholder.StageOf(pod)
 			switch {
 			case stage != capacity.Pending && stage != capacity.Reserved:
 			case leaving[pod.Spec.NodeName]:
@@ -165,7 +166,7 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now t
 			}
 			row.Placeholders = append(row.Placeholders, capacity.Placeholder{
 				Name: pod.Name, Stage: stage, Created: pod.CreationTimestamp.Time,
-				Node: pod.Spec.NodeName, Expires: expires(pod),
+				Node: pod.Spec.NodeName, Expires: placeholder.Expires(pod),
 				Companions: w.companions(pod, r.options.PlaceholderNamespace),
 			})
 		}

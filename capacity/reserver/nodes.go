@@ -12,6 +12,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/internal/demand"
 )
 
@@ -93,7 +94,7 @@ func pending(placeholders map[string][]*corev1.Pod) map[string]int64 {
 	out := map[string]int64{}
 	for pool, pods := range placeholders {
 		for _, pod := range pods {
-			if stageOf(pod) == capacity.Pending && pod.Spec.NodeName == "" {
+			if placeholder.StageOf(pod) == capacity.Pending && pod.Spec.NodeName == "" {
 				out[pool]++
 			}
 		}

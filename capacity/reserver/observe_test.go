@@ -12,6 +12,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/placeholder"
 )
 
 func TestNodeTemplateMayMatch(t *testing.T) {
@@ -75,14 +76,14 @@ func TestPlaceholderIsGatedHarmlessAndBounded(t *testing.T) {
 		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "zone", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"c"}}},
 	}
 	chunk := &v1alpha1.Chunk{Name: "single", Requests: gpuPod("p", "1").Spec.Containers[0].Resources.Requests}
-	pod := newPlaceholder(pool, chunk, "hold", "pause")
+	pod := placeholder.New(pool, chunk, "hold", "pause")
 
 	other := chunk.DeepCopy()
 	other.Requests = gpuPod("p", "2").Spec.Containers[0].Resources.Requests
 	if !ofChunk(pod, chunk) || ofChunk(pod, other) {
 		t.Error("a placeholder is of its own chunk, and not of one that asks for something else")
 	}
-	if stage := stageOf(pod); stage != capacity.Gated {
+	if stage := placeholder.StageOf(pod); stage != capacity.Gated {
 		t.Errorf("stage %v, want gated", stage)
 	}
 	if *pod.Spec.TerminationGracePeriodSeconds != 0 || *pod.Spec.ActiveDeadlineSeconds != 86400 || *pod.Spec.AutomountServiceAccountToken {

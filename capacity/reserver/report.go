@@ -16,6 +16,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 )
@@ -31,7 +32,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 		status.Chunks = append(status.Chunks, row)
 		r.measure(pool.Name, row, seen.demand.Chunks[i].Now)
 	}
-	status.LeadTime = leadTimeStatus(seen.lead, seen.leadTimes)
+	status.LeadTime = placeholder.LeadTimeStatus(seen.lead, seen.leadTimes)
 	r.metrics.leadTime.WithLabelValues(pool.Name).Set(seen.lead.Used.Seconds())
 	status.Idle = seen.idle
 	status.MaxNodes = maxNodesStatus(seen.ceilings)

@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/capacity/waiting"
 	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/internal/quantity"
@@ -45,7 +46,7 @@ func flightsOf(placeholders []*corev1.Pod, resource corev1.ResourceName) []waiti
 	var flights []waiting.Flight
 	for _, pod := range placeholders {
 		asked, err := time.Parse(time.RFC3339Nano, pod.Annotations[v1alpha1.AnnotationUngatedAt])
-		if err == nil && stageOf(pod) == capacity.Pending {
+		if err == nil && placeholder.StageOf(pod) == capacity.Pending {
 			flights = append(flights, waiting.Flight{Asked: asked, Amount: quantity.OfPod(pod)[resource]})
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/internal/quantity"
 )
 
@@ -123,7 +124,7 @@ func (w world) heldNodes(pool *v1alpha1.WarmPool) []capacity.HeldNode {
 	}
 	held := map[string][]capacity.HeldChunk{}
 	for _, pod := range w.placeholders[pool.Name] {
-		if pod.Spec.NodeName != "" && !terminal(pod) {
+		if pod.Spec.NodeName != "" && !placeholder.Terminal(pod) {
 			held[pod.Spec.NodeName] = append(held[pod.Spec.NodeName], capacity.HeldChunk{
 				Pod: pod.Name, Requests: quantity.OfPod(pod), Cost: costs[pod.Labels[v1alpha1.LabelChunk]],
 			})

@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 )
@@ -184,7 +185,7 @@ func (t *tracker) drop(uid types.UID) {
 // shareOf is what a pod adds to which key. Pods behind a scheduling gate ask for nothing
 // yet, and placeholders are no demand.
 func (t *tracker) shareOf(pod *corev1.Pod) (share, bool) {
-	if terminal(pod) || len(pod.Spec.SchedulingGates) > 0 || demand.IsPlaceholder(pod, t.placeholders) {
+	if placeholder.Terminal(pod) || len(pod.Spec.SchedulingGates) > 0 || demand.IsPlaceholder(pod, t.placeholders) {
 		return share{}, false
 	}
 	owner := demand.Owner(t.classes, pod, t.namespaces[pod.Namespace])

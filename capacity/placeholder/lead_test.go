@@ -1,4 +1,4 @@
-package reserver
+package placeholder
 
 import (
 	"testing"
@@ -39,7 +39,7 @@ func TestWaitsCountNewNodesAndWhatHasNone(t *testing.T) {
 		ungatedPod("", second(20), time.Time{}),       // of the same batch
 		ungatedPod("", second(50), time.Time{}),       // a later batch
 		ungatedPod("another-pool", start, second(90)), // a node that is not of this pool
-		gpuPod("never ungated by us", "1"),
+		{}, // never ungated by us
 	}
 	came, waiting := waits(placeholders, nodes, second(100))
 	want := []capacity.LeadSample{
@@ -62,18 +62,18 @@ func TestLeadTimeSurvivesTheLeaderAndTheSpecWins(t *testing.T) {
 		name := string(rune('a' + i))
 		made := start.Add(time.Duration(i) * time.Hour)
 		nodes := []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(made.Add(time.Minute))}}}
-		e, known := leadTime(pool, []*corev1.Pod{ungatedPod(name, made, made.Add(90*time.Second))}, nodes, made.Add(2*time.Minute))
-		pool.Status.LeadTime = leadTimeStatus(e, known)
+		e, known := LeadTime(pool, []*corev1.Pod{ungatedPod(name, made, made.Add(90*time.Second))}, nodes, made.Add(2*time.Minute))
+		pool.Status.LeadTime = LeadTimeStatus(e, known)
 	}
 	if got := pool.Status.LeadTime; got.Source != "Learned" || got.Used.Duration != 90*time.Second || len(got.Recent) != 6 {
 		t.Errorf("learned %+v", got)
 	}
 	pool.Spec.Sizing.LeadTime = "7m"
-	if e, known := leadTime(pool, nil, nil, start); e.Used != 7*time.Minute || e.Source != capacity.LeadSet || e.P95 != 90*time.Second || len(known.Recent) != 6 {
+	if e, known := LeadTime(pool, nil, nil, start); e.Used != 7*time.Minute || e.Source != capacity.LeadSet || e.P95 != 90*time.Second || len(known.Recent) != 6 {
 		t.Errorf("with a lead time in the spec: %+v", e)
 	}
 	pool.Spec.Sizing.LeadTime, pool.Status.LeadTime = v1alpha1.Auto, nil
-	if e, _ := leadTime(pool, []*corev1.Pod{ungatedPod("", start, time.Time{})}, nil, start.Add(30*time.Hour)); e.Used != longestLeadTime {
+	if e, _ := LeadTime(pool, []*corev1.Pod{ungatedPod("", start, time.Time{})}, nil, start.Add(30*time.Hour)); e.Used != longestLeadTime {
 		t.Errorf("a node that never comes: %+v, want at most %s", e, longestLeadTime)
 	}
 }

@@ -1,4 +1,6 @@
-package reserver
+// Package placeholder makes placeholder pods, and reads from them how far they have come and how long
+// their nodes took.
+package placeholder
 
 import (
 	"slices"
@@ -16,10 +18,10 @@ import (
 // deadlineSeconds bounds what a placeholder of a dead or uninstalled Forewarm can cost.
 const deadlineSeconds = 24 * 60 * 60
 
-// newPlaceholder is the placeholder pod of a chunk: gated, without a grace period, the
+// New is the placeholder pod of a chunk: gated, without a grace period, the
 // first to be preempted and the cheapest to be evicted (research: the Cluster Autoscaler
 // FAQ on overprovisioning; Karpenter's eviction cost).
-func newPlaceholder(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string) *corev1.Pod {
+func New(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: pool.Name + "-" + chunk.Name + "-",
@@ -105,12 +107,12 @@ func isExtended(name corev1.ResourceName) bool {
 	return strings.Contains(string(name), "/") && !strings.HasPrefix(string(name), "kubernetes.io/")
 }
 
-// stageOf is how far a placeholder pod has come. A placeholder that is bound but does not
+// StageOf is how far a placeholder pod has come. A placeholder that is bound but does not
 // run yet still waits: on a GPU node only a running one proves that the devices are there.
-func stageOf(pod *corev1.Pod) capacity.Stage {
+func StageOf(pod *corev1.Pod) capacity.Stage {
 	isGate := func(gate corev1.PodSchedulingGate) bool { return gate.Name == v1alpha1.GatePrewarm }
 	switch {
-	case terminal(pod):
+	case Terminal(pod):
 		return capacity.Finished
 	case slices.ContainsFunc(pod.Spec.SchedulingGates, isGate):
 		return capacity.Gated
@@ -121,14 +123,15 @@ func stageOf(pod *corev1.Pod) capacity.Stage {
 	}
 }
 
-// expires is when the kubelet ends a pod at its deadline; zero if it has not started.
-func expires(pod *corev1.Pod) time.Time {
+// Expires is when the kubelet ends a pod at its deadline; zero if it has not started.
+func Expires(pod *corev1.Pod) time.Time {
 	if pod.Status.StartTime == nil || pod.Spec.ActiveDeadlineSeconds == nil {
 		return time.Time{}
 	}
 	return pod.Status.StartTime.Add(time.Duration(*pod.Spec.ActiveDeadlineSeconds) * time.Second)
 }
 
-func terminal(pod *corev1.Pod) bool {
+// Terminal tells that a pod has ended.
+func Terminal(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }

@@ -1,4 +1,4 @@
-package reserver
+package placeholder
 
 import (
 	"maps"
@@ -19,9 +19,9 @@ const (
 	longestLeadTime = 2 * time.Hour
 )
 
-// leadTime is the lead time to plan with. What its placeholders show of new nodes is added to
+// LeadTime is the lead time to plan with. What its placeholders show of new nodes is added to
 // what the pool's status remembers, so that it survives the leader.
-func leadTime(pool *v1alpha1.WarmPool, placeholders []*corev1.Pod, nodes []*corev1.Node, now time.Time) (capacity.LeadEstimate, capacity.LeadTimes) {
+func LeadTime(pool *v1alpha1.WarmPool, placeholders []*corev1.Pod, nodes []*corev1.Node, now time.Time) (capacity.LeadEstimate, capacity.LeadTimes) {
 	var known capacity.LeadTimes
 	if pool.Status.LeadTime != nil {
 		for _, s := range pool.Status.LeadTime.Recent {
@@ -56,7 +56,7 @@ func waits(placeholders []*corev1.Pod, nodes []*corev1.Node, now time.Time) (cam
 		asked := ungated.Truncate(time.Second) // timestamps of the API server have no fractions
 		nodeMade, bound := made[pod.Spec.NodeName]
 		older := bound && nodeMade.Before(asked)
-		switch stage := stageOf(pod); {
+		switch stage := StageOf(pod); {
 		case older:
 		case stage == capacity.Pending:
 			batches[asked] = true
@@ -87,7 +87,8 @@ func runningSince(pod *corev1.Pod) time.Time {
 	return time.Time{}
 }
 
-func leadTimeStatus(e capacity.LeadEstimate, known capacity.LeadTimes) *v1alpha1.LeadTimeStatus {
+// LeadTimeStatus tells of a lead time, and of the samples behind it, so that the next leader knows them.
+func LeadTimeStatus(e capacity.LeadEstimate, known capacity.LeadTimes) *v1alpha1.LeadTimeStatus {
 	duration := func(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d.Round(time.Millisecond)} }
 	status := &v1alpha1.LeadTimeStatus{Used: duration(e.Used), Source: string(e.Source), Waiting: int32(e.Waiting)}
 	if e.Samples+e.Waiting > 0 {
