@@ -31,7 +31,7 @@ type sight struct {
 	forecasts []forecaster.Answer
 	policies  []chooser.Answer
 	nodes     []*corev1.Node
-	ceilings  []nodeCeiling
+	ceilings  []capacity.Ceiling
 	verdicts  verdicts
 	lead      capacity.LeadEstimate
 	leadTimes capacity.LeadTimes
@@ -64,7 +64,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 		return seen, err
 	}
 	seen.ceilings = r.ceilings(w, pool, seen.nodes, now)
-	seen.limits.NodesLeft = nodesLeft(pool, seen.nodes, seen.ceilings)
+	seen.limits.NodesLeft = capacity.NodesLeft(seen.ceilings)
 	if seen.idle, err = setIdleBudget(w, pool, &seen.limits, now); err != nil {
 		return seen, err
 	}

@@ -61,6 +61,7 @@ func (r *Reserver) forgetGone(pools []*v1alpha1.WarmPool) {
 			r.metrics.wanted.DeletePartialMatch(gone)
 			r.metrics.demand.DeletePartialMatch(gone)
 			r.metrics.leadTime.DeletePartialMatch(gone)
+			r.metrics.above.DeletePartialMatch(gone)
 		}
 	}
 }

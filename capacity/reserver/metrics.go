@@ -18,6 +18,7 @@ type metrics struct {
 	wanted       *prometheus.GaugeVec
 	demand       *prometheus.GaugeVec
 	leadTime     *prometheus.GaugeVec
+	above        *prometheus.GaugeVec
 	takeovers    *prometheus.CounterVec
 	changes      *prometheus.CounterVec
 	errors       *prometheus.CounterVec
@@ -39,6 +40,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		leadTime: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "forewarm_capacity_lead_time_seconds", Help: "Time from asking for a node until a pod runs on it, as plans use it.",
 		}, []string{"pool"}),
+		above: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "forewarm_capacity_above_ceiling_nodes", Help: "Nodes beyond what the ceilings of a pool allow.",
+		}, []string{"pool"}),
 		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_capacity_takeovers_total", Help: "Placeholder pods that gave way to other pods, by preemption or deleted for those that cannot preempt.",
 		}, chunk),
@@ -53,7 +57,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 	}
-	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.leadTime, m.takeovers, m.changes, m.errors, m.cycle)
+	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.leadTime, m.above, m.takeovers, m.changes, m.errors, m.cycle)
 	for _, act := range acts {
 		m.errors.WithLabelValues(act) // counts from zero, so that a rate sees the first one
 	}

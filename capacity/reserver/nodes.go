@@ -2,13 +2,11 @@ package reserver
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
@@ -16,65 +14,43 @@ import (
 	"forewarm.dev/internal/demand"
 )
 
-// nodeCeiling is a max-nodes that binds a pool.
-type nodeCeiling struct {
-	// on is the object that carries it, for messages, and value what it says.
-	on, value string
-	// limit is the number in force: where value cannot be read, the last that could, nil for none.
-	limit *int64
-	// unread is true where value cannot be read.
-	unread bool
-	// standing are the nodes that there are, and asked those that others wait for.
-	standing, asked int64
-}
-
-// ceilings are the max-nodes of a pool, of the one NodePool that it selects, and of the cluster.
-// The cluster's is shared with what other pools wait for. Nodes that leave do not count.
-func (r *Reserver) ceilings(w world, pool *v1alpha1.WarmPool, nodes []*corev1.Node, now time.Time) []nodeCeiling {
+// ceilings are the max-nodes of a pool, of the one NodePool that it selects, and of the cluster,
+// and what the pool itself says. The cluster's is shared with what other pools wait for. Nodes that
+// leave do not count.
+func (r *Reserver) ceilings(w world, pool *v1alpha1.WarmPool, nodes []*corev1.Node, now time.Time) []capacity.Ceiling {
 	m := r.memoryOf(pool, now)
-	all := []nodeCeiling{
-		{on: "WarmPool " + pool.Name, value: pool.Annotations[v1alpha1.AnnotationMaxNodes], standing: staying(nodes)},
+	all := []capacity.Ceiling{
+		{On: onObject("WarmPool " + pool.Name), Value: pool.Annotations[v1alpha1.AnnotationMaxNodes], Standing: staying(nodes)},
 		w.ofNodePool(pool),
-		{on: "Namespace kube-system", value: w.maxNodes, standing: staying(w.Nodes), asked: w.askedByOthers(pool)},
+		{On: onObject("Namespace kube-system"), Value: w.maxNodes, Standing: staying(w.Nodes), Asked: w.askedByOthers(pool)},
 	}
 	for i := range all {
-		all[i].limit, all[i].unread = readCeiling(all[i].value, m.maxNodes[i])
-		m.maxNodes[i] = all[i].limit
+		all[i] = all[i].Read(m.maxNodes[i])
+		m.maxNodes[i] = all[i].Limit
+	}
+	if most := pool.Spec.Sizing.MaxNodes; most != nil {
+		all = append(all, capacity.Ceiling{On: "spec.sizing.maxNodes", Limit: new(int64(*most)), Standing: staying(nodes)})
 	}
 	return all
 }
 
-// nodesLeft is how many more nodes may be asked for, nil for any number: up to the ceilings, and to
-// what the pool itself says.
-func nodesLeft(pool *v1alpha1.WarmPool, nodes []*corev1.Node, ceilings []nodeCeiling) *int64 {
-	var left *int64
-	if most := pool.Spec.Sizing.MaxNodes; most != nil {
-		left = new(max(int64(*most)-staying(nodes), 0))
-	}
-	for _, c := range ceilings {
-		if c.limit == nil {
-			continue
-		}
-		if n := max(*c.limit-c.standing-c.asked, 0); left == nil || n < *left {
-			left = &n
-		}
-	}
-	return left
+func onObject(object string) string {
+	return "annotation " + v1alpha1.AnnotationMaxNodes + " on " + object
 }
 
 // ofNodePool is the ceiling of Karpenter's NodePool of a pool, where it selects just one.
-func (w world) ofNodePool(pool *v1alpha1.WarmPool) nodeCeiling {
+func (w world) ofNodePool(pool *v1alpha1.WarmPool) capacity.Ceiling {
 	own, err := demand.Compile(pool)
 	if err != nil {
-		return nodeCeiling{}
+		return capacity.Ceiling{}
 	}
 	matching := slices.DeleteFunc(slices.Clone(w.templates), func(t nodeTemplate) bool { return !t.mayMatch(own.Nodes) })
 	if len(matching) != 1 {
-		return nodeCeiling{}
+		return capacity.Ceiling{}
 	}
 	one := matching[0]
 	of := slices.DeleteFunc(slices.Clone(w.Nodes), func(n *corev1.Node) bool { return n.Labels[nodePoolLabel] != one.labels[nodePoolLabel] })
-	return nodeCeiling{on: "NodePool " + one.labels[nodePoolLabel], value: one.maxNodes, standing: staying(of)}
+	return capacity.Ceiling{On: onObject("NodePool " + one.labels[nodePoolLabel]), Value: one.maxNodes, Standing: staying(of)}
 }
 
 // askedByOthers is how many nodes the other pools wait for.
@@ -110,18 +86,6 @@ func inTurn(pools []*v1alpha1.WarmPool) []*v1alpha1.WarmPool {
 	})
 }
 
-// readCeiling reads digits, as the admission webhook does; an empty value is no ceiling.
-func readCeiling(value string, last *int64) (limit *int64, unread bool) {
-	if value == "" {
-		return nil, false
-	}
-	n, err := strconv.ParseUint(value, 10, 31)
-	if err != nil {
-		return last, true
-	}
-	return new(int64(n)), false
-}
-
 func staying(nodes []*corev1.Node) int64 {
 	n := int64(0)
 	for _, node := range nodes {
@@ -140,43 +104,42 @@ func lastCeilings(status *v1alpha1.WarmPoolStatus) [3]*int64 {
 	return [3]*int64{}
 }
 
-// maxNodesStatus says which ceilings are in force, nil where none is.
-func maxNodesStatus(ceilings []nodeCeiling) *v1alpha1.MaxNodesStatus {
-	out := v1alpha1.MaxNodesStatus{Pool: ceilings[0].limit, NodePool: ceilings[1].limit, Cluster: ceilings[2].limit}
+// maxNodesStatus says which annotations are in force, nil where none is.
+func maxNodesStatus(ceilings []capacity.Ceiling) *v1alpha1.MaxNodesStatus {
+	out := v1alpha1.MaxNodesStatus{Pool: ceilings[0].Limit, NodePool: ceilings[1].Limit, Cluster: ceilings[2].Limit}
 	if out == (v1alpha1.MaxNodesStatus{}) {
 		return nil
 	}
 	return &out
 }
 
-// exceeded says which ceilings more nodes stand above than they allow, empty for none.
-func exceeded(ceilings []nodeCeiling) string {
-	var ways []string
-	for _, c := range ceilings {
-		if c.limit != nil && c.standing > *c.limit {
-			ways = append(ways, fmt.Sprintf("%d nodes stand, at most %d allowed by annotation %s on %s", c.standing, *c.limit, v1alpha1.AnnotationMaxNodes, c.on))
+// tellCeilings says by a condition, an event when that begins, and a metric whether more nodes stand
+// than are allowed, and by one event for each value that it cannot be read.
+func (r *Reserver) tellCeilings(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, seen sight) {
+	set, over := setter(status, pool), int64(0)
+	for _, c := range seen.ceilings {
+		over = max(over, c.Over())
+	}
+	r.metrics.above.WithLabelValues(pool.Name).Set(float64(over))
+	if over == 0 {
+		set(v1alpha1.ConditionAboveCeiling, false, v1alpha1.ReasonWithinCeiling, "")
+	} else {
+		says := capacity.Exceeded(seen.ceilings) + "; placeholders ask for no more"
+		set(v1alpha1.ConditionAboveCeiling, true, v1alpha1.ReasonStandsAboveCeiling, says)
+		if !meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionAboveCeiling) {
+			r.options.Events.Eventf(pool, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Observe", "%s", says)
 		}
 	}
-	return strings.Join(ways, "; ")
+	r.tellUnread(pool, seen.ceilings, seen.at)
 }
 
-// tellUnread sends one event for each ceiling that cannot be read, once for each value.
-func (r *Reserver) tellUnread(pool *v1alpha1.WarmPool, ceilings []nodeCeiling, now time.Time) {
-	m := r.memoryOf(pool, now)
-	for i, c := range ceilings {
-		if !c.unread {
-			m.unread[i] = ""
-			continue
+func (r *Reserver) tellUnread(pool *v1alpha1.WarmPool, ceilings []capacity.Ceiling, now time.Time) {
+	told := &r.memoryOf(pool, now).unread
+	for i, c := range ceilings[:len(told)] {
+		says := c.Unreadable()
+		if says != "" && says != told[i] {
+			r.options.Events.Eventf(pool, nil, corev1.EventTypeWarning, v1alpha1.ReasonCeilingUnreadable, "Observe", "%s", says)
 		}
-		if m.unread[i] == c.value {
-			continue
-		}
-		m.unread[i] = c.value
-		effect := "it is ignored"
-		if c.limit != nil {
-			effect = fmt.Sprintf("the last good value, %d, stays in force", *c.limit)
-		}
-		r.options.Events.Eventf(pool, nil, corev1.EventTypeWarning, v1alpha1.ReasonCeilingUnreadable, "Observe",
-			"%s: annotation %s=%q is no whole number from 0 to 2147483647; %s until it is corrected", c.on, v1alpha1.AnnotationMaxNodes, c.value, effect)
+		told[i] = says
 	}
 }

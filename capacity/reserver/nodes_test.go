@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
 )
 
 func TestNodesLeft(t *testing.T) {
@@ -42,7 +43,7 @@ func TestNodesLeft(t *testing.T) {
 		w := world{maxNodes: c.cluster}
 		w.Nodes = nodes(7, 1)
 		got := int64(-1)
-		if left := nodesLeft(pool, nodes(3, 1), r.ceilings(w, pool, nodes(3, 1), time.Unix(0, 0))); left != nil {
+		if left := capacity.NodesLeft(r.ceilings(w, pool, nodes(3, 1), time.Unix(0, 0))); left != nil {
 			got = *left
 		}
 		if got != c.want {
@@ -50,7 +51,7 @@ func TestNodesLeft(t *testing.T) {
 		}
 		if c.own == "5" {
 			pool.Annotations[v1alpha1.AnnotationMaxNodes] = "many"
-			if left := nodesLeft(pool, nodes(3, 1), r.ceilings(w, pool, nodes(3, 1), time.Unix(0, 0))); left == nil || *left != c.want {
+			if left := capacity.NodesLeft(r.ceilings(w, pool, nodes(3, 1), time.Unix(0, 0))); left == nil || *left != c.want {
 				t.Errorf("a value that cannot be read: %v left, want the last good ceiling in force", left)
 			}
 		}
@@ -63,7 +64,7 @@ func TestNodesLeftOfTheCluster(t *testing.T) {
 	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
 	w := world{maxNodes: "9", asked: map[string]int64{"a100": 2, "a10": 3, "l4": 1}}
 	w.Nodes = []*corev1.Node{{}, {}}
-	if left := nodesLeft(pool, nil, r.ceilings(w, pool, nil, time.Unix(0, 0))); left == nil || *left != 3 {
+	if left := capacity.NodesLeft(r.ceilings(w, pool, nil, time.Unix(0, 0))); left == nil || *left != 3 {
 		t.Errorf("%v left, want 3: 9 less 2 that are there and 4 that others wait for", left)
 	}
 }
@@ -96,7 +97,7 @@ func TestCeilingThatCannotBeRead(t *testing.T) {
 	recorder := events.NewFakeRecorder(10)
 	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100", Annotations: map[string]string{v1alpha1.AnnotationMaxNodes: "5"}}}
 	var w world
-	look := func(r *Reserver, cluster string) []nodeCeiling {
+	look := func(r *Reserver, cluster string) []capacity.Ceiling {
 		w.maxNodes = cluster
 		seen := r.ceilings(w, pool, []*corev1.Node{{}, {}}, time.Unix(0, 0))
 		pool.Status.MaxNodes = maxNodesStatus(seen)
@@ -108,18 +109,18 @@ func TestCeilingThatCannotBeRead(t *testing.T) {
 	pool.Annotations[v1alpha1.AnnotationMaxNodes] = "five"
 	second := &Reserver{memory: map[string]*memory{}, options: Options{Events: recorder}}
 	for range 2 {
-		if left := nodesLeft(pool, nil, look(second, "nine")); left == nil || *left != 3 {
+		if left := capacity.NodesLeft(look(second, "nine")); left == nil || *left != 3 {
 			t.Fatalf("%v left, want 3 of the last good ceiling of 5", left)
 		}
 	}
 	if len(recorder.Events) != 2 {
 		t.Fatalf("%d events, want one for each value that cannot be read", len(recorder.Events))
 	}
-	if said := <-recorder.Events; !strings.Contains(said, `WarmPool a100: annotation forewarm.dev/max-nodes="five"`) || !strings.Contains(said, "the last good value, 5, stays in force") {
+	if said := <-recorder.Events; !strings.Contains(said, `annotation forewarm.dev/max-nodes on WarmPool a100: "five"`) || !strings.Contains(said, "the last good value, 5, stays in force") {
 		t.Errorf("it says %q", said)
 	}
 	delete(pool.Annotations, v1alpha1.AnnotationMaxNodes)
-	if left := nodesLeft(pool, nil, look(second, "")); left != nil || pool.Status.MaxNodes != nil {
+	if left := capacity.NodesLeft(look(second, "")); left != nil || pool.Status.MaxNodes != nil {
 		t.Errorf("%d left, status %+v; want none once the annotations are gone", *left, pool.Status.MaxNodes)
 	}
 }
@@ -145,19 +146,11 @@ func TestCeilingOfTheNodePool(t *testing.T) {
 		pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "warm"}}
 		pool.Spec.Nodes.Selector.MatchLabels = c.selector
 		got := int64(-1)
-		if left := nodesLeft(pool, nil, r.ceilings(w, pool, nil, time.Unix(0, 0))); left != nil {
+		if left := capacity.NodesLeft(r.ceilings(w, pool, nil, time.Unix(0, 0))); left != nil {
 			got = *left
 		}
 		if got != c.want {
 			t.Errorf("%s: %d left, want %d", name, got, c.want)
 		}
-	}
-}
-
-// TestExceeded names each ceiling that is passed.
-func TestExceeded(t *testing.T) {
-	got := exceeded([]nodeCeiling{{on: "WarmPool a100", limit: new(int64(3)), standing: 4}, {on: "NodePool a100", limit: new(int64(4)), standing: 4}, {on: "Namespace kube-system", standing: 9}})
-	if want := "4 nodes stand, at most 3 allowed by annotation forewarm.dev/max-nodes on WarmPool a100"; got != want {
-		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -36,8 +36,8 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	r.metrics.leadTime.WithLabelValues(pool.Name).Set(seen.lead.Used.Seconds())
 	status.Idle = seen.idle
 	status.MaxNodes = maxNodesStatus(seen.ceilings)
-	r.tellUnread(pool, seen.ceilings, seen.at)
 	setConditions(status, pool, seen)
+	r.tellCeilings(status, pool, seen)
 	setLimited(plan, setter(status, pool))
 	if planned := planStatus(plan, done, pool.Spec.Mode, seen.at); planned != nil {
 		status.LastPlan = planned
@@ -196,11 +196,6 @@ func setConditions(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, see
 			fmt.Sprintf("node %s belongs to the older WarmPool %s: nothing changes here until spec.nodes.selector of one of them is narrowed", v.conflictNode, v.conflictPool))
 	} else {
 		set(v1alpha1.ConditionConflict, false, v1alpha1.ReasonNoOverlap, "")
-	}
-	if ways := exceeded(seen.ceilings); ways != "" {
-		set(v1alpha1.ConditionAboveCeiling, true, v1alpha1.ReasonStandsAboveCeiling, ways+"; placeholders ask for none")
-	} else {
-		set(v1alpha1.ConditionAboveCeiling, false, v1alpha1.ReasonWithinCeiling, "")
 	}
 	if cold := coldChunks(pool, seen.forecasts); len(cold) > 0 {
 		set(v1alpha1.ConditionForecasting, false, v1alpha1.ReasonColdStart, "too little history: "+strings.Join(cold, ", "))

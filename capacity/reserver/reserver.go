@@ -100,7 +100,7 @@ type memory struct {
 	wanted  map[string][]wantedAt
 	uid     string
 	// maxNodes are the last ceilings of the pool, its NodePool and the cluster that could be read, and
-	// unread those values that could not and were told of.
+	// unread what was told of those that could not.
 	maxNodes [3]*int64
 	unread   [3]string
 }
