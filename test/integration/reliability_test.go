@@ -355,13 +355,20 @@ func reliabilityAuditLog(t *testing.T, e *reliabilityEnv) {
 			t.Fatal(err)
 		}
 	}
-	overrides := webhookWorkload("Deployment", "overruled", "web", 3, "")
+	// The policies know an override once it is stored: they have no clock to read it by.
+	overrides := webhookWorkload("Deployment", "overruled", "web", 1, "")
 	overrides.SetAnnotations(map[string]string{"forewarm.dev/ceiling-override": "9 until 2999-01-01T00:00:00Z: load test"})
+	if err := e.Client.Create(ctx, overrides); err != nil {
+		t.Fatal(err)
+	}
 	cluster.Eventually(t, webhookWait, func() error {
-		for _, o := range []client.Object{webhookWorkload("Deployment", "audited", "web", 3, ""), overrides, autoscalerOf("overruled", 1)} {
-			if err := e.Client.Create(ctx, o.DeepCopyObject().(client.Object), client.DryRunAll); err != nil {
+		for _, o := range []client.Object{webhookWorkload("Deployment", "audited", "web", 3, ""), autoscalerOf("overruled", 1)} {
+			if err := e.Client.Create(ctx, o, client.DryRunAll); err != nil {
 				return err
 			}
+		}
+		if err := e.Client.Patch(ctx, overrides.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":3}}`)), client.DryRunAll); err != nil {
+			return err
 		}
 		log, err := os.ReadFile(e.auditLog)
 		if err != nil {
