@@ -350,6 +350,7 @@ func reliabilityAuditLog(t *testing.T, e *reliabilityEnv) {
 	ctx := t.Context()
 	for name, annotations := range map[string]map[string]string{
 		"audited": {v1alpha1.AnnotationMaxReplicas: "1", "forewarm.dev/ceiling-mode": "audit"}, "overruled": {v1alpha1.AnnotationMaxReplicas: "1"},
+		"clamped": {v1alpha1.AnnotationMaxReplicas: "1"},
 	} {
 		if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}}); err != nil {
 			t.Fatal(err)
@@ -362,7 +363,7 @@ func reliabilityAuditLog(t *testing.T, e *reliabilityEnv) {
 		t.Fatal(err)
 	}
 	cluster.Eventually(t, webhookWait, func() error {
-		for _, o := range []client.Object{webhookWorkload("Deployment", "audited", "web", 3, ""), autoscalerOf("overruled", 1)} {
+		for _, o := range []client.Object{webhookWorkload("Deployment", "audited", "web", 3, ""), autoscalerOf("clamped", 1)} {
 			if err := e.Client.Create(ctx, o, client.DryRunAll); err != nil {
 				return err
 			}
