@@ -25,6 +25,8 @@ type ChunkDemand struct {
 	Paths [][]float64
 	// Policy is how the need is estimated from them.
 	Policy Policy
+	// Declared is demand that somebody has announced.
+	Declared []Declared
 }
 
 // State is what the pool has.
@@ -152,6 +154,8 @@ const (
 	ReasonForecast Reason = "ForecastDemand"
 	// ReasonStatic asks for headroom, since that has been cheaper than the forecast.
 	ReasonStatic Reason = "StaticHeadroom"
+	// ReasonDeclared asks for capacity because somebody has announced demand.
+	ReasonDeclared Reason = "DeclaredDemand"
 	// ReasonBought removes placeholders that wait for nodes which pods that wait will take: what is
 	// bought for them already is not bought twice.
 	ReasonBought Reason = "BoughtAlready"

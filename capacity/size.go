@@ -62,9 +62,11 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 		plan.Level = OutlookOf(sorted, demand.Now, plan.Tau).Level
 		asked = ceil(plan.Level - demand.Now)
 	}
+	asked, certain := plan.declared(asked, demand, limits.Window())
+	certain = certain || demand.Policy.Kind == Static || state.Interrupted > 0
 	asked = max(plan.elsewhere(asked, state)-state.Free, 0)
 	beyond := max(asked-chunk.Max, 0)
-	asked = wholeNodes(asked, sorted, demand, state, wholeNodesOf{chunk.PerNode, plan.Tau})
+	asked = wholeNodes(asked, sorted, demand, state, wholeNodesOf{chunk.PerNode, plan.Tau, certain})
 	plan.Wanted = min(max(asked, chunk.Min), chunk.Max)
 	switch {
 	case beyond > 0:
@@ -87,10 +89,12 @@ func (p *ChunkPlan) elsewhere(asked int64, state ChunkState) int64 {
 	return max(asked, 0) + gone
 }
 
-// wholeNodesOf is what rounding to nodes needs to know: chunks per node and service level.
+// wholeNodesOf is what rounding to nodes needs to know: chunks per node, the service level, and
+// whether all of what is asked for is needed whatever that says.
 type wholeNodesOf struct {
 	perNode int64
 	tau     float64
+	certain bool
 }
 
 // wholeNodes rounds what is asked for to what costs the same. The chunks of one node cost no more
@@ -104,7 +108,7 @@ func wholeNodes(asked int64, sorted []float64, demand ChunkDemand, state ChunkSt
 	if asked <= there {
 		return there - (there-asked)/of.perNode*of.perNode
 	}
-	if demand.Policy.Kind == Static || state.Interrupted > 0 {
+	if of.certain {
 		return there + (asked-there+of.perNode-1)/of.perNode*of.perNode
 	}
 	wanted := there

@@ -16,7 +16,7 @@ var GroupVersion = schema.GroupVersion{Group: "forewarm.dev", Version: "v1alpha1
 
 // AddToScheme registers the types of this package.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &WarmPool{}, &WarmPoolList{}, &DemandHistory{}, &DemandHistoryList{}, &ForecastModel{}, &ForecastModelList{}, &CeilingSet{}, &CeilingSetList{}, &Ledger{}, &LedgerList{}, &CapacityPlan{}, &CapacityPlanList{}, &Decision{}, &DecisionList{})
+	scheme.AddKnownTypes(GroupVersion, &WarmPool{}, &WarmPoolList{}, &DemandHistory{}, &DemandHistoryList{}, &ForecastModel{}, &ForecastModelList{}, &CeilingSet{}, &CeilingSetList{}, &Ledger{}, &LedgerList{}, &CapacityPlan{}, &CapacityPlanList{}, &Decision{}, &DecisionList{}, &DemandEvent{}, &DemandEventList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

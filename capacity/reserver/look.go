@@ -14,6 +14,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/declared"
 	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/forecast"
@@ -94,6 +95,10 @@ func (r *Reserver) setApproval(ctx context.Context, pool *v1alpha1.WarmPool, see
 func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *sight) error {
 	horizon, settings := horizonOf(pool, seen.lead.Used), settingsOf(pool)
 	at := seen.at.Truncate(pool.Spec.Forecast.Interval.Duration)
+	events, err := declared.List(ctx, r.cached, pool.Name)
+	if err != nil {
+		return err
+	}
 	for i, chunk := range pool.Spec.Chunks {
 		current, peak := r.tracker.take(key{pool.Name, chunk.Name})
 		if err := r.options.Forecaster.Observe(ctx, settings, chunk.Name, at, peak); err != nil {
@@ -118,7 +123,10 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 			r.log.Error(err, "Policy stays", "pool", pool.Name, "chunk", chunk.Name)
 		}
 		seen.policies = append(seen.policies, chosen)
-		seen.demand.Chunks = append(seen.demand.Chunks, capacity.ChunkDemand{Now: current, Horizon: f.Horizon, Paths: f.Paths, Policy: chosen.Policy})
+		seen.demand.Chunks = append(seen.demand.Chunks, capacity.ChunkDemand{
+			Now: current, Horizon: f.Horizon, Paths: f.Paths, Policy: chosen.Policy,
+			Declared: declared.Of(events, chunk.Name, current, r.options.Forecaster.History(settings, chunk.Name), seen.at),
+		})
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 func capacityInterrupt(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
 	e.patch(t, loopName, `{"spec":{"mode":"Enforce","forecast":{"interval":"5m"}}}`)
-	capacityReserved(t, e, 7)
+	capacityReserved(t, e, 8)
 	gated, open, err := e.stands(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func capacityInterrupt(t *testing.T, e *loopEnv) {
 				return fmt.Errorf("placeholder %s still stands on %s", name, node)
 			}
 		}
-		if fresh == "" || len(now) != 7 {
+		if fresh == "" || len(now) != 8 {
 			return fmt.Errorf("%d placeholders ungated, %d of them stood before; want a new one", len(now), len(open))
 		}
 		return nil
@@ -52,8 +52,14 @@ func capacityInterrupt(t *testing.T, e *loopEnv) {
 	if took > 5*time.Second {
 		t.Errorf("it took %s, want less than 5 s", took)
 	}
-	capacityReserved(t, e, 7)
-	if err := e.owns(ctx, 8); err != nil { // the one that goes is nobody's to delete but its cloud's
+	cluster.Eventually(t, loopWait, func() error { // status is as old as the last plan
+		_, now, err := e.stands(ctx)
+		if pod := now[fresh]; err == nil && (pod.Status.Phase != corev1.PodRunning || pod.Spec.NodeName == node) {
+			err = fmt.Errorf("placeholder %s is %s on %q", fresh, pod.Status.Phase, pod.Spec.NodeName)
+		}
+		return err
+	})
+	if err := e.owns(ctx, 9); err != nil { // the one that goes is nobody's to delete but its cloud's
 		t.Error(err)
 	}
 }

@@ -32,6 +32,7 @@ func TestCapacity(t *testing.T) {
 		{"five of eight, and status says why", capacityLimited},
 		{"an unapproved plan buys no node", capacityApprove},
 		{"decisions are kept, and replayed bit for bit", capacityDecisions},
+		{"declared demand is ready before it comes", capacityDeclared},
 		{"a node that goes is replaced at once", capacityInterrupt},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
