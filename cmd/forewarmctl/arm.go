@@ -17,6 +17,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/limits"
 	"forewarm.dev/webhook/registration"
 	"forewarm.dev/webhook/twin"
@@ -54,8 +55,8 @@ func disarmCommand() *cobra.Command {
 		Short: "Take Forewarm out of admission, at once",
 		Long: `Delete Forewarm's webhook configurations and admission policies, and keep its processes from
 writing them again until "forewarmctl arm". Ceilings are then not held: autoscalers get back
-the bounds that were brought under one, and the limits of nodes that were generated are taken
-back. It works while no process of Forewarm's runs: the API server asks no webhook about
+the bounds that were brought under one, and the limits of nodes and quotas of GPUs that were
+generated are taken back. It works while no process of Forewarm's runs: the API server asks no webhook about
 these deletions.`,
 		Example: `  forewarmctl disarm --reason "admission is slow, looking into it"`,
 		Args:    cobra.NoArgs,
@@ -118,13 +119,15 @@ func (a admission) disarm(ctx context.Context, reason string) error {
 		}
 		return quiet >= 4, nil
 	})
-	return errors.Join(unmarked, err, a.restoreAll(ctx), a.releaseLimits(ctx))
+	return errors.Join(unmarked, err, a.restoreAll(ctx), a.release(ctx))
 }
 
-// releaseLimits takes back the native limits that follow max-nodes.
-func (a admission) releaseLimits(ctx context.Context) error {
+// release takes back the native limits that follow max-nodes, and the quotas that follow max-gpus.
+func (a admission) release(ctx context.Context) error {
 	released, err := limits.Release(ctx, a.objects)
-	for _, what := range released {
+	quotas, failed := ledger.Release(ctx, a.client.CoreV1())
+	err = errors.Join(err, failed)
+	for _, what := range append(released, quotas...) {
 		_, failed := fmt.Fprintf(a.output, "took back %s\n", what)
 		err = errors.Join(err, failed)
 	}

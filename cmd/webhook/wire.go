@@ -189,7 +189,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 	if err := p.keepLimits(ctx, clients, objects, leader); err != nil {
 		return err
 	}
-	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Leading: leader.leading.Load}); err != nil {
+	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Disarmed: p.disarmed(clients), Leading: leader.leading.Load}); err != nil {
 		return err
 	}
 	return add(p.manager, append(p.watchers(options, clients, leader), p.pools, p.claims, leader)...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,6 +46,7 @@ func TestTotals(t *testing.T) {
 		{"200 writers, and replicas that are killed", totalsRace},
 		{"a thousand workloads", totalsOfMany},
 		{"a burst of NodeClaims", totalsOfNodeClaims},
+		{"the quota of GPUs is kept, but not while disarmed", totalsQuota},
 		{"a total that goes leaves nothing", totalsRemoved},
 		{"without a webhook growth is refused where a total is set", totalsDead},
 	} {
@@ -199,6 +201,50 @@ func totalsOfGPUs(t *testing.T, e *totalsEnv) {
 	if err := e.Client.Create(ctx, webhookPod("gpus", "bare", 9)); !apierrors.IsForbidden(err) {
 		t.Errorf("a bare pod above the total: %v, want the quota's refusal", err)
 	}
+}
+
+// totalsQuota: what somebody does to the quota is undone within seconds, and what it does goes with
+// Forewarm.
+func totalsQuota(t *testing.T, e *totalsEnv) {
+	e.counting(t, "quota", map[string]string{totalGPUs: "8"})
+	ctx, key := t.Context(), client.ObjectKey{Namespace: "quota", Name: "forewarm-max-gpus"}
+	run := forewarmctl(t, e.Cluster)
+	quota := &corev1.ResourceQuota{}
+	kept := func(after string) {
+		t.Helper()
+		started := time.Now()
+		cluster.Eventually(t, webhookWait, func() error {
+			*quota = corev1.ResourceQuota{}
+			if err := e.Client.Get(ctx, key, quota); err != nil {
+				return err
+			}
+			if n := quota.Spec.Hard["requests.nvidia.com/gpu"]; n.Value() != 8 || len(quota.Spec.Hard) < 5 {
+				return fmt.Errorf("hard %v, want 8 of every resource", quota.Spec.Hard)
+			}
+			return nil
+		})
+		t.Logf("as it should be %s after %s", time.Since(started).Round(time.Millisecond), after)
+	}
+	kept("it was made")
+	if err := e.Client.Patch(ctx, quota, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"hard":{"requests.nvidia.com/gpu":"99","requests.amd.com/gpu":null}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	kept("an edit")
+	if err := e.Client.Delete(ctx, quota); err != nil {
+		t.Fatal(err)
+	}
+	kept("it was deleted")
+	if said := run("disarm", "--reason", "a test"); !strings.Contains(said, "took back ResourceQuota quota/forewarm-max-gpus") {
+		t.Errorf("disarm:\n%s", said)
+	}
+	loopNever(t, 7*time.Second, func() error { // longer than the leader waits to look again
+		if err := e.Client.Get(ctx, key, quota); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the quota while disarmed: %w, want none", err)
+		}
+		return nil
+	})
+	run("arm")
+	kept("arm")
 }
 
 // totalsRace: the sum is never above the total, and ends at it.

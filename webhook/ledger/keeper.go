@@ -38,6 +38,8 @@ const (
 	resync = 30 * time.Second
 	// giveUp is how long a watch that fails holds ledgers up.
 	giveUp = 10 * time.Second
+	// whileDisarmed is how soon it is looked whether quotas are wanted again.
+	whileDisarmed = 5 * time.Second
 )
 
 // KeeperOptions say what a Keeper needs.
@@ -60,6 +62,8 @@ type KeeperOptions struct {
 	Excluded []string
 	// Leading says whether this replica is the one that keeps.
 	Leading func() bool
+	// Disarmed says whether Forewarm was taken out of admission.
+	Disarmed func(context.Context) (bool, error)
 	// Events tells of holders that stand above a total.
 	Events     events.EventRecorder
 	Registerer prometheus.Registerer
@@ -179,8 +183,6 @@ type holding struct {
 	open time.Time
 	// claims are since when each claim was seen, by the leader's own clock.
 	claims map[webhook.Key]sighting
-	// quota is the GPU total that bare pods were bound to last, and in what.
-	quota string
 	// above are the totals that it stands above, as was seen last.
 	above []webhook.Excess
 }
@@ -218,9 +220,10 @@ func (t *term) run(ctx context.Context) {
 }
 
 var (
-	// nodePools and ledgers are watched for what they are, not counted.
+	// nodePools, ledgers and quotas are watched for what they are, not counted.
 	nodePools = webhook.Kind{Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true}
 	ledgers   = webhook.Kind{Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: "ledgers", Name: "Ledger"}
+	quotas    = webhook.Kind{Version: "v1", Resource: "resourcequotas", Name: "ResourceQuota"}
 )
 
 // look finds the kinds that are installed, and every holder: those with a ledger, and those that

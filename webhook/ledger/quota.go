@@ -3,15 +3,18 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/webhook"
@@ -20,33 +23,57 @@ import (
 // quotaName is the ResourceQuota by which bare pods, which no ledger counts, are bound.
 const quotaName = "forewarm-max-gpus"
 
+// onlyOurQuota is also by what RBAC lets it be listed and watched.
+const onlyOurQuota = metav1.ObjectNameField + "=" + quotaName
+
 // quotaResources are bound to the total, each by itself: a quota knows no sum of resources.
 var quotaResources = []string{"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
 
-// boundPods makes the quota of a Namespace whose GPUs are bound. A number that cannot be read
-// leaves it as it is.
+// boundPods makes the quota of a Namespace whose GPUs are bound as it should be, and again when
+// somebody else changes or deletes it. A number that cannot be read leaves it as it is, and so
+// does Forewarm while it is disarmed: forewarmctl has then removed it.
 func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object) error {
+	w, err := t.watches.ensure(ctx, quotas)
+	if err != nil {
+		return err
+	}
+	seen := w.get(h.Name, quotaName)
 	value, set := namespace.GetAnnotations()[webhook.MaxGPUs]
 	if !set {
+		if shown, _ := w.synced(); shown && seen == nil {
+			return nil
+		}
 		return t.freePods(ctx, h)
 	}
-	holding := t.holding(h)
 	total, err := webhook.ParseCeiling(value)
 	if err != nil {
 		return nil
 	}
-	names, err := t.quotaNames(ctx)
+	hard, err := t.hard(ctx, total)
 	if err != nil {
 		return err
 	}
-	wanted := value + " " + strings.Join(names, " ")
-	if wanted == holding.quota {
+	if seen != nil && apiequality.Semantic.DeepEqual(seen.hard, hard) {
 		return nil
 	}
+	if disarmed, err := t.Disarmed(ctx); disarmed || err != nil {
+		t.queue.AddAfter(h, whileDisarmed)
+		return err
+	}
+	return t.applyQuota(ctx, h, hard)
+}
+
+// hard is what a quota of a total allows.
+func (t *term) hard(ctx context.Context, total int64) (corev1.ResourceList, error) {
+	names, err := t.quotaNames(ctx)
 	hard := corev1.ResourceList{}
 	for _, name := range names {
 		hard[corev1.ResourceName(name)] = *resource.NewQuantity(total, resource.DecimalSI)
 	}
+	return hard, err
+}
+
+func (t *term) applyQuota(ctx context.Context, h Holder, hard corev1.ResourceList) error {
 	quota := &corev1.ResourceQuota{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: quotaName},
@@ -60,7 +87,6 @@ func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object)
 	if _, err := t.Quotas.ResourceQuotas(h.Name).Patch(ctx, quotaName, types.ApplyPatchType, body, options); err != nil {
 		return fmt.Errorf("apply ResourceQuota %s/%s: %w", h.Name, quotaName, err)
 	}
-	holding.quota = wanted
 	return nil
 }
 
@@ -82,20 +108,27 @@ func (t *term) quotaNames(ctx context.Context) ([]string, error) {
 
 // freePods removes the quota.
 func (t *term) freePods(ctx context.Context, h Holder) error {
-	t.mu.Lock()
-	holding, known := t.holders[h]
-	t.mu.Unlock()
-	if known && holding.quota == none {
-		return nil
-	}
 	if err := t.Quotas.ResourceQuotas(h.Name).Delete(ctx, quotaName, metav1.DeleteOptions{}); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete ResourceQuota %s/%s: %w", h.Name, quotaName, err)
-	}
-	if known {
-		holding.quota = none
 	}
 	return nil
 }
 
-// none is the number of a Namespace of which it is known that it has no quota.
-const none = "none"
+// Release removes the quotas of all Namespaces, and says which there were.
+func Release(ctx context.Context, client corev1client.ResourceQuotasGetter) (released []string, err error) {
+	list, err := client.ResourceQuotas(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: onlyOurQuota})
+	if err != nil {
+		return nil, fmt.Errorf("list ResourceQuotas: %w", err)
+	}
+	for _, quota := range list.Items {
+		what := fmt.Sprintf("ResourceQuota %s/%s", quota.Namespace, quotaName)
+		failed := client.ResourceQuotas(quota.Namespace).Delete(ctx, quotaName, metav1.DeleteOptions{})
+		switch {
+		case failed == nil:
+			released = append(released, what)
+		case !apierrors.IsNotFound(failed):
+			err = errors.Join(err, fmt.Errorf("delete %s: %w", what, failed))
+		}
+	}
+	return released, err
+}

@@ -6,8 +6,11 @@ import (
 	"sync"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -26,6 +29,8 @@ type object struct {
 	nodes int64
 	// pool is the NodePool of a NodeClaim.
 	pool string
+	// hard is what a quota allows.
+	hard corev1.ResourceList
 }
 
 const (
@@ -62,7 +67,11 @@ func (s *watches) newWatch(kind webhook.Kind, namespace string) (*watch, error) 
 			}
 			return nil, nil
 		},
-	}, nil).Informer()
+	}, func(o *metav1.ListOptions) {
+		if resourceOf(kind) == resourceOf(quotas) { // there may be many others
+			o.FieldSelector = onlyOurQuota
+		}
+	}).Informer()
 	if err := w.informer.SetTransform(w.slim); err != nil {
 		return nil, fmt.Errorf("watch %s: %w", kind.Resource, err)
 	}
@@ -75,8 +84,13 @@ func (s *watches) newWatch(kind webhook.Kind, namespace string) (*watch, error) 
 		return nil, fmt.Errorf("watch %s: %w", kind.Resource, err)
 	}
 	_, err := w.informer.AddEventHandler(toolscache.ResourceEventHandlerDetailedFuncs{
-		AddFunc:    func(o any, initial bool) { w.see(o, !initial, false) },
-		UpdateFunc: func(_, o any) { w.see(o, false, false) },
+		AddFunc: func(o any, initial bool) { w.see(o, !initial, false) },
+		UpdateFunc: func(before, o any) {
+			if resourceOf(kind) == resourceOf(quotas) && apiequality.Semantic.DeepEqual(before.(*object).hard, o.(*object).hard) {
+				return // only what is used has changed
+			}
+			w.see(o, false, false)
+		},
 		DeleteFunc: func(o any) { w.see(o, false, true) },
 	})
 	return w, err
@@ -96,6 +110,12 @@ func (w *watch) slim(in any) (any, error) {
 	o.Namespace, o.Name, o.UID, o.ResourceVersion = u.GetNamespace(), u.GetName(), u.GetUID(), u.GetResourceVersion()
 	if controller := metav1.GetControllerOf(u); controller != nil {
 		o.OwnerReferences = []metav1.OwnerReference{*controller}
+	}
+	if resourceOf(w.kind) == resourceOf(quotas) {
+		quota := &corev1.ResourceQuota{}
+		err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, quota)
+		o.hard = quota.Spec.Hard
+		return o, err
 	}
 	if w.kind.Group != webhook.NodeClaims.Group || w.kind.Resource != webhook.NodeClaims.Resource {
 		o.ask = w.kind.Ask(u.Object)
