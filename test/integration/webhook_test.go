@@ -73,6 +73,7 @@ func TestWebhook(t *testing.T) {
 		{"doctor finds nothing in what is written", webhookDoctor},
 		{"out of admission and back", webhookDisarm},
 		{"a GPU pod is annotated", webhookGPUPod},
+		{"GPUs of every vendor are annotated", webhookGPUs},
 		{"what a pod claims is annotated", webhookClaims},
 		{"a pod prefers warm capacity that takes it", webhookWarm},
 		{"a stored malformed ceiling keeps the last good one", webhookLastGood},
