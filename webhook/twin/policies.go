@@ -119,14 +119,17 @@ func on(k webhook.Kind, subresource string, operations ...admissionregistrationv
 	}
 	return admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
 		Operations: operations,
-		Rule:       admissionregistrationv1.Rule{APIGroups: []string{k.Group}, APIVersions: []string{k.Version}, Resources: []string{k.Resource + subresource}, Scope: &scope},
+		Rule: admissionregistrationv1.Rule{
+			APIGroups: []string{k.Group}, APIVersions: append([]string{k.Version}, k.Others...),
+			Resources: []string{k.Resource + subresource}, Scope: &scope,
+		},
 	}}
 }
 
-// with adds a rule; kinds of one group, version and scope share one.
+// with adds a rule; kinds of one group, scope and the same versions share one.
 func (r rules) with(rule admissionregistrationv1.NamedRuleWithOperations) rules {
 	for i := range r {
-		if r[i].APIGroups[0] == rule.APIGroups[0] && r[i].APIVersions[0] == rule.APIVersions[0] && *r[i].Scope == *rule.Scope {
+		if r[i].APIGroups[0] == rule.APIGroups[0] && slices.Equal(r[i].APIVersions, rule.APIVersions) && *r[i].Scope == *rule.Scope {
 			r[i].Resources = append(r[i].Resources, rule.Resources...)
 			return r
 		}

@@ -461,3 +461,20 @@ func TestCompileKeepsWhatCannotBeRead(t *testing.T) {
 		t.Errorf("keys %v", got)
 	}
 }
+
+// TestVersions: a policy asks about a kind in each version that says the same, since a server may
+// have any one of them alone.
+func TestVersions(t *testing.T) {
+	asked := map[string][]string{}
+	for _, rule := range (Options{Kinds: webhook.Kinds()}).annotated() {
+		for _, resource := range rule.Resources {
+			asked[rule.APIGroups[0]+"/"+resource] = rule.APIVersions
+		}
+	}
+	for _, k := range webhook.Kinds() {
+		want := append([]string{k.Version}, k.Others...)
+		if got := asked[k.Group+"/"+k.Resource]; !slices.Equal(got, want) {
+			t.Errorf("%s of %s is asked about in the versions %v, want %v", k.Resource, k.Group, got, want)
+		}
+	}
+}
