@@ -171,7 +171,8 @@ func workloadKinds() []Kind {
 		training("xgboostjobs", "XGBoostJob", "xgbReplicaSpecs"),
 		training("paddlejobs", "PaddleJob", "paddleReplicaSpecs"),
 		training("jaxjobs", "JAXJob", "jaxReplicaSpecs"),
-		{Group: "kubeflow.org", Version: "v2beta1", Resource: "mpijobs", Name: "MPIJob", Vouches: true, Counts: counts(
+		// v2beta1 is of the MPI operator, v1 of the training operator.
+		{Group: "kubeflow.org", Version: "v2beta1", Others: []string{"v1"}, Resource: "mpijobs", Name: "MPIJob", Vouches: true, Counts: counts(
 			"spec.mpiReplicaSpecs", "spec.mpiReplicaSpecs{}: replicas=1 * not(/spec.runPolicy.suspend)")},
 		{Group: "trainer.kubeflow.org", Version: "v1alpha1", Resource: "trainjobs", Name: "TrainJob", Vouches: true, Counts: counts(
 			"spec.trainer.numNodes", "spec.trainer.numNodes=1 * not(spec.suspend)")},

@@ -47,6 +47,7 @@ func TestTotals(t *testing.T) {
 		{"a thousand workloads", totalsOfMany},
 		{"a burst of NodeClaims", totalsOfNodeClaims},
 		{"the quota of GPUs is kept, but not while disarmed", totalsQuota},
+		{"a kind that counts, of which the server has another version", totalsOtherVersion},
 		{"a total that goes leaves nothing", totalsRemoved},
 		{"without a webhook growth is refused where a total is set", totalsDead},
 	} {
@@ -466,4 +467,5 @@ func totalsDead(t *testing.T, e *totalsEnv) {
 	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "default", "web", 50, "")); err != nil {
 		t.Errorf("where no total is set: %v", err)
 	}
+	versionsDead(t, e)
 }

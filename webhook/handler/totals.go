@@ -107,7 +107,7 @@ func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	if kind.plain && !claim.Totals[1].Set {
 		return nil
 	}
-	parent, err := c.owners.live.Resource(kind.resource()).Namespace(r.Namespace).Get(ctx, r.Name, metav1.GetOptions{})
+	parent, err := c.owners.read(ctx, kind, r.Namespace, r.Name)
 	if apierrors.IsNotFound(err) {
 		return nil // and so the write fails
 	}

@@ -170,7 +170,8 @@ type term struct {
 
 	mu      sync.Mutex
 	holders map[Holder]*holding
-	// kinds are those of the table, NodeClaims, NodePools and Ledgers, that are installed.
+	// kinds are those of the table, NodeClaims, NodePools and Ledgers, that are installed, in the
+	// first of their versions that the server has.
 	kinds []webhook.Kind
 
 	// started is when each watch was asked for; only the worker uses it.
@@ -261,12 +262,15 @@ func (t *term) look(ctx context.Context) error {
 	return nil
 }
 
-// find looks which kinds are installed.
+// find looks which kinds are installed, and in which versions.
 func (t *term) find() {
 	var found []webhook.Kind
 	for _, kind := range append(slices.Clone(t.Kinds), webhook.NodeClaims, nodePools, ledgers) {
-		if _, err := t.Mapper.RESTMapping(schema.GroupKind{Group: kind.Group, Kind: kind.Name}, kind.Version); err == nil {
-			found = append(found, kind)
+		for _, kind.Version = range append([]string{kind.Version}, kind.Others...) {
+			if _, err := t.Mapper.RESTMapping(schema.GroupKind{Group: kind.Group, Kind: kind.Name}, kind.Version); err == nil {
+				found = append(found, kind)
+				break
+			}
 		}
 	}
 	t.mu.Lock()

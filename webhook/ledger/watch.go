@@ -44,6 +44,7 @@ const (
 type watch struct {
 	kind     webhook.Kind
 	informer toolscache.SharedIndexInformer
+	stop     context.CancelFunc
 	// changed is told of every object that changes.
 	changed func(webhook.Kind, *object)
 
@@ -228,13 +229,14 @@ type watches struct {
 	all map[schema.GroupResource]*watch
 }
 
-// ensure watches a kind from now until ctx ends.
+// ensure watches a kind from now until ctx ends, or the kind is asked for in another version.
 func (s *watches) ensure(ctx context.Context, kind webhook.Kind) (*watch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	resource := resourceOf(kind).GroupResource()
-	if w, ok := s.all[resource]; ok {
-		return w, nil
+	before := s.all[resource]
+	if before != nil && before.kind.Version == kind.Version {
+		return before, nil
 	}
 	namespace := metav1.NamespaceAll
 	if resource == resourceOf(ledgers).GroupResource() {
@@ -244,7 +246,11 @@ func (s *watches) ensure(ctx context.Context, kind webhook.Kind) (*watch, error)
 	if err != nil {
 		return nil, err
 	}
+	if before != nil {
+		before.stop()
+	}
 	s.all[resource] = w
+	ctx, w.stop = context.WithCancel(ctx)
 	go w.informer.RunWithContext(ctx)
 	return w, nil
 }
