@@ -21,7 +21,8 @@ const (
 	WorkloadMaxReplicas = "forewarm.dev/workload-max-replicas"
 	// MaxNodes is the highest number of nodes of the object that carries it, such as a
 	// NodePool or a MachineDeployment; on kube-system, of each such object. Karpenter's
-	// NodeClaims are held to it as a total: of their NodePool, and on kube-system of all.
+	// NodeClaims are held to it as a total: of their NodePool, and on kube-system of all;
+	// a Machine that is made by hand, on its Cluster, with all Machines of that.
 	MaxNodes = "forewarm.dev/max-nodes"
 	// MaxTotalReplicas on a Namespace is the highest sum of the replicas of its workloads.
 	MaxTotalReplicas = "forewarm.dev/max-total-replicas"

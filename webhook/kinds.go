@@ -232,6 +232,16 @@ func nodeKinds() []Kind {
 // nodeGroupMax is the size up to which Cluster Autoscaler may grow a group.
 const nodeGroupMax = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size"
 
+// Machines are what Cluster API asks for nodes by. They have no count; each is one node of the
+// Cluster that their label [ClusterOfMachine] names.
+var Machines = Kind{
+	Group: "cluster.x-k8s.io", Version: "v1beta1", Others: []string{"v1beta2"}, Resource: "machines", Name: "Machine", Measure: Nodes,
+}
+
+// ClusterOfMachine is the label that Cluster API sets on each Machine, on every write, to the name
+// of its Cluster in the same namespace.
+const ClusterOfMachine = "cluster.x-k8s.io/cluster-name"
+
 // ray counts the head and the workers of a RayCluster: as asked for, of which KubeRay makes no less
 // than minReplicas, and as its own autoscaler may ask for.
 func ray(resource, kind, cluster string) Kind {

@@ -64,6 +64,7 @@ func TestWebhook(t *testing.T) {
 		{"a kind that nobody told us about is held on its scale", webhookCustomKind},
 		{"a kind of which the server has another version is held", webhookOtherVersion},
 		{"a node pool says what its ceiling does", webhookPoolModes},
+		{"a Machine that somebody makes is held to its Cluster", webhookByHand},
 		{"a malformed annotation is refused where it is written", webhookMalformed},
 		{"a rollout above the ceiling does not stall", webhookRollout},
 		{"what else a Namespace may say", webhookNamespaceSays},

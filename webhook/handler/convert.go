@@ -62,6 +62,8 @@ func (c converter) ceilings(ctx context.Context, r *admissionv1.AdmissionRequest
 		err = badObject(fmt.Errorf("subresource %q is not reviewed", r.SubResource))
 	case r.Kind.Kind == "Namespace" && r.Kind.Group == "":
 		err = c.namespace(r, &out)
+	case r.Resource.Group == webhook.Machines.Group && r.Resource.Resource == webhook.Machines.Resource:
+		err = c.machine(ctx, r, &out)
 	default:
 		err = c.object(ctx, r, &out)
 	}

@@ -46,6 +46,11 @@ var (
 			` : request.resource.group == 'batch' ? ` + jobGrows + ` || ` + devices("object") + ` != ` + devices("oldObject") +
 			` : ` + member("object", "spec") + ` != ` + member("oldObject", "spec") + `)`},
 	}
+	// machineConditions leave out what a MachineSet, a control plane or a MachinePool asks for,
+	// which is held itself.
+	machineConditions = []admissionregistrationv1.MatchCondition{
+		{Name: "made-by-hand", Expression: `!(has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller))`},
+	}
 	annotationConditions = []admissionregistrationv1.MatchCondition{
 		{Name: "annotated", Expression: rewritten},
 	}

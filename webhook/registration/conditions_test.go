@@ -171,6 +171,7 @@ func TestConditions(t *testing.T) {
 	pod := func(metadata, containers string) string {
 		return fmt.Sprintf(`{"apiVersion":"v1","kind":"X","metadata":{"name":"p"%s},"spec":{%s}}`, metadata, containers)
 	}
+	ownedBy := func(owner string) string { return workload("", `,"ownerReferences":[{`+owner+`}]`) }
 	asks := func(resource string) string {
 		return fmt.Sprintf(`[{"name":"c"},{"name":"d","resources":{}},{"name":"e","resources":{"requests":{"cpu":"1",%q:"1"}}}]`, resource)
 	}
@@ -202,6 +203,10 @@ func TestConditions(t *testing.T) {
 		"Namespace created with it":     {annotationConditions, "namespaces", workload("", five), "", true},
 		"Namespace created without":     {annotationConditions, "namespaces", workload("", other), "", false},
 		"Namespace otherwise edited":    {annotationConditions, "namespaces", workload(three, five), workload("", five), false},
+		"Machine made by hand":          {machineConditions, "machines", workload("", ""), "", true},
+		"Machine that a Cluster owns":   {machineConditions, "machines", ownedBy(`"kind":"Cluster"`), "", true},
+		"Machine of none":               {machineConditions, "machines", ownedBy(`"kind":"MachineSet","controller":false`), "", true},
+		"Machine of a MachineSet":       {machineConditions, "machines", ownedBy(`"kind":"MachineSet","controller":true`), "", false},
 		"pod without GPU":               {podConditions, "pods", pod("", `"containers":`+asks("memory")), "", false},
 		"NVIDIA pod":                    {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/gpu")), "", true},
 		"MIG pod":                       {podConditions, "pods", pod("", `"containers":`+asks("nvidia.com/mig-1g.5gb")), "", true},

@@ -112,12 +112,20 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 			entry("status.ceilings.forewarm.dev", t.namespaces(), annotationConditions, statusRules(t.Kinds)...),
 			entry("namespaces.ceilings.forewarm.dev", nil, annotationConditions,
 				rule([]string{""}, "v1", []string{"namespaces", "namespaces/status"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
+			entry("machines.ceilings.forewarm.dev", t.namespaces(), machineConditions, machineRule()),
 			t.totals(entry("totals.ceilings.forewarm.dev", t.counting(), totalConditions, countedRules(t.Kinds)...), admissionregistrationv1.Fail, caBundle),
 			t.totals(entry("nodeclaims.ceilings.forewarm.dev", nil, nil,
 				rule([]string{webhook.NodeClaims.Group}, webhook.NodeClaims.Version, []string{webhook.NodeClaims.Resource}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create)),
 				admissionregistrationv1.Ignore, caBundle),
 		},
 	}
+}
+
+// machineRule is for Machines that are made, in every version that the server may have.
+func machineRule() admissionregistrationv1.RuleWithOperations {
+	out := rules([]webhook.Kind{webhook.Machines}, false)[0]
+	out.Operations = []admissionregistrationv1.OperationType{admissionregistrationv1.Create}
+	return out
 }
 
 // totals makes an entry one that writes ledgers.

@@ -68,8 +68,8 @@ func TestNoOutage(t *testing.T) {
 			ObjectSelector: h.ObjectSelector, SideEffects: h.SideEffects, TimeoutSeconds: h.TimeoutSeconds, MatchConditions: h.MatchConditions,
 		}
 	}
-	if len(hooks) != 10 {
-		t.Fatalf("%d entries, want 10", len(hooks))
+	if len(hooks) != 11 {
+		t.Fatalf("%d entries, want 11", len(hooks))
 	}
 	for name, h := range hooks {
 		total, node := name == "totals.ceilings.forewarm.dev", name == "nodeclaims.ceilings.forewarm.dev"
