@@ -63,15 +63,16 @@ type work struct {
 }
 
 // Claim reviews a claim against the ledger of a holder, and writes what is let in before it
-// returns; not on a dry run. It is refused only by the ledger as it stands now. An error means
-// that nothing was decided.
+// returns; not on a dry run. It is refused only by the ledger as it stands now, and a dry run, which
+// no write tells of a change by others, is let in only by that too. An error means that nothing was
+// decided.
 func (b *Book) Claim(ctx context.Context, h Holder, c webhook.Claim, dry bool) (webhook.Decision, error) {
 	var decision webhook.Decision
 	review := func(l *webhook.Ledger) (changed, sure bool) {
 		d, entry := l.Review(c)
 		decision = d
 		if entry == nil || dry {
-			return false, d.Verdict == webhook.Allow
+			return false, d.Verdict == webhook.Allow && !dry
 		}
 		l.Entries[c.Key] = *entry
 		return true, true

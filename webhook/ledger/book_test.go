@@ -116,6 +116,24 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestDryRunByTheLedgerAsItStands: what others have written since is in the answer to a dry run.
+func TestDryRunByTheLedgerAsItStands(t *testing.T) {
+	c := store(t, interceptor.Funcs{})
+	mine, other := NewBook(c, "forewarm-system"), NewBook(c, "forewarm-system")
+	for _, step := range []struct {
+		book *Book
+		name string
+		dry  bool
+		want webhook.Verdict
+	}{
+		{mine, "a", true, webhook.Allow}, {other, "b", false, webhook.Allow}, {mine, "a", true, webhook.Deny},
+	} {
+		if d, err := step.book.Claim(t.Context(), team, claim(step.name, 5, "5"), step.dry); err != nil || d.Verdict != step.want {
+			t.Errorf("%s: decision %+v, error %v, want %s", step.name, d, err, step.want)
+		}
+	}
+}
+
 // TestFailures: nothing is let in that is not written.
 func TestFailures(t *testing.T) {
 	gone := &v1alpha1.Ledger{}
