@@ -50,11 +50,6 @@ func (i Informed) Forecast(history Series, seasons, horizon []time.Duration, now
 	if err != nil {
 		return Forecast{}, err
 	}
-	if known.anyFreeze(now, horizon) {
-		if err := freeze(&f, known, history, now); err != nil {
-			return Forecast{}, err
-		}
-	}
 	for j, h := range horizon {
 		factor := known.factor(now.Add(h))
 		if factor == 1 || math.IsNaN(factor) {
@@ -64,27 +59,48 @@ func (i Informed) Forecast(history Series, seasons, horizon []time.Duration, now
 			path[j] *= factor
 		}
 	}
+	freeze(&f, known, history, now)
 	f.Quantiles = quantiles(f.Paths, len(horizon))
 	return f, nil
 }
 
-// freeze has the forecast stay where it was, with a spread as of changes by chance, while a freeze
-// lasts.
-func freeze(f *Forecast, known events, history Series, now time.Time) error {
-	p, err := pose(history, nil, f.Horizon, now)
-	if err != nil || len(p.values) == 0 {
-		return err
-	}
-	flat := p.cautious()
+// freeze has the forecast stay, while a freeze lasts, where it is expected to be when that begins; in
+// one that has begun, where demand is now, with a spread as of changes by chance.
+func freeze(f *Forecast, known events, history Series, now time.Time) {
+	var flat [][]float64
 	for j, h := range f.Horizon {
-		if !math.IsNaN(known.factor(now.Add(h))) {
+		since, frozen := known.frozenSince(now.Add(h))
+		if !frozen {
 			continue
+		}
+		if begins := lastBefore(f.Horizon, since.Sub(now)); begins >= 0 {
+			for _, path := range f.Paths {
+				path[j] = path[begins]
+			}
+			continue
+		}
+		if flat == nil {
+			p := problem{grid: clean(history.Values), steps: stepsAhead(f.Horizon, now.Sub(history.End()), history.Step)}
+			if len(p.values) == 0 {
+				return
+			}
+			flat = p.cautious()
 		}
 		for k := range f.Paths {
 			f.Paths[k][j] = flat[k%len(flat)][j]
 		}
 	}
-	return nil
+}
+
+// lastBefore is the index of the longest horizon below a limit; -1 where there is none.
+func lastBefore(horizon []time.Duration, limit time.Duration) int {
+	last := -1
+	for j, h := range horizon {
+		if h < limit && (last < 0 || h > horizon[last]) {
+			last = j
+		}
+	}
+	return last
 }
 
 // events are those whose factors are known, in order of time.
@@ -178,9 +194,14 @@ func (known events) factor(at time.Time) float64 {
 	return factor
 }
 
-// anyFreeze says that some of the horizon lies in a freeze.
-func (known events) anyFreeze(now time.Time, horizon []time.Duration) bool {
-	return slices.ContainsFunc(horizon, func(h time.Duration) bool { return math.IsNaN(known.factor(now.Add(h))) })
+// frozenSince is when the freeze began that holds at a time, and whether there is one.
+func (known events) frozenSince(at time.Time) (since time.Time, frozen bool) {
+	for _, e := range known {
+		if e.Freeze && e.holds(at) {
+			return e.From, true
+		}
+	}
+	return time.Time{}, false
 }
 
 func timeAt(s Series, index int) time.Time { return s.Start.Add(time.Duration(index) * s.Step) }

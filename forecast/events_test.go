@@ -88,6 +88,20 @@ func TestAFreezeIsFlat(t *testing.T) {
 		}
 	}
 
+	later := Event{Name: "freeze", From: now.Add(4 * time.Hour), To: now.Add(10 * time.Hour), Freeze: true}
+	if f, err = (Informed{Auto{}, []Event{later}}).Forecast(history, seasons, horizon, now); err != nil {
+		t.Fatal(err)
+	}
+	for j, h := range horizon {
+		want := plain.Quantiles[j]
+		if later.holds(now.Add(h)) {
+			want = plain.Quantiles[4*12-2] // five minutes before it begins
+		}
+		if got := f.Quantiles[j]; math.Abs(got[middle]-want[middle]) > 15 {
+			t.Fatalf("%v ahead, of a freeze from 4h to 10h, %.1f, want about %.1f", h, got[middle], want[middle])
+		}
+	}
+
 	past := Event{Name: "freeze", From: start.Add(10 * 24 * time.Hour), To: start.Add(12 * 24 * time.Hour), Freeze: true}
 	frozen := history
 	frozen.Values = slices.Clone(history.Values)
