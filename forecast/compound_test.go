@@ -90,3 +90,20 @@ func TestCompoundQuantiles(t *testing.T) {
 		}
 	}
 }
+
+// TestCompoundOfItsPart holds that no mark of the next part is asked, which a compound knows nothing
+// of: it would say that no demand comes.
+func TestCompoundOfItsPart(t *testing.T) {
+	m := &mixture{edges: []int{6, 12}, marks: []int{2, 7}}
+	for _, test := range []struct{ steps, part, want int }{{3, 0, 0}, {6, 0, 0}, {7, 1, 1}, {9, 1, 1}} {
+		below, above, share := m.between(test.steps)
+		if got := m.nearest(test.part, below, above, share); got != test.want {
+			t.Errorf("%d steps ahead, in part %d, mark %d is asked, want %d", test.steps, test.part, got, test.want)
+		}
+	}
+	later := &mixture{edges: []int{4, 12}, marks: []int{2, 7}} // 5 is nearer to 7, 4.1 would be to 2
+	below, above, _ := later.between(5)
+	if got := later.nearest(1, below, above, 0.1); got != 1 {
+		t.Errorf("mark %d, want the one in the part", got)
+	}
+}

@@ -95,16 +95,21 @@ func (m *mixture) between(steps int) (below, above int, share float64) {
 	return below, above, float64(steps-m.marks[below]) / float64(m.marks[above]-m.marks[below])
 }
 
+// nearest is the nearer one of two marks, of those in a part of the horizon.
+func (m *mixture) nearest(part, below, above int, share float64) int {
+	belongs := func(mark int) bool { return partOf(m.edges, m.marks[mark]) == part }
+	if belongs(above) && (share > 0.5 || !belongs(below)) {
+		return above
+	}
+	return below
+}
+
 // curve fills in equally likely values of demand some steps ahead, increasing.
 func (m *mixture) curve(values []float64, steps int) {
 	below, above, share := m.between(steps)
 	last, part := len(m.values)-1, partOf(m.edges, steps)
 	if c := m.compounds[part]; c != nil {
-		mark := below
-		if share > 0.5 || c.chances[below] == [2]float64{} {
-			mark = above
-		}
-		c.fill(values, m.even, mark, m.values[last] > 0)
+		c.fill(values, m.even, m.nearest(part, below, above, share), m.values[last] > 0)
 		return
 	}
 	point := m.mixed(part, func(c int) float64 { return m.members[c].at(last, steps) })
