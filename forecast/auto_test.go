@@ -45,7 +45,6 @@ func TestAutoBeatsWhatItReplaces(t *testing.T) {
 	horizon := steps(history.Step, 288)
 	middle := slices.Index(Levels(), 0.5)
 	var errs [3]float64
-	inside, n := 0.0, 0.0
 	for k := range 6 {
 		cut := len(history.Values) - 288 - k*252
 		past := history
@@ -56,22 +55,37 @@ func TestAutoBeatsWhatItReplaces(t *testing.T) {
 				t.Fatal(err)
 			}
 			for j, row := range f.Quantiles {
-				actual := history.Values[cut+j]
-				errs[i] += math.Abs(actual - row[middle])
-				if i == 0 {
-					n++
-					if actual >= row[1] && actual <= row[len(row)-3] {
-						inside++
-					}
-				}
+				errs[i] += math.Abs(history.Values[cut+j] - row[middle])
 			}
 		}
 	}
 	if errs[0] > errs[1] || errs[0] > 0.8*errs[2] {
 		t.Errorf("absolute errors: auto %.0f, last value %.0f, same slot %.0f", errs[0], errs[1], errs[2])
 	}
-	if share := inside / n; share < 0.6 || share > 0.93 {
-		t.Errorf("the 80 %% band covers %.2f", share)
+}
+
+// TestAutoCovers holds the band from 0.1 to 0.9 over a day to the 0.75..0.85 of the design, less what
+// so few series can tell; one alone covers anything from 0.64 to 0.85.
+func TestAutoCovers(t *testing.T) {
+	levels := Levels()
+	low, high := slices.Index(levels, 0.1), slices.Index(levels, 0.9)
+	inside, n := 0.0, 0.0
+	for seed := range uint64(8) {
+		history := fives(18, seed)
+		for k := range 3 {
+			cut := len(history.Values) - 288 - k*504
+			past := history
+			past.Values = history.Values[:cut]
+			for j, row := range auto(t, past, steps(history.Step, 288)).Quantiles {
+				n++
+				if actual := history.Values[cut+j]; actual >= row[low] && actual <= row[high] {
+					inside++
+				}
+			}
+		}
+	}
+	if share := inside / n; share < 0.7 || share > 0.87 {
+		t.Errorf("the 80 %% band covers %.3f", share)
 	}
 }
 
