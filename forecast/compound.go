@@ -43,26 +43,21 @@ func (m *mixture) intermittent() bool {
 }
 
 // tryCompound is the compound for a part of the horizon, if it would have done better at the
-// earlier origins than the mixture; else nil.
-func (m *mixture) tryCompound(in marksIn) *compound {
+// earlier origins than the mixture; else nil. sizes are those of late at each of them.
+func (m *mixture) tryCompound(in marksIn, sizes [][]float64) *compound {
 	now := compound{chances: make([][2]float64, len(m.marks)), sizes: m.sizes(len(m.values) - 1)}
-	then := make([]compound, len(m.pasts))
-	for i, p := range m.pasts {
-		then[i] = compound{chances: make([][2]float64, len(m.marks)), sizes: m.sizes(p.index)}
-	}
-	for j := in.from; j < in.to; j++ {
-		now.chances[j] = m.chances(m.marks[j], func(past int, chances [2]float64) { then[past].chances[j] = chances })
-	}
 	levels := Levels()
+	then := make([][2]float64, len(m.pasts)) // the chances
 	mixed, compounded, row := 0.0, 0.0, make([]float64, len(levels))
 	for j := in.from; j < in.to; j++ {
+		now.chances[j] = m.chances(m.marks[j], then)
 		for i, p := range m.pasts {
-			if !m.known(i, m.marks[j]) || len(then[i].sizes) == 0 {
+			if !m.known(i, m.marks[j]) || len(sizes[i]) == 0 {
 				continue
 			}
 			point := m.mixed(in.part, func(c int) float64 { return float64(in.of(m, c, i)[j-in.from]) })
 			spread := m.spread(point) * math.Pow(p.unrest, m.powers[in.part])
-			then[i].fill(row, levels, j, m.values[p.index] > 0)
+			fillCompound(row, levels, then[i][aboveZero(m.values[p.index])], sizes[i])
 			for k, level := range levels {
 				miss := m.values[p.index+m.marks[j]]
 				from := m.possible(point + spread*m.bands[j].curve[int(level*mostPaths)])
@@ -80,32 +75,41 @@ func (m *mixture) tryCompound(in marksIn) *compound {
 // quantileLoss is what it costs to miss by so much with the quantile of a level.
 func quantileLoss(miss, level float64) float64 { return max(level*miss, (level-1)*miss) }
 
-// chances are those of demand so many steps after a value, by whether there was demand then; told
-// for each earlier origin as they were known there.
-func (m *mixture) chances(steps int, told func(past int, chances [2]float64)) [2]float64 {
+// chances are those of demand so many steps after a value, by whether there was demand then; and, in
+// then, as they were known at each earlier origin.
+func (m *mixture) chances(steps int, then [][2]float64) [2]float64 {
 	var chances, seen [2]float64
 	gain := -math.Expm1(-math.Ln2 / (chanceMemory * float64(m.span)))
 	next := len(m.pasts) - 1 // the earliest
 	for i, value := range m.values {
 		if i >= steps {
-			state, any := above(m.values[i-steps]), float64(above(value))
+			state, any := aboveZero(m.values[i-steps]), float64(aboveZero(value))
 			seen[state]++
 			chances[state] += max(gain, 1/seen[state]) * (any - chances[state])
 		}
 		if next >= 0 && m.pasts[next].index == i {
-			told(next, chances)
+			then[next] = chances
 			next--
 		}
 	}
 	return chances
 }
 
-// above is one for demand above zero.
-func above(value float64) int {
+// aboveZero is one for demand above zero.
+func aboveZero(value float64) int {
 	if value > 0 {
 		return 1
 	}
 	return 0
+}
+
+// sizesThen are the sizes of late at each earlier origin.
+func (m *mixture) sizesThen() [][]float64 {
+	sizes := make([][]float64, len(m.pasts))
+	for i, p := range m.pasts {
+		sizes[i] = m.sizes(p.index)
+	}
+	return sizes
 }
 
 // sizes are the last demands above zero until an origin, increasing.
@@ -120,16 +124,12 @@ func (m *mixture) sizes(origin int) []float64 {
 	return sizes
 }
 
-// fill fills in the quantiles at some levels, at a mark ahead.
-func (c *compound) fill(values, levels []float64, mark int, any bool) {
-	chance := c.chances[mark][0]
-	if any {
-		chance = c.chances[mark][1]
-	}
+// fillCompound fills in the quantiles at some levels, by the chance of demand and its sizes.
+func fillCompound(values, levels []float64, chance float64, sizes []float64) {
 	for k, level := range levels {
 		values[k] = 0
-		if within := 1 - (1-level)/max(chance, tiny); within > 0 && len(c.sizes) > 0 {
-			values[k] = c.sizes[min(int(within*float64(len(c.sizes))), len(c.sizes)-1)]
+		if within := 1 - (1-level)/max(chance, tiny); within > 0 && len(sizes) > 0 {
+			values[k] = sizes[min(int(within*float64(len(sizes))), len(sizes)-1)]
 		}
 	}
 }

@@ -77,16 +77,15 @@ func TestCompoundForgetsWhatHasCeased(t *testing.T) {
 }
 
 func TestCompoundQuantiles(t *testing.T) {
-	c := compound{chances: [][2]float64{{0.2, 0.5}}, sizes: []float64{1, 2, 4, 8}}
-	levels := []float64{0.4, 0.6, 0.7, 0.9, 0.99}
-	for any, want := range map[bool][]float64{
+	sizes, levels := []float64{1, 2, 4, 8}, []float64{0.4, 0.6, 0.7, 0.9, 0.99}
+	for chance, want := range map[float64][]float64{
 		// With a chance of 0.2 the 0.9 quantile is the middle of the sizes, with one of 0.5 the 0.8.
-		false: {0, 0, 0, 4, 8}, true: {0, 1, 2, 8, 8},
+		0.2: {0, 0, 0, 4, 8}, 0.5: {0, 1, 2, 8, 8}, 0: {0, 0, 0, 0, 0},
 	} {
 		got := make([]float64, len(levels))
-		c.fill(got, levels, 0, any)
+		fillCompound(got, levels, chance, sizes)
 		if !slices.Equal(got, want) {
-			t.Errorf("demand now %v: quantiles %v, want %v", any, got, want)
+			t.Errorf("with a chance of %v quantiles %v, want %v", chance, got, want)
 		}
 	}
 }

@@ -109,7 +109,8 @@ func (m *mixture) curve(values []float64, steps int) {
 	below, above, share := m.between(steps)
 	last, part := len(m.values)-1, partOf(m.edges, steps)
 	if c := m.compounds[part]; c != nil {
-		c.fill(values, m.even, m.nearest(part, below, above, share), m.values[last] > 0)
+		chances := c.chances[m.nearest(part, below, above, share)]
+		fillCompound(values, m.even, chances[aboveZero(m.values[last])], c.sizes)
 		return
 	}
 	point := m.mixed(part, func(c int) float64 { return m.members[c].at(last, steps) })

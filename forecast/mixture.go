@@ -94,7 +94,11 @@ func (m *mixture) learn() {
 	m.shares, m.powers = make([][]float64, len(m.edges)), make([]float64, len(m.edges))
 	m.bands = make([]band, len(m.marks))
 	m.compounds, m.even = make([]*compound, len(m.edges)), evenly(mostPaths)
+	var sizes [][]float64
 	intermittent := m.intermittent()
+	if intermittent {
+		sizes = m.sizesThen()
+	}
 	errors, curves := table(len(m.marks), len(m.pasts)), table(len(m.marks), mostPaths)
 	in := marksIn{points: make([]float32, len(m.members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
 	for part := range m.edges {
@@ -110,7 +114,7 @@ func (m *mixture) learn() {
 			m.fillBand(in, j)
 		}
 		if intermittent {
-			m.compounds[part] = m.tryCompound(in)
+			m.compounds[part] = m.tryCompound(in, sizes)
 		}
 	}
 }
