@@ -50,23 +50,24 @@ func (i Informed) Forecast(history Series, seasons, horizon []time.Duration, now
 	if err != nil {
 		return Forecast{}, err
 	}
+	seen := problem{grid: clean(history.Values), steps: stepsAhead(horizon, now.Sub(history.End()), history.Step)}
 	for j, h := range horizon {
 		factor := known.factor(now.Add(h))
-		if factor == 1 || math.IsNaN(factor) {
+		if math.IsNaN(factor) {
 			continue
 		}
 		for _, path := range f.Paths {
-			path[j] *= factor
+			path[j] = seen.possible(path[j] * factor) // the model saw fractions where an event was taken out
 		}
 	}
-	freeze(&f, known, history, now)
+	freeze(&f, known, seen, now)
 	f.Quantiles = quantiles(f.Paths, len(horizon))
 	return f, nil
 }
 
 // freeze has the forecast stay, while a freeze lasts, where it is expected to be when that begins; in
 // one that has begun, where demand is now, with a spread as of changes by chance.
-func freeze(f *Forecast, known events, history Series, now time.Time) {
+func freeze(f *Forecast, known events, seen problem, now time.Time) {
 	var flat [][]float64
 	for j, h := range f.Horizon {
 		since, frozen := known.frozenSince(now.Add(h))
@@ -79,12 +80,11 @@ func freeze(f *Forecast, known events, history Series, now time.Time) {
 			}
 			continue
 		}
+		if len(seen.values) == 0 {
+			return
+		}
 		if flat == nil {
-			p := problem{grid: clean(history.Values), steps: stepsAhead(f.Horizon, now.Sub(history.End()), history.Step)}
-			if len(p.values) == 0 {
-				return
-			}
-			flat = p.cautious()
+			flat = seen.cautious()
 		}
 		for k := range f.Paths {
 			f.Paths[k][j] = flat[k%len(flat)][j]

@@ -64,6 +64,28 @@ func TestEventsAreRegressors(t *testing.T) {
 	}
 }
 
+// TestEventsKeepDemandWhole holds that what is counted in whole numbers is forecast in such, though
+// what is left of it without the events has fractions.
+func TestEventsKeepDemandWhole(t *testing.T) {
+	history, events, _ := withSales()
+	for at := range history.Values {
+		history.Values[at] = math.Round(history.Values[at])
+	}
+	for _, model := range []Model{Auto{}, Combined{}} {
+		f, err := Informed{model, events}.Forecast(history, seasons, steps(history.Step, 48), history.End())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, row := range f.Quantiles {
+			for _, value := range row {
+				if value != math.Round(value) {
+					t.Fatalf("%s, %v ahead: %v", model.Name(), f.Horizon[j], row)
+				}
+			}
+		}
+	}
+}
+
 // TestAFreezeIsFlat holds that demand is expected to stay while a freeze lasts, and as ever after
 // it, and that a freeze of the past teaches nothing.
 func TestAFreezeIsFlat(t *testing.T) {
