@@ -28,9 +28,9 @@ const (
 	largest = 1e12
 )
 
-// Lengths are those that are looked for, shortest first: people and cron divide the day, and
+// lengths are those that are looked for, shortest first: people and cron divide the day, and
 // the week repeats.
-func Lengths() []time.Duration {
+func lengths() []time.Duration {
 	return []time.Duration{
 		time.Hour, 2 * time.Hour, 3 * time.Hour, 4 * time.Hour, 6 * time.Hour, 8 * time.Hour, 12 * time.Hour, day, week,
 	}
@@ -49,7 +49,7 @@ func Lengths() []time.Duration {
 func Find(values []float64, step time.Duration) []time.Duration {
 	s := thin(values, step)
 	var found []time.Duration
-	for _, length := range Lengths() {
+	for _, length := range lengths() {
 		shorter := time.Duration(0)
 		for _, other := range found {
 			if length%other == 0 {
