@@ -85,9 +85,10 @@ type Reserver struct {
 	guards  *guards.Guards
 	// hurry are the pools that are due before their time.
 	hurry hurry
-	// urgent is told when a pod is stuck, and when a pool is in a hurry; freed is for which pods placeholders gave way, and when.
-	urgent chan struct{}
-	freed  map[types.UID]time.Time
+	// urgent is told when a pod is stuck, and when a pool is in a hurry; attempts are the last ones to make
+	// room for the pods that are stuck.
+	urgent   chan struct{}
+	attempts map[types.UID]attempt
 }
 
 // memory is what the loop remembers of a pool between two cycles. A new leader starts

@@ -1,6 +1,7 @@
 package reserver
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -19,8 +20,31 @@ import (
 
 // takeoverPatience is how long a pod may take to bind to what has been freed for it: the scheduler's
 // longest backoff. Then it is tried again, and meanwhile its pool ungates nothing that could be
-// placed there instead.
-const takeoverPatience = 10 * time.Second
+// placed there instead. A pod that does not bind even so has a reason that we do not see, and must
+// not cost placeholders for ever: each time that they gave way in vain the wait doubles, up to
+// longestPatience.
+const (
+	takeoverPatience = 10 * time.Second
+	longestPatience  = 10 * time.Minute
+)
+
+// attempt is one to make room for a pod.
+type attempt struct {
+	at time.Time
+	// wait is how long until the next one.
+	wait time.Duration
+	// gave says that placeholders gave way.
+	gave bool
+}
+
+// next is the attempt after this one, which was in vain.
+func (a attempt) next(now time.Time) attempt {
+	wait := max(a.wait, takeoverPatience)
+	if a.gave {
+		wait = min(2*wait, longestPatience)
+	}
+	return attempt{at: now, wait: wait}
+}
 
 // powerless tells that a pod which finds no room cannot preempt a placeholder: by its policy, or by
 // a priority that is not above ours.
@@ -31,20 +55,20 @@ func powerless(pod *corev1.Pod, ours int32) bool {
 	return pod.Spec.Priority != nil && *pod.Spec.Priority <= ours
 }
 
-// stuck are the powerless pods that the scheduler has found no room for, and nothing was freed for
+// stuck are the powerless pods that the scheduler has found no room for, and that have not been tried
 // lately.
 func (r *Reserver) stuck(now time.Time) []types.UID {
 	uids := r.tracker.stuckPods()
-	waits := r.freed
-	r.freed = map[types.UID]time.Time{}
+	before := r.attempts
+	r.attempts = map[types.UID]attempt{}
 	for _, uid := range uids {
-		if at, ok := waits[uid]; ok {
-			r.freed[uid] = at
+		if a, ok := before[uid]; ok {
+			r.attempts[uid] = a
 		}
 	}
 	return slices.DeleteFunc(uids, func(uid types.UID) bool {
-		at, ok := r.freed[uid]
-		return ok && now.Sub(at) < takeoverPatience
+		a, ok := r.attempts[uid]
+		return ok && now.Sub(a.at) < a.wait
 	})
 }
 
@@ -60,6 +84,10 @@ func (r *Reserver) takeOver(ctx context.Context, now time.Time) {
 		r.failed("TakeOver", err)
 		return
 	}
+	stuck := r.attempt(uids, pools, now)
+	if len(stuck) == 0 {
+		return
+	}
 	w, err := r.observe(ctx, pools)
 	if err != nil {
 		r.failed("TakeOver", err)
@@ -67,32 +95,44 @@ func (r *Reserver) takeOver(ctx context.Context, now time.Time) {
 	}
 	nodes := map[string][]capacity.HeldNode{}
 	for _, pod := range w.Pods {
-		name := r.tracker.poolOf(pod.UID)
-		at := slices.IndexFunc(pools, func(p *v1alpha1.WarmPool) bool { return p.Name == name })
-		if !slices.Contains(uids, pod.UID) || !unschedulable(pod) || at < 0 || !pools[at].Spec.Mode.Acts() {
+		pool := stuck[pod.UID]
+		if pool == nil || !unschedulable(pod) {
 			continue
 		}
-		r.freed[pod.UID] = now
-		if nodes[name] == nil {
-			nodes[name] = w.heldNodes(pools[at])
+		if nodes[pool.Name] == nil {
+			nodes[pool.Name] = w.heldNodes(pool)
 		}
-		r.freeFor(ctx, w, pools[at], pod, nodes[name])
+		if r.freeFor(ctx, w, pool, pod, nodes[pool.Name]) {
+			a := r.attempts[pod.UID]
+			a.gave = true
+			r.attempts[pod.UID] = a
+		}
 	}
 }
 
-// freeFor deletes the cheapest placeholders of one node that the pod may run on, and takes the room
-// off the node, so that the next pod does not count on it.
-func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool, pod *corev1.Pod, nodes []capacity.HeldNode) {
-	var fitting []capacity.HeldNode
-	for _, n := range nodes {
-		if w.mayRun(pod, n.Name) {
-			fitting = append(fitting, n)
+// attempt notes that room is being made for pods, and tells in which pools, of those that act.
+func (r *Reserver) attempt(uids []types.UID, pools []*v1alpha1.WarmPool, now time.Time) map[types.UID]*v1alpha1.WarmPool {
+	stuck := map[types.UID]*v1alpha1.WarmPool{}
+	for _, uid := range uids {
+		r.attempts[uid] = r.attempts[uid].next(now)
+		name := r.tracker.poolOf(uid)
+		at := slices.IndexFunc(pools, func(p *v1alpha1.WarmPool) bool { return p.Name == name && p.Spec.Mode.Acts() })
+		if at >= 0 {
+			stuck[uid] = pools[at]
 		}
 	}
+	return stuck
+}
+
+// freeFor deletes the cheapest placeholders of one node that the pod may run on, and takes the room
+// off the node, so that the next pod does not count on it. It tells whether any gave way.
+func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool, pod *corev1.Pod, nodes []capacity.HeldNode) bool {
+	mayRun := w.mayRun(pod)
+	fitting := slices.DeleteFunc(slices.Clone(nodes), func(n capacity.HeldNode) bool { return !mayRun(n.Name) })
 	requests := quantity.OfPod(pod)
 	name, victims := capacity.TakeOver(requests, fitting)
 	if len(victims) == 0 {
-		return
+		return false
 	}
 	run := run{reserver: r, pool: pool}
 	for _, victim := range victims {
@@ -100,6 +140,7 @@ func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool
 	}
 	if run.outcome.err != nil {
 		r.log.Error(run.outcome.err, "Takeover not whole", "pool", pool.Name, "pod", klog.KObj(pod), "node", name)
+		return run.outcome.deleted > 0
 	}
 	at := slices.IndexFunc(nodes, func(n capacity.HeldNode) bool { return n.Name == name })
 	n := &nodes[at]
@@ -114,6 +155,7 @@ func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool
 	r.log.Info("Placeholders gave way", "pool", pool.Name, "pod", klog.KObj(pod), "node", name, "placeholders", victims)
 	r.options.Events.Eventf(pod, pool, corev1.EventTypeNormal, v1alpha1.ReasonTakenOver, "TakeOver",
 		"WarmPool %s gave up %d placeholders on node %s for this pod, which cannot preempt them", pool.Name, len(victims), name)
+	return true
 }
 
 // heldNodes are the usable nodes on which placeholders of a pool stand, by name.
@@ -144,16 +186,19 @@ func (w world) heldNodes(pool *v1alpha1.WarmPool) []capacity.HeldNode {
 	return nodes
 }
 
-// mayRun tells whether labels and taints of a node allow a pod.
-func (w world) mayRun(pod *corev1.Pod, name string) bool {
-	at := slices.IndexFunc(w.Nodes, func(n *corev1.Node) bool { return n.Name == name })
-	node := w.Nodes[at]
-	if matches, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node); err != nil || !matches {
-		return false
+// mayRun tells whether labels and taints of the node with a name allow a pod.
+func (w world) mayRun(pod *corev1.Pod) func(name string) bool {
+	affinity := nodeaffinity.GetRequiredNodeAffinity(pod)
+	return func(name string) bool {
+		at, _ := slices.BinarySearchFunc(w.Nodes, name, func(n *corev1.Node, name string) int { return cmp.Compare(n.Name, name) })
+		node := w.Nodes[at]
+		if matches, err := affinity.Match(node); err != nil || !matches {
+			return false
+		}
+		_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations,
+			func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
+		return !untolerated
 	}
-	_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations,
-		func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
-	return !untolerated
 }
 
 func chunkOf(w world, pool *v1alpha1.WarmPool, placeholder string) string {
@@ -167,8 +212,8 @@ func chunkOf(w world, pool *v1alpha1.WarmPool, placeholder string) string {
 
 // gaveWay says why a pool ungates nothing for the moment: what it freed lately is not for its own.
 func (r *Reserver) gaveWay(pool *v1alpha1.WarmPool, now time.Time) capacity.Reason {
-	for uid, at := range r.freed {
-		if now.Sub(at) < takeoverPatience && r.tracker.poolOf(uid) == pool.Name {
+	for uid, a := range r.attempts {
+		if a.gave && now.Sub(a.at) < takeoverPatience && r.tracker.poolOf(uid) == pool.Name {
 			return capacity.ReasonTakenOver
 		}
 	}

@@ -72,9 +72,46 @@ func TestPlaceholdersGiveWayToThoseWhoCannotPreempt(t *testing.T) {
 		if diff := cmp.Diff(c.gone, missing(t, r.cached)); diff != "" {
 			t.Errorf("%s: gone (-want +got):\n%s", name, diff)
 		}
-		if paused := r.gaveWay(pool, now) != ""; paused != (len(c.gone) > 0) && c.mode == v1alpha1.ModeEnforce && name != "no node may run it" {
+		if paused := r.gaveWay(pool, now) != ""; paused != (len(c.gone) > 0) {
 			t.Errorf("%s: paused %v", name, paused)
 		}
+	}
+}
+
+// TestAPodThatDoesNotBindStopsNobody: it finds no room although placeholders gave way, or since none
+// can. Its pool grows on, and does not give up placeholders for it again and again.
+func TestAPodThatDoesNotBindStopsNobody(t *testing.T) {
+	start := time.Now()
+	pod := gpuPod("train", "8")
+	pod.Spec.PreemptionPolicy = new(corev1.PreemptNever)
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}, Spec: v1alpha1.WarmPoolSpec{
+		Mode: v1alpha1.ModeEnforce, Demand: v1alpha1.DemandSelection{Resource: gpu}, Chunks: []v1alpha1.Chunk{{Name: "node", IdleCostPerHour: "24"}},
+	}}
+	placed := takeoverNode("a", false)
+	r := takeoverReserver(t, placed[0], pod, pool)
+	r.tracker.rebuild([]class{classFor("a100", 0, labels.Everything())}, map[string]labels.Set{"team": nil}, []*corev1.Pod{pod})
+	var gave []time.Duration
+	paused := 0
+	for after := time.Duration(0); after < time.Hour; after += 10 * time.Second {
+		held := placed[1].DeepCopyObject().(client.Object)
+		if err := r.cached.Create(t.Context(), held); client.IgnoreAlreadyExists(err) != nil {
+			t.Fatal(err) // each placeholder that goes is replaced at once
+		}
+		r.takeOver(t.Context(), start.Add(after))
+		if len(missing(t, r.cached)) == 3 {
+			gave = append(gave, after)
+		}
+		if r.gaveWay(pool, start.Add(after)) != "" {
+			paused++
+		}
+	}
+	var want []time.Duration
+	for _, seconds := range []time.Duration{0, 10, 30, 70, 150, 310, 630, 1230, 1830, 2430, 3030} {
+		want = append(want, seconds*time.Second)
+	}
+	if diff := cmp.Diff(want, gave); diff != "" || paused != len(want) {
+		t.Errorf("paused %d times, gave way after (-want +got):\n%s", paused, diff)
 	}
 }
 
