@@ -84,7 +84,8 @@ func (l *Log) keep(ctx context.Context, pool *v1alpha1.WarmPool, id string, spec
 	if err != nil {
 		return err
 	}
-	if spec.Create+spec.Ungate+spec.Delete == 0 && slices.EqualFunc(k.last, spec.Chunks, alike) {
+	changes := spec.Mode.Acts() && spec.Create+spec.Ungate+spec.Delete > 0
+	if !changes && slices.EqualFunc(k.last, spec.Chunks, alike) {
 		return nil
 	}
 	if spec.Input, spec.Result, err = packed(record); err != nil {

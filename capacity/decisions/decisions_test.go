@@ -47,7 +47,7 @@ func decided(t *testing.T, minute int, wanted, create int32) (v1alpha1.DecisionS
 		t.Fatal(err)
 	}
 	return v1alpha1.DecisionSpec{
-		Pool: "a100", At: metav1.NewMicroTime(at), Create: create,
+		Pool: "a100", Mode: v1alpha1.ModeEnforce, At: metav1.NewMicroTime(at), Create: create,
 		Chunks: []v1alpha1.DecidedChunk{{Name: "single", Demand: fmt.Sprint(minute), Wanted: wanted, Reason: "ForecastDemand"}},
 	}, record
 }
@@ -106,6 +106,22 @@ func TestTheLastDecisionsAreKept(t *testing.T) {
 	}
 	if outcome, err := line.Replay(); err != nil || !outcome.Identical {
 		t.Errorf("replayed from a line: %+v, %v", outcome, err)
+	}
+}
+
+// TestAPoolThatOnlyObservesSaysItOnce: its plans have the same steps each time, since none is taken.
+func TestAPoolThatOnlyObservesSaysItOnce(t *testing.T) {
+	c := newClient(t)
+	log := New(Options{Live: c, Writer: c, Keep: 3})
+	for minute, wanted := range []int32{1, 1, 2} {
+		spec, record := decided(t, minute, wanted, 1)
+		spec.Mode = v1alpha1.ModeObserve
+		if err := log.Add(t.Context(), pool, spec, record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept := names(t, c); len(kept) != 2 {
+		t.Errorf("%d kept, want the first and the one that wants more", len(kept))
 	}
 }
 
