@@ -1,12 +1,19 @@
 package reserver
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/forecast"
+	"forewarm.dev/forecast/forecaster"
 )
 
 func TestAHurryIsOverInOnePlan(t *testing.T) {
@@ -33,5 +40,54 @@ func TestAHurryIsOverInOnePlan(t *testing.T) {
 	due(60*time.Second, true) // the grid stays
 	if r.hurry.add(time.Second, "") {
 		t.Error("a pod of no pool hurries one")
+	}
+}
+
+// samples is a Forecaster that foresees nothing, and keeps a sample per time, the first, as a store does.
+type samples struct {
+	at      []time.Time
+	demands []float64
+}
+
+func (s *samples) Observe(_ context.Context, _ forecaster.Pool, _ string, at time.Time, demand float64) error {
+	if !slices.Contains(s.at, at) {
+		s.at, s.demands = append(s.at, at), append(s.demands, demand)
+	}
+	return nil
+}
+
+func (s *samples) Forecast(context.Context, forecaster.Pool, string, []time.Duration, time.Time) (forecaster.Answer, error) {
+	return forecaster.Answer{}, nil
+}
+
+func (s *samples) History(forecaster.Pool, string) forecast.Series { return forecast.Series{} }
+
+// TestAHurryLosesNoPeak: pods come, the pool is planned for at once, and they end before the interval does.
+func TestAHurryLosesNoPeak(t *testing.T) {
+	store := &samples{}
+	r := takeoverReserver(t)
+	r.options.Forecaster, r.options.Chooser = store, chooser.New(true)
+	everyone := classFor("a100", 0, labels.Everything())
+	everyone.chunks = everyone.chunks[:1]
+	r.tracker.rebuild([]class{everyone}, nil, nil)
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}, Spec: v1alpha1.WarmPoolSpec{Chunks: []v1alpha1.Chunk{{Name: "node"}}}}
+	pool.Spec.Forecast.Interval.Duration = time.Minute
+	look := func(second int64) {
+		t.Helper()
+		seen := sight{at: time.Unix(second, 0), limits: capacity.Limits{Chunks: everyone.chunks, Interval: time.Minute}}
+		if err := r.foresee(t.Context(), pool, &seen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(0)
+	r.tracker.observe(gpuPod("one", "8"))
+	r.tracker.observe(gpuPod("two", "8"))
+	look(20)
+	r.tracker.forget("one")
+	look(40)
+	look(60)
+	look(120)
+	if want := []float64{0, 2, 1}; !slices.Equal(store.demands, want) {
+		t.Errorf("recorded %v, want %v", store.demands, want)
 	}
 }

@@ -99,8 +99,11 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 	if err != nil {
 		return err
 	}
+	m := r.memoryOf(pool, seen.at)
+	ended := at.After(m.sampled) // a pool in a hurry is looked at more than once in an interval
+	m.sampled = at
 	for i, chunk := range pool.Spec.Chunks {
-		current, peak := r.tracker.take(key{pool.Name, chunk.Name})
+		current, peak := r.tracker.take(key{pool.Name, chunk.Name}, ended)
 		if err := r.options.Forecaster.Observe(ctx, settings, chunk.Name, at, peak); err != nil {
 			// Recording is retried with the next sample, or an object cannot be read and is left
 			// out: sizing goes on from what is known.

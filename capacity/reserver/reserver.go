@@ -98,6 +98,8 @@ type memory struct {
 	since time.Time
 	// planned is when the last plan was made.
 	planned time.Time
+	// sampled is the interval of the last sample of demand.
+	sampled time.Time
 	wanted  map[string][]wantedAt
 	uid     string
 	// maxNodes are the last ceilings of the pool, its NodePool and the cluster that could be read, and

@@ -117,13 +117,15 @@ func (t *tracker) forget(uid types.UID) {
 	t.drop(uid)
 }
 
-// take returns the demand now and its peak since the last take of the key.
-func (t *tracker) take(k key) (current, peak float64) {
+// take returns the demand now and its peak since the last interval ended; anew, where another has.
+func (t *tracker) take(k key, ended bool) (current, peak float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	current = t.sums[k]
 	peak = max(t.peaks[k], current)
-	t.peaks[k] = current
+	if ended {
+		t.peaks[k] = current
+	}
 	return current, peak
 }
 

@@ -58,7 +58,7 @@ func TestTrackerCountsOnlyWhatAsksForCapacityNow(t *testing.T) {
 			tr := newTracker("hold", -10)
 			tr.rebuild([]class{classFor("a", 0, labels.SelectorFromSet(labels.Set{"gpu": "yes"}))},
 				map[string]labels.Set{"team": {"gpu": "yes"}, "hold": {"gpu": "yes"}}, []*corev1.Pod{test.pod})
-			if got, _ := tr.take(key{"a", "single"}); got != test.want {
+			if got, _ := tr.take(key{"a", "single"}, true); got != test.want {
 				t.Errorf("demand = %v, want %v", got, test.want)
 			}
 		})
@@ -75,10 +75,12 @@ func TestTrackerKeepsThePeakBetweenTwoTakes(t *testing.T) {
 	tr.observe(gpuPod("one", "8")) // an update counts once
 	tr.forget("two")
 	tr.forget("two")
-	if current, peak := tr.take(k); current != 2 || peak != 3 {
-		t.Errorf("current %v peak %v, want 2 3", current, peak)
+	for _, ended := range []bool{false, true} {
+		if current, peak := tr.take(k, ended); current != 2 || peak != 3 {
+			t.Errorf("current %v peak %v, want 2 3", current, peak)
+		}
 	}
-	if current, peak := tr.take(k); current != 2 || peak != 2 {
+	if current, peak := tr.take(k, true); current != 2 || peak != 2 {
 		t.Errorf("after the first take: current %v peak %v, want 2 2", current, peak)
 	}
 }
@@ -105,7 +107,7 @@ func TestAPodBelongsToOnePool(t *testing.T) {
 				if c.Pool == test.want {
 					want = 1
 				}
-				if got, _ := tr.take(key{c.Pool, "single"}); got != want {
+				if got, _ := tr.take(key{c.Pool, "single"}, true); got != want {
 					t.Errorf("demand of %s = %v, want %v", c.Pool, got, want)
 				}
 			}
