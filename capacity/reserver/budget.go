@@ -35,7 +35,9 @@ func setIdleBudget(w world, pool *v1alpha1.WarmPool, limits *capacity.Limits, no
 }
 
 // spentToday goes on from what was known, at what idling costs per hour now. A day is one of UTC.
+// It counts whole seconds, as status keeps them: the rest would be counted again by the next plan.
 func spentToday(known *v1alpha1.IdleStatus, perHour float64, now time.Time) *v1alpha1.IdleStatus {
+	now = now.Truncate(time.Second)
 	today := now.UTC().Truncate(24 * time.Hour)
 	spent := 0.0
 	if known != nil && known.At.After(today.Add(-24*time.Hour)) {

@@ -1,6 +1,7 @@
 package reserver
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,26 @@ func TestSpentToday(t *testing.T) {
 		if got := spentToday(c.known, 24, at(1, 0)); got.Spent != c.want || !got.At.Time.Equal(at(1, 0)) {
 			t.Errorf("%s: %+v, want %s", name, got, c.want)
 		}
+	}
+}
+
+// TestNoSecondIsSpentTwice: plans 1.9 s apart, each from what the API server kept of the one before.
+func TestNoSecondIsSpentTwice(t *testing.T) {
+	at := time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC)
+	known := &v1alpha1.IdleStatus{At: metav1.NewTime(at), Spent: "0"}
+	for range 1000 {
+		at = at.Add(1900 * time.Millisecond)
+		text, err := json.Marshal(spentToday(known, 3600, at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		known = &v1alpha1.IdleStatus{}
+		if err := json.Unmarshal(text, known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if known.Spent != "1900.000000" {
+		t.Errorf("spent %s in 1,900 s at 1 a second", known.Spent)
 	}
 }
 
