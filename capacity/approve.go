@@ -1,7 +1,6 @@
 package capacity
 
-// approve holds what is wanted back to what has been approved, or stands already, and tells how many
-// nodes what is held back would ask for.
+// approve holds what is wanted back to what has been approved, or stands already.
 func approve(plans []ChunkPlan, state State, limits Limits) {
 	if !limits.needsApproval(plans, state) {
 		return

@@ -80,7 +80,7 @@ func amountOf(field, text string) (*float64, error) {
 // limitFields are what an admin changes to lift a limit.
 var limitFields = map[capacity.Reason]string{
 	capacity.ReasonMax:             "spec.chunks[].max",
-	capacity.ReasonMaxNodes:        "spec.sizing.maxNodes, or forewarm.dev/max-nodes on the WarmPool or on kube-system",
+	capacity.ReasonMaxNodes:        "spec.sizing.maxNodes, or forewarm.dev/max-nodes on the WarmPool, on its NodePool or on kube-system",
 	capacity.ReasonIdleBudget:      "spec.sizing.idleBudgetPerHour",
 	capacity.ReasonIdleBudgetOfDay: "spec.sizing.idleBudgetPerDay",
 	capacity.ReasonUnapproved:      "the approval of a CapacityPlan",
