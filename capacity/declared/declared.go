@@ -32,9 +32,9 @@ func List(ctx context.Context, c client.Reader, pool string) ([]v1alpha1.DemandE
 	return events, nil
 }
 
-// Of is what events declare of a chunk. Percents are of the demand at the start; until then,
-// and where that was not recorded, of the demand of now.
-func Of(events []v1alpha1.DemandEvent, chunk string, current float64, past forecast.Series, now time.Time) []capacity.Declared {
+// Of is what events that have not ended declare of a chunk. Percents are of the demand at the start;
+// until then, and where that was not recorded, of the demand of now. The past is copied only for that.
+func Of(events []v1alpha1.DemandEvent, chunk string, current float64, past func() forecast.Series, now time.Time) []capacity.Declared {
 	var out []capacity.Declared
 	for _, event := range events {
 		if event.Spec.Chunk != "" && event.Spec.Chunk != chunk {
@@ -42,6 +42,9 @@ func Of(events []v1alpha1.DemandEvent, chunk string, current float64, past forec
 		}
 		in := event.Spec.Start.Sub(now)
 		d := capacity.Declared{In: in, Until: in + event.Spec.Duration.Duration}
+		if d.Until <= 0 {
+			continue
+		}
 		if event.Spec.Demand != nil {
 			d.Level = float64(*event.Spec.Demand)
 		} else if event.Spec.Percent != nil {
@@ -53,13 +56,17 @@ func Of(events []v1alpha1.DemandEvent, chunk string, current float64, past forec
 }
 
 // demandAt is the demand of the interval before a time.
-func demandAt(past forecast.Series, at time.Time, current float64, now time.Time) float64 {
-	if past.Step <= 0 || at.After(now) {
+func demandAt(past func() forecast.Series, at time.Time, current float64, now time.Time) float64 {
+	if at.After(now) {
 		return current
 	}
-	i := int(at.Sub(past.Start)/past.Step) - 1
-	if i < 0 || i >= len(past.Values) || math.IsNaN(past.Values[i]) {
+	series := past()
+	if series.Step <= 0 {
 		return current
 	}
-	return past.Values[i]
+	i := int(at.Sub(series.Start)/series.Step) - 1
+	if i < 0 || i >= len(series.Values) || math.IsNaN(series.Values[i]) {
+		return current
+	}
+	return series.Values[i]
 }

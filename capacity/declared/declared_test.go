@@ -29,9 +29,10 @@ func TestOf(t *testing.T) {
 		"of another chunk":              {event(time.Minute, "node", nil, new(int32(12))), nil},
 		"+300 % of now":                 {event(time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: time.Minute, Until: 61 * time.Minute, Level: 8}}},
 		"+300 % of then, once it began": {event(-15*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -15 * time.Minute, Until: 45 * time.Minute, Level: 20}}},
+		"ended":                         {event(-time.Hour, "", nil, new(int32(12))), nil},
 		"began before all history":      {event(-40*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -40 * time.Minute, Until: 20 * time.Minute, Level: 8}}},
 	} {
-		if diff := cmp.Diff(c.want, Of([]v1alpha1.DemandEvent{c.event}, "single", 2, past, now)); diff != "" {
+		if diff := cmp.Diff(c.want, Of([]v1alpha1.DemandEvent{c.event}, "single", 2, func() forecast.Series { return past }, now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

@@ -115,10 +115,11 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 			return fmt.Errorf("forecast chunk %s: %w", chunk.Name, err)
 		}
 		seen.forecasts = append(seen.forecasts, f)
+		history := func() forecast.Series { return r.options.Forecaster.History(settings, chunk.Name) }
 		chosen, err := r.options.Chooser.Ask(chooser.Question{
 			Key: chooser.Key{Pool: pool.UID, Chunk: chunk.Name}, Chunk: seen.limits.Chunks[i], Limits: seen.limits,
 			Model: modelOf(pool), Seasons: settings.Seasons, Kept: settings.History, Horizon: horizon,
-			Known: chooser.Known(pool, chunk.Name), History: func() forecast.Series { return r.options.Forecaster.History(settings, chunk.Name) },
+			Known: chooser.Known(pool, chunk.Name), History: history,
 			Demand: peak, Forecast: f.Forecast,
 		}, at)
 		if err != nil {
@@ -128,7 +129,7 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 		seen.policies = append(seen.policies, chosen)
 		seen.demand.Chunks = append(seen.demand.Chunks, capacity.ChunkDemand{
 			Now: current, Horizon: f.Horizon, Paths: f.Paths, Policy: chosen.Policy,
-			Declared: declared.Of(events, chunk.Name, current, r.options.Forecaster.History(settings, chunk.Name), seen.at),
+			Declared: declared.Of(events, chunk.Name, current, history, seen.at),
 		})
 	}
 	return nil
