@@ -45,25 +45,18 @@ func (r *Reserver) nodeGoes(node *corev1.Node) {
 	}
 }
 
-// leaving are the names of the nodes on which a placeholder holds nothing any more, since no pod can
-// take its place there.
-func (w world) leaving() map[string]bool {
-	names := map[string]bool{}
+// count finds, once for all pools, what is leaving, and the demand that waits or is interrupted. A
+// placeholder on a node that leaves holds nothing any more, since no pod can take its place there; real
+// pods on one that is about to be taken away will be back, but for those that end.
+func (w *world) count(t *tracker) {
+	w.leaving = map[string]bool{}
+	interrupted := map[string]bool{}
 	for _, node := range w.Nodes {
 		if demand.Leaving(node) {
-			names[node.Name] = true
+			w.leaving[node.Name] = true
+			interrupted[node.Name] = demand.Interrupted(node)
 		}
 	}
-	return names
-}
-
-// interrupted tells which pods run on nodes that are about to be taken away, and will be back.
-func (w world) interrupted() func(*corev1.Pod) bool {
-	names := map[string]bool{}
-	for _, node := range w.Nodes {
-		if demand.Interrupted(node) {
-			names[node.Name] = true
-		}
-	}
-	return func(pod *corev1.Pod) bool { return names[pod.Spec.NodeName] && pod.DeletionTimestamp.IsZero() }
+	w.waiting = t.sum(w.Pods, unschedulable)
+	w.interrupted = t.sum(w.Pods, func(pod *corev1.Pod) bool { return interrupted[pod.Spec.NodeName] && pod.DeletionTimestamp.IsZero() })
 }

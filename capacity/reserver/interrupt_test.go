@@ -67,6 +67,7 @@ func TestWhatStandsOnANodeThatGoesIsLost(t *testing.T) {
 	}
 	r := takeoverReserver(t)
 	r.tracker.rebuild([]class{classFor("a100", 0, labels.Everything())}, map[string]labels.Set{"team": nil}, w.Pods)
+	w.count(r.tracker)
 	k := r.tracker.shares["work"].key
 	pool.Spec.Chunks[0].Name = k.chunk
 	for _, pod := range w.placeholders["a100"] {

@@ -156,12 +156,10 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now time.Time) capacity.State {
 	state := capacity.State{Young: r.young(pool, now)}
 	current := map[string]bool{}
-	waiting, interrupted := r.tracker.sum(w.Pods, unschedulable), r.tracker.sum(w.Pods, w.interrupted())
-	leaving := w.leaving()
 	for i := range pool.Spec.Chunks {
 		chunk := &pool.Spec.Chunks[i]
 		k := key{pool.Name, chunk.Name}
-		row := capacity.ChunkState{Free: free[i], Waiting: int64(waiting[k]), Interrupted: interrupted[k]}
+		row := capacity.ChunkState{Free: free[i], Waiting: int64(w.waiting[k]), Interrupted: w.interrupted[k]}
 		var held int64
 		for _, pod := range w.placeholders[pool.Name] {
 			if !ofChunk(pod, chunk) {
@@ -171,7 +169,7 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now t
 			stage := placeholder.StageOf(pod)
 			switch {
 			case stage != capacity.Pending && stage != capacity.Reserved:
-			case leaving[pod.Spec.NodeName]:
+			case w.leaving[pod.Spec.NodeName]:
 				stage = capacity.Lost
 			default:
 				held++

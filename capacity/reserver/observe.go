@@ -36,6 +36,10 @@ type world struct {
 	// placeholders are our pods, by pool; read from the API server itself, since a watch that
 	// lags behind our own writes would make us create twice.
 	placeholders map[string][]*corev1.Pod
+	// waiting is the demand of pods that ask for a node, and interrupted that on nodes which are about
+	// to be taken away, in chunks; leaving are the nodes on which placeholders hold nothing any more.
+	waiting, interrupted map[key]float64
+	leaving              map[string]bool
 	// asked is how many nodes each pool waits for; the plans of this cycle add theirs.
 	asked map[string]int64
 }
