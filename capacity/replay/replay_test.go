@@ -27,7 +27,15 @@ func drawn(random *rand.Rand) (capacity.Demand, capacity.State, capacity.Limits)
 			Name: fmt.Sprint(c), Requests: quantity.Vector{"nvidia.com/gpu": int64(1 + c)}, WaitCostPerHour: 100 * random.Float64(),
 			IdleCostPerHour: 1 + random.Float64(), Max: random.Int64N(40), PerNode: random.Int64N(9),
 		})
-		one := capacity.ChunkDemand{Now: 30 * random.Float64(), Policy: capacity.Policy{Margin: random.NormFloat64()}}
+		one := capacity.ChunkDemand{Now: 30 * random.Float64(), Policy: capacity.Policy{Margin: random.NormFloat64(), Headroom: float64(random.IntN(9))}}
+		one.Policy.Kind = []capacity.PolicyKind{"", capacity.Forecast, capacity.Static, capacity.Reactive}[random.IntN(4)]
+		if random.IntN(4) == 0 {
+			one.Now = 0 // the work may have ended
+		}
+		for range random.IntN(3) {
+			in := time.Duration(random.IntN(60)-30) * time.Minute
+			one.Declared = append(one.Declared, capacity.Declared{In: in, Until: in + 20*time.Minute, Level: 50 * random.Float64()})
+		}
 		for h := range 12 {
 			one.Horizon = append(one.Horizon, time.Duration(h+1)*time.Minute)
 		}
@@ -39,10 +47,10 @@ func drawn(random *rand.Rand) (capacity.Demand, capacity.State, capacity.Limits)
 			one.Paths = append(one.Paths, path)
 		}
 		demand.Chunks = append(demand.Chunks, one)
-		row := capacity.ChunkState{Free: random.Int64N(5), Kept: random.Int64N(9)}
+		row := capacity.ChunkState{Free: random.Int64N(5), Room: random.Int64N(9), Kept: random.Int64N(9), Waiting: random.Int64N(3), Interrupted: random.Float64() * float64(random.IntN(3))}
 		for p := range random.IntN(20) {
 			row.Placeholders = append(row.Placeholders, capacity.Placeholder{
-				Name: fmt.Sprintf("p-%d-%d", c, p), Stage: capacity.Stage(random.IntN(4)), Created: time.Unix(random.Int64N(1e9), random.Int64N(1e9)),
+				Name: fmt.Sprintf("p-%d-%d", c, p), Stage: capacity.Stage(random.IntN(5)), Created: time.Unix(random.Int64N(1e9), random.Int64N(1e9)),
 			})
 		}
 		state.Chunks = append(state.Chunks, row)
@@ -51,6 +59,10 @@ func drawn(random *rand.Rand) (capacity.Demand, capacity.State, capacity.Limits)
 		limits.NodesLeft, limits.IdleBudgetPerHour = new(random.Int64N(9)), new(30*random.Float64())
 		limits.Approval = &capacity.Approval{Levels: make([]int64, len(limits.Chunks))}
 	}
+	if random.IntN(4) == 0 {
+		limits.IdleBudgetLeft, limits.MinBilling = new(9*random.Float64()), time.Hour
+	}
+	state.Young = random.IntN(2) == 0
 	return demand, state, limits
 }
 
