@@ -41,7 +41,7 @@ func (a Auto) Fit(history Series, seasons, horizon []time.Duration, now time.Tim
 	}
 	p.seed = a.Seed
 	f := &Fitted{start: history.Start, step: history.Step, n: len(history.Values)}
-	if len(p.values) >= fewestValues {
+	if len(p.Values) >= fewestValues {
 		if m := newMixture(p, history.Step); len(m.pasts) >= fewOrigins {
 			m.learn()
 			f.mixture, f.ranks = m, m.ranks()

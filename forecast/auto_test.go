@@ -154,7 +154,7 @@ func TestMembersSeeThePastOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	origin := len(p.values) - 1 - 3*288 // the end of a fold, so that all it may use comes before
+	origin := len(p.Values) - 1 - 3*288 // the end of a fold, so that all it may use comes before
 	other := history
 	other.Values = slices.Clone(history.Values)
 	for i := origin + 1; i < len(other.Values); i++ {
@@ -166,14 +166,14 @@ func TestMembersSeeThePastOnly(t *testing.T) {
 	}
 	// The logarithm's offset and the bound on forecasts are units of the whole series.
 	one, two := newMixture(p, history.Step), newMixture(q, history.Step)
-	for c := range one.members {
-		if slices.Contains([]string{"log ridge", "recent mean", "settling to the profile"}, one.members[c].name) {
+	for c := range one.set.Members {
+		if slices.Contains([]string{"log ridge", "recent mean", "settling to the profile"}, one.set.Members[c].Name) {
 			continue
 		}
 		for _, ahead := range []int{1, 12, 100, 288} {
-			a, b := one.members[c].at(origin, ahead), two.members[c].at(origin, ahead)
+			a, b := one.set.Members[c].At(origin, ahead), two.set.Members[c].At(origin, ahead)
 			if math.Abs(a-b) > 1e-6 {
-				t.Errorf("%s says %v %d steps ahead, and %v with another future", one.members[c].name, a, ahead, b)
+				t.Errorf("%s says %v %d steps ahead, and %v with another future", one.set.Members[c].Name, a, ahead, b)
 			}
 		}
 	}

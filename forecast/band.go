@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/floats"
+
+	"forewarm.dev/forecast/member"
 )
 
 // band is how the mixture errs at one mark.
@@ -19,7 +21,7 @@ type band struct {
 
 // spread is the unit of errors: the square root of the level, as of a count.
 func (m *mixture) spread(point float64) float64 {
-	return math.Sqrt(max(point, 0) + offsetOfMean*m.mean(0, m.n-1) + tiny)
+	return math.Sqrt(max(point, 0) + member.OffsetOfMean*m.Mean(0, m.N-1) + tiny)
 }
 
 // fillBand looks at the errors at a mark. One whose outcome was never seen, as a day ahead on
@@ -31,7 +33,7 @@ func (m *mixture) fillBand(in marksIn, j int) {
 		b.errors[i] = math.NaN()
 		if m.known(i, steps) {
 			point := m.mixed(in.part, func(c int) float64 { return float64(in.of(m, c, i)[j-in.from]) })
-			b.errors[i] = (m.values[p.index+steps] - point) / m.spread(point) / math.Pow(p.unrest, m.powers[in.part])
+			b.errors[i] = (m.Values[p.index+steps] - point) / m.spread(point) / math.Pow(p.unrest, m.powers[in.part])
 			order = append(order, i)
 			total += likeness[i]
 			squares += likeness[i] * likeness[i]
@@ -65,7 +67,7 @@ func (m *mixture) picks() []int {
 	for j := len(m.marks) - 1; j >= 0 && len(whole) < fewOrigins/2; j-- {
 		whole = whole[:0]
 		for i, p := range m.pasts {
-			if p.index+m.marks[j] < m.n {
+			if p.index+m.marks[j] < m.N {
 				whole = append(whole, i)
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"forewarm.dev/forecast/member"
 )
 
 // Combined weighs last value, same-slot and seasonal-increment candidates by how well they
@@ -33,9 +35,9 @@ func (SameSlot) Name() Source { return SourceSameSlot }
 // Forecast implements Model.
 func (c Combined) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
 	p, err := pose(history, seasons, horizon, now)
-	p.seed, p.candidates = c.Seed, []candidate{lastValue()}
+	p.seed, p.candidates = c.Seed, []member.Candidate{member.LastValue()}
 	for _, season := range slices.Concat(p.seasons, p.shorter) {
-		p.candidates = append(p.candidates, sameSlot(season), seasonalIncrement(season))
+		p.candidates = append(p.candidates, member.SameSlot(season), member.SeasonalIncrement(season))
 	}
 	return p.solve(SourceCombined), err
 }
@@ -43,23 +45,23 @@ func (c Combined) Forecast(history Series, seasons, horizon []time.Duration, now
 // Forecast implements Model.
 func (LastValue) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
 	p, err := pose(history, seasons, horizon, now)
-	p.candidates = []candidate{lastValue()}
+	p.candidates = []member.Candidate{member.LastValue()}
 	return p.solve(SourceLastValue), err
 }
 
 // Forecast implements Model. A history shorter than two seasons is answered by the last value.
 func (SameSlot) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
 	p, err := pose(history, seasons, horizon, now)
-	p.candidates = []candidate{lastValue()}
+	p.candidates = []member.Candidate{member.LastValue()}
 	if len(p.seasons) > 0 {
-		p.candidates = []candidate{sameSlot(p.seasons[0])}
+		p.candidates = []member.Candidate{member.SameSlot(p.seasons[0])}
 	}
 	return p.solve(SourceSameSlot), err
 }
 
 // problem is one forecast being made.
 type problem struct {
-	grid
+	member.Grid
 	// seasons are those that the history is divided by and is long enough for, in steps, shortest
 	// first; shorter are found ones that are repeated as well.
 	seasons, shorter []float64
@@ -69,7 +71,7 @@ type problem struct {
 	horizon []time.Duration
 	steps   []int
 	// candidates are weighed against each other; at least one.
-	candidates []candidate
+	candidates []member.Candidate
 	seed       uint64
 }
 
@@ -85,9 +87,9 @@ func pose(history Series, seasons, horizon []time.Duration, now time.Time) (prob
 	if len(horizon) == 0 {
 		return problem{}, errors.New("forecast: no horizon was asked for: give at least one")
 	}
-	p := problem{grid: clean(history.Values), horizon: slices.Clone(horizon)}
+	p := problem{Grid: member.Clean(history.Values), horizon: slices.Clone(horizon)}
 	if len(seasons) > 0 {
-		p.seasons = usable(len(p.values), history.Step, seasons)
+		p.seasons = usable(len(p.Values), history.Step, seasons)
 		p.repeats = p.seasons
 	} else {
 		p.findSeasons(history)
@@ -114,7 +116,7 @@ func (p problem) solve(source Source) Forecast {
 	}
 	f := Forecast{Horizon: p.horizon, Levels: Levels(), Source: source, Reason: ReasonEnoughHistory}
 	switch origins := p.origins(); {
-	case len(p.values) == 0:
+	case len(p.Values) == 0:
 		f.Source, f.Reason, f.Paths = SourceNone, ReasonNoHistory, [][]float64{make([]float64, len(p.steps))}
 	case len(origins) < fewOrigins:
 		f.Source, f.Reason, f.Paths = SourceLastValue, ReasonShortHistory, p.cautious()

@@ -34,18 +34,18 @@ const (
 // intermittent says that demand is often zero.
 func (m *mixture) intermittent() bool {
 	zeros := 0.0
-	for _, value := range m.values {
+	for _, value := range m.Values {
 		if value == 0 {
 			zeros++
 		}
 	}
-	return zeros > mostlyZero*float64(len(m.values)) && zeros < float64(len(m.values))
+	return zeros > mostlyZero*float64(len(m.Values)) && zeros < float64(len(m.Values))
 }
 
 // tryCompound is the compound for a part of the horizon, if it would have done better at the
 // earlier origins than the mixture; else nil. sizes are those of late at each of them.
 func (m *mixture) tryCompound(in marksIn, sizes [][]float64) *compound {
-	now := compound{chances: make([][2]float64, len(m.marks)), sizes: m.sizes(len(m.values) - 1)}
+	now := compound{chances: make([][2]float64, len(m.marks)), sizes: m.sizes(len(m.Values) - 1)}
 	levels := Levels()
 	then := make([][2]float64, len(m.pasts)) // the chances
 	mixed, compounded, row := 0.0, 0.0, make([]float64, len(levels))
@@ -57,9 +57,9 @@ func (m *mixture) tryCompound(in marksIn, sizes [][]float64) *compound {
 			}
 			point := m.mixed(in.part, func(c int) float64 { return float64(in.of(m, c, i)[j-in.from]) })
 			spread := m.spread(point) * math.Pow(p.unrest, m.powers[in.part])
-			fillCompound(row, levels, then[i][aboveZero(m.values[p.index])], sizes[i])
+			fillCompound(row, levels, then[i][aboveZero(m.Values[p.index])], sizes[i])
 			for k, level := range levels {
-				miss := m.values[p.index+m.marks[j]]
+				miss := m.Values[p.index+m.marks[j]]
 				from := m.possible(point + spread*m.bands[j].curve[int(level*mostPaths)])
 				mixed += m.likeness[in.part][i] * quantileLoss(miss-from, level)
 				compounded += m.likeness[in.part][i] * quantileLoss(miss-row[k], level)
@@ -79,11 +79,11 @@ func quantileLoss(miss, level float64) float64 { return max(level*miss, (level-1
 // then, as they were known at each earlier origin.
 func (m *mixture) chances(steps int, then [][2]float64) [2]float64 {
 	var chances, seen [2]float64
-	gain := -math.Expm1(-math.Ln2 / (chanceMemory * float64(m.span)))
+	gain := -math.Expm1(-math.Ln2 / (chanceMemory * float64(m.Span)))
 	next := len(m.pasts) - 1 // the earliest
-	for i, value := range m.values {
+	for i, value := range m.Values {
 		if i >= steps {
-			state, any := aboveZero(m.values[i-steps]), float64(aboveZero(value))
+			state, any := aboveZero(m.Values[i-steps]), float64(aboveZero(value))
 			seen[state]++
 			chances[state] += max(gain, 1/seen[state]) * (any - chances[state])
 		}
@@ -116,8 +116,8 @@ func (m *mixture) sizesThen() [][]float64 {
 func (m *mixture) sizes(origin int) []float64 {
 	sizes := make([]float64, 0, mostSizes)
 	for i := origin; i >= 0 && len(sizes) < mostSizes; i-- {
-		if m.values[i] > 0 {
-			sizes = append(sizes, m.values[i])
+		if m.Values[i] > 0 {
+			sizes = append(sizes, m.Values[i])
 		}
 	}
 	slices.Sort(sizes)

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"forewarm.dev/forecast/member"
 )
 
 // Event is a time at which demand is known to be another than usual: a sale, a training run that
@@ -50,7 +52,7 @@ func (i Informed) Forecast(history Series, seasons, horizon []time.Duration, now
 	if err != nil {
 		return Forecast{}, err
 	}
-	seen := problem{grid: clean(history.Values), steps: stepsAhead(horizon, now.Sub(history.End()), history.Step)}
+	seen := problem{Grid: member.Clean(history.Values), steps: stepsAhead(horizon, now.Sub(history.End()), history.Step)}
 	for j, h := range horizon {
 		factor := known.factor(now.Add(h))
 		if math.IsNaN(factor) {
@@ -80,7 +82,7 @@ func freeze(f *Forecast, known events, seen problem, now time.Time) {
 			}
 			continue
 		}
-		if len(seen.values) == 0 {
+		if len(seen.Values) == 0 {
 			return
 		}
 		if flat == nil {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"forewarm.dev/forecast/member"
 )
 
 // Share is a part of a whole, by name.
@@ -34,7 +36,7 @@ func (f *Fitted) Explain() Explanation {
 		return Explanation{}
 	}
 	steps := m.marks[len(m.marks)-1]
-	part := partOf(m.edges, steps)
+	part := member.PartOf(m.edges, steps)
 	var e Explanation
 	for _, season := range m.repeats {
 		e.Seasons = append(e.Seasons, time.Duration(season*float64(f.step)).Round(time.Second))
@@ -45,44 +47,20 @@ func (f *Fitted) Explain() Explanation {
 	}
 	for c, share := range m.shares[part] {
 		if share > 0 {
-			e.Members = append(e.Members, Share{m.members[c].name, share})
+			e.Members = append(e.Members, Share{m.set.Members[c].Name, share})
 		}
 	}
 	strongestFirst(e.Members)
-	for _, member := range e.Members {
-		if r := m.ridges[member.Name]; r != nil {
-			e.Features = r.effects(len(m.values)-1, steps)
+	for _, one := range e.Members {
+		if effects := m.set.Effects(one.Name, steps); effects != nil {
+			for _, effect := range effects {
+				e.Features = append(e.Features, Share(effect))
+			}
 			break
 		}
 	}
+	strongestFirst(e.Features)
 	return e
-}
-
-// effects are the features by how much they move a forecast, as shares of all movements. Those
-// of one name are added up.
-func (r *ridge) effects(origin, steps int) []Share {
-	p := partOf(r.edges, steps)
-	w := r.weights[p][min(r.features.fold(origin), len(r.weights[p])-1)]
-	r.features.fill(&r.row, origin, steps, r.share(p, steps))
-	var effects []Share
-	for i, name := range r.features.names {
-		effect := w[i] * r.row.x[i]
-		k := slices.IndexFunc(effects, func(s Share) bool { return s.Name == name })
-		if k < 0 {
-			effects = append(effects, Share{Name: name})
-			k = len(effects) - 1
-		}
-		effects[k].Share += effect
-	}
-	total := 0.0
-	for _, s := range effects {
-		total += math.Abs(s.Share)
-	}
-	for i := range effects {
-		effects[i].Share /= max(total, tiny)
-	}
-	strongestFirst(effects)
-	return slices.DeleteFunc(effects, func(s Share) bool { return s.Share == 0 })
 }
 
 func strongestFirst(shares []Share) {

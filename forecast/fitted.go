@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"forewarm.dev/forecast/member"
 )
 
 // Fitted is Auto fitted to a history. It forecasts as often as wanted, also from values that
@@ -39,19 +41,13 @@ func (f *Fitted) Follow(values ...float64) {
 
 // push takes a missing value for one that has not changed, as clean does.
 func (m *mixture) push(value float64) {
-	last := len(m.values) - 1
-	if !believable(value) {
-		value = m.values[last]
+	last := len(m.Values) - 1
+	if !member.Believable(value) {
+		value = m.Values[last]
 	}
 	value = math.Max(value, 0)
-	m.unrest.push(value - m.values[last])
-	m.track.push(value)
-	if m.logarithmic.offset != 0 {
-		m.logarithmic.push(m.logarithmic.to(value))
-	}
-	for _, f := range m.followers {
-		f.push(value, last+1)
-	}
+	m.unrest.push(value - m.Values[last])
+	m.set.Follow(value)
 }
 
 // Forecast answers for the horizon of the fit, counted from now.
@@ -97,7 +93,7 @@ func (m *mixture) between(steps int) (below, above int, share float64) {
 
 // nearest is the nearer one of two marks, of those in a part of the horizon.
 func (m *mixture) nearest(part, below, above int, share float64) int {
-	belongs := func(mark int) bool { return partOf(m.edges, m.marks[mark]) == part }
+	belongs := func(mark int) bool { return member.PartOf(m.edges, m.marks[mark]) == part }
 	if belongs(above) && (share > 0.5 || !belongs(below)) {
 		return above
 	}
@@ -107,16 +103,16 @@ func (m *mixture) nearest(part, below, above int, share float64) int {
 // curve fills in equally likely values of demand some steps ahead, increasing.
 func (m *mixture) curve(values []float64, steps int) {
 	below, above, share := m.between(steps)
-	last, part := len(m.values)-1, partOf(m.edges, steps)
+	last, part := len(m.Values)-1, member.PartOf(m.edges, steps)
 	if c := m.compounds[part]; c != nil {
 		chances := c.chances[m.nearest(part, below, above, share)]
-		fillCompound(values, m.even, chances[aboveZero(m.values[last])], c.sizes)
+		fillCompound(values, m.even, chances[aboveZero(m.Values[last])], c.sizes)
 		return
 	}
-	point := m.mixed(part, func(c int) float64 { return m.members[c].at(last, steps) })
+	point := m.mixed(part, func(c int) float64 { return m.set.Members[c].At(last, steps) })
 	spread := m.spread(point) * math.Pow(m.unrest.ratio(), m.powers[part])
 	low, high := m.bands[below].curve[:len(values)], m.bands[above].curve[:len(values)]
-	nearer, farther, whole := spread*(1-share), spread*share, m.whole
+	nearer, farther, whole := spread*(1-share), spread*share, m.Whole
 	for k := range values { // as possible does, without its call: this is most of a forecast's time
 		value := point + nearer*low[k] + farther*high[k]
 		if whole {

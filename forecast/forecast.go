@@ -3,10 +3,10 @@
 // arguments, with the same answer for the same seed.
 //
 // Demand is a stock, a count of what is asked for at a time, and never below zero. A
-// forecast is made in five steps, one file each:
+// forecast is made in five steps, one file each save the second:
 //
 //	seasons    what the series repeats is found
-//	clean      gaps are filled, so that all else computes on a plain grid
+//	member     gaps are filled, and what forecasts points is fitted (package member)
 //	origins    earlier times that look like now: same time of day, recent, demand rising alike
 //	weights    candidates are weighed by how well they did at those origins
 //	paths      the weighted candidates, plus whole courses of the errors made at those origins

@@ -50,17 +50,17 @@ const tiny = 1e-9
 // the second day, what repeats a season is taken on trust, or all if nothing does.
 func (m *mixture) useful(part, c int, judged bool) bool {
 	far := m.isFar(part)
-	if far && !m.members[c].far || !far && !m.members[c].near {
+	if far && !m.set.Members[c].Far || !far && !m.set.Members[c].Near {
 		return false
 	}
-	return judged || len(m.repeated()) == 0 || m.members[c].first > m.span
+	return judged || len(m.repeated()) == 0 || m.set.Members[c].First > m.Span
 }
 
 // losses are the members' mean absolute errors: over the origins alike, and over all. It
 // says whether there was any to judge by.
 func (m *mixture) losses(in marksIn) ([]float64, bool) {
 	how := m.manner(in.part)
-	alike, all := make([]float64, len(m.members)), make([]float64, len(m.members))
+	alike, all := make([]float64, len(m.set.Members)), make([]float64, len(m.set.Members))
 	alikeWeight, allWeight := 0.0, 0.0
 	for j, steps := range m.marks[in.from:in.to] {
 		for i, p := range m.pasts {
@@ -70,15 +70,15 @@ func (m *mixture) losses(in marksIn) ([]float64, bool) {
 			like, age := m.likeness[in.part][i], how.age(p)
 			alikeWeight += like
 			allWeight += age
-			for c := range m.members {
-				loss := math.Abs(m.values[p.index+steps] - float64(in.of(m, c, i)[j]))
+			for c := range m.set.Members {
+				loss := math.Abs(m.Values[p.index+steps] - float64(in.of(m, c, i)[j]))
 				alike[c] += like * loss
 				all[c] += age * loss
 			}
 		}
 	}
 	if alikeWeight == 0 || allWeight == 0 {
-		return make([]float64, len(m.members)), false
+		return make([]float64, len(m.set.Members)), false
 	}
 	floats.Scale(1/alikeWeight, alike)
 	floats.AddScaled(alike, how.everywhere/allWeight, all)

@@ -4,25 +4,22 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"forewarm.dev/forecast/member"
 )
 
 // mixture is what Auto learns from a history.
 type mixture struct {
 	problem
-	calendar
+	member.Calendar
 	// step is that of the series.
 	step time.Duration
 	// edges are the last steps of the parts of the horizon.
 	edges []int
 	// marks are the steps ahead at which errors are looked at, increasing.
 	marks []int
-	// logarithmic is the view that some members compute on.
-	logarithmic scale
-	// members are mixed; followers are told each new value for some of them.
-	members   []member
-	followers []follower
-	// ridges are the members that are regressions, by name.
-	ridges map[string]*ridge
+	// set are the members that are mixed.
+	set *member.Set
 	// pasts are the earlier origins, latest first.
 	pasts []past
 	// likeness[part][past] is how much an origin tells about now.
@@ -41,11 +38,11 @@ type mixture struct {
 }
 
 func newMixture(p problem, step time.Duration) *mixture {
-	m := &mixture{problem: p, step: step, calendar: newCalendar(len(p.values), p.seasons, step)}
-	m.edges = m.partsOf(slices.Max(p.steps))
+	m := &mixture{problem: p, step: step, Calendar: member.NewCalendar(len(p.Values), p.seasons, step)}
+	m.edges = m.Parts(slices.Max(p.steps))
 	m.marks = marksOf(p.steps, m.edges)
-	folds := max(min(mostFolds, m.folds()-2), 0)
-	m.newMembers(folds + 1)
+	folds := max(min(mostFolds, m.Folds()-2), 0)
+	m.set = member.Fit(p.Grid, member.Frame{Calendar: m.Calendar, Edges: m.edges, Repeated: m.repeated(), Keep: folds + 1})
 	m.pasts = m.newPasts(folds)
 	m.feel()
 	return m
@@ -62,7 +59,7 @@ func marksOf(steps, edges []int) []int {
 	var marks []int
 	for part := range edges {
 		n := 0
-		for n < len(all) && (partOf(edges, all[n]) == part) {
+		for n < len(all) && (member.PartOf(edges, all[n]) == part) {
 			n++
 		}
 		marks = appendThinned(marks, all[:n])
@@ -100,10 +97,10 @@ func (m *mixture) learn() {
 		sizes = m.sizesThen()
 	}
 	errors, curves := table(len(m.marks), len(m.pasts)), table(len(m.marks), mostPaths)
-	in := marksIn{points: make([]float32, len(m.members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
+	in := marksIn{points: make([]float32, len(m.set.Members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
 	for part := range m.edges {
 		in.part, in.from = part, in.to
-		for in.to < len(m.marks) && partOf(m.edges, m.marks[in.to]) == part {
+		for in.to < len(m.marks) && member.PartOf(m.edges, m.marks[in.to]) == part {
 			in.to++
 		}
 		m.ask(in)
@@ -140,12 +137,12 @@ func (in marksIn) of(m *mixture, member, past int) []float32 {
 
 // ask lets every member forecast from every earlier origin.
 func (m *mixture) ask(in marksIn) {
-	for c, member := range m.members {
+	for c, one := range m.set.Members {
 		for i, past := range m.pasts {
 			points := in.of(m, c, i)
 			for j, steps := range m.marks[in.from:in.to] {
-				if past.index+steps < m.n {
-					points[j] = float32(member.at(past.index, steps))
+				if past.index+steps < m.N {
+					points[j] = float32(one.At(past.index, steps))
 				}
 			}
 		}
@@ -155,5 +152,5 @@ func (m *mixture) ask(in marksIn) {
 // known says that what came some steps after an earlier origin was observed.
 func (m *mixture) known(past, steps int) bool {
 	target := m.pasts[past].index + steps
-	return target < m.n && m.observed[target+1] > m.observed[target]
+	return target < m.N && m.Observed[target+1] > m.Observed[target]
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"forewarm.dev/forecast/member"
 )
 
 // The oracles here do the same sums the long way: no prefix sums, no buckets by bit count.
@@ -15,7 +17,7 @@ func TestIncrementsAgreeWithASimplerComputation(t *testing.T) {
 		t.Fatal(err)
 	}
 	const day, half = 1440, 30
-	increment := seasonalIncrement(day)
+	increment := member.SeasonalIncrement(day)
 	for _, origin := range []int{day, day + 5, 5*day + 77, len(history.Values) - 1} {
 		for _, steps := range []int{1, 3, 20, 400, day - 1, day, day + 10, 2*day + 3} {
 			ahead := steps
@@ -31,7 +33,7 @@ func TestIncrementsAgreeWithASimplerComputation(t *testing.T) {
 				cycles++
 			}
 			want := history.Values[origin] + sum/float64(cycles)
-			if got := increment.at(p.grid, origin, steps); math.Abs(got-want) > 1e-6 {
+			if got := increment.At(p.Grid, origin, steps); math.Abs(got-want) > 1e-6 {
 				t.Errorf("origin %d, %d steps: %v, want %v", origin, steps, got, want)
 			}
 		}
@@ -44,7 +46,7 @@ func TestWeightsAgreeWithASimplerComputation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.candidates = []candidate{lastValue(), sameSlot(1440), seasonalIncrement(1440)}
+	p.candidates = []member.Candidate{member.LastValue(), member.SameSlot(1440), member.SeasonalIncrement(1440)}
 	origins := p.origins()
 	got := p.weigh(origins, p.points(origins))
 	for j, steps := range p.steps {
@@ -53,7 +55,7 @@ func TestWeightsAgreeWithASimplerComputation(t *testing.T) {
 		for _, c := range p.candidates {
 			sum := 0.0
 			for _, o := range origins {
-				sum += o.weight * math.Abs(history.Values[o.index+steps]-c.at(p.grid, o.index, steps))
+				sum += o.weight * math.Abs(history.Values[o.index+steps]-c.At(p.Grid, o.index, steps))
 			}
 			raw = append(raw, math.Pow(sum, -4))
 			total += math.Pow(sum, -4)
@@ -78,7 +80,7 @@ func TestOriginsAreNearAndRecent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.candidates = []candidate{lastValue(), sameSlot(1440)}
+	p.candidates = []member.Candidate{member.LastValue(), member.SameSlot(1440)}
 	origins := p.origins()
 	if n := len(origins); n < 400 || n > mostOrigins {
 		t.Errorf("%d origins", n)

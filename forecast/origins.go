@@ -29,7 +29,7 @@ type origin struct {
 // now, since ramps and nights err differently; where too few are near, all count. Recent
 // ones, and those that look like now, weigh more.
 func (p problem) origins() []origin {
-	last := len(p.values) - 1
+	last := len(p.Values) - 1
 	near := p.nearSlot()
 	if len(near) < fewOrigins {
 		near = p.within(0, last)
@@ -53,7 +53,7 @@ func (p problem) nearSlot() []int {
 	}
 	var near []int
 	season := p.seasons[0]
-	for centre := math.Mod(float64(len(p.values)-1), season); centre < float64(len(p.values)); centre += season {
+	for centre := math.Mod(float64(len(p.Values)-1), season); centre < float64(len(p.Values)); centre += season {
 		first := math.Ceil(centre - season*nearOfSeason)
 		last := math.Floor(centre + season*nearOfSeason)
 		near = append(near, p.within(int(first), int(last))...)
@@ -65,15 +65,15 @@ func (p problem) nearSlot() []int {
 // for every candidate, far enough from the end for the horizon, observed, and followed by
 // no more gaps than are usual in this series.
 func (p problem) within(first, last int) []int {
-	n, furthest := len(p.values), slices.Max(p.steps)
+	n, furthest := len(p.Values), slices.Max(p.steps)
 	for _, c := range p.candidates {
-		first = max(first, int(math.Ceil(c.season)))
+		first = max(first, int(math.Ceil(c.Season)))
 	}
 	var indexes []int
 	for i := first; i <= min(last, n-1-furthest); i++ {
-		observed := p.observed[i+1] > p.observed[i]
-		after := p.observed[i+1+furthest] - p.observed[i+1]
-		if observed && 2*int(after)*n >= furthest*int(p.observed[n]) {
+		observed := p.Observed[i+1] > p.Observed[i]
+		after := p.Observed[i+1+furthest] - p.Observed[i+1]
+		if observed && 2*int(after)*n >= furthest*int(p.Observed[n]) {
 			indexes = append(indexes, i)
 		}
 	}
@@ -101,7 +101,7 @@ func (p problem) favourAlike(origins []origin) {
 	furthest := slices.Max(p.steps)
 	distance := make([]float64, len(origins))
 	for _, span := range []int{max(furthest/2, 1), 2 * furthest} {
-		rise := func(index int) float64 { return p.values[index] - p.values[max(index-span, 0)] }
+		rise := func(index int) float64 { return p.Values[index] - p.Values[max(index-span, 0)] }
 		meanSquare := 0.0
 		for _, o := range origins {
 			meanSquare += rise(o.index) * rise(o.index) / float64(len(origins))
@@ -110,7 +110,7 @@ func (p problem) favourAlike(origins []origin) {
 			continue
 		}
 		for i, o := range origins {
-			apart := rise(o.index) - rise(len(p.values)-1)
+			apart := rise(o.index) - rise(len(p.Values)-1)
 			distance[i] += apart * apart / meanSquare
 		}
 	}

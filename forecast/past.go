@@ -26,12 +26,12 @@ const (
 
 // newPasts are the earlier origins of the newest folds, latest first.
 func (m *mixture) newPasts(folds int) []past {
-	last := len(m.values) - 1
-	first := max(m.cut(folds)-1, 0)
-	for _, member := range m.members {
-		first = max(first, member.first)
+	last := len(m.Values) - 1
+	first := max(m.Cut(folds)-1, 0)
+	for _, one := range m.set.Members {
+		first = max(first, one.First)
 	}
-	span, all := float64(m.span), float64(last-first)
+	span, all := float64(m.Span), float64(last-first)
 	fine := max(int(math.Round(all*2*nearApart/nearPasts)), 1)
 	coarse := max(int(math.Round(all*(1-2*nearApart)/farPasts))/fine, 1) * fine
 	pasts := make([]past, 0, nearPasts+2*farPasts)
@@ -44,7 +44,7 @@ func (m *mixture) newPasts(folds int) []past {
 			}
 			p.stands = float64(coarse / fine)
 		}
-		if m.observed[i+1] > m.observed[i] {
+		if m.Observed[i+1] > m.Observed[i] {
 			pasts = append(pasts, p)
 		}
 	}
@@ -70,7 +70,7 @@ const (
 )
 
 // isFar says that a part of the horizon is far: what happened last tells little about it.
-func (m *mixture) isFar(part int) bool { return float64(m.edges[part]) > farFrom*float64(m.span) }
+func (m *mixture) isFar(part int) bool { return float64(m.edges[part]) > farFrom*float64(m.Span) }
 
 func (m *mixture) manner(part int) manner {
 	if m.isFar(part) {
@@ -92,7 +92,7 @@ func (m *mixture) compare() {
 		distance := make([]float64, len(m.pasts))
 		m.apart(distance, how.rise, m.rise(max(edge/2, 1)))
 		m.apart(distance, how.rise, m.rise(2*edge))
-		m.apart(distance, how.rise*how.level, func(index int) float64 { return m.values[index] })
+		m.apart(distance, how.rise*how.level, func(index int) float64 { return m.Values[index] })
 		for i, p := range m.pasts {
 			distance[i] = how.age(p) / (1 + distance[i]) / (1 + distance[i])
 			if p.apart > nearApart {
@@ -104,13 +104,13 @@ func (m *mixture) compare() {
 }
 
 func (m *mixture) rise(span int) func(index int) float64 {
-	return func(index int) float64 { return m.values[index] - m.values[max(index-span, 0)] }
+	return func(index int) float64 { return m.Values[index] - m.Values[max(index-span, 0)] }
 }
 
 // apart adds to each distance the squared difference of a property from that of now, in
 // units of what is usual.
 func (m *mixture) apart(distance []float64, weight float64, property func(index int) float64) {
-	now, usual := property(len(m.values)-1), 0.0
+	now, usual := property(len(m.Values)-1), 0.0
 	for _, p := range m.pasts {
 		d := property(p.index) - now
 		usual += d * d / float64(len(m.pasts))

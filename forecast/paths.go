@@ -29,7 +29,7 @@ func (p problem) paths(origins []origin, points [][][]float64, weights [][]float
 		}
 		paths[k] = make([]float64, len(p.steps))
 		for j, steps := range p.steps {
-			residual := p.values[origins[i].index+steps]
+			residual := p.Values[origins[i].index+steps]
 			for c, w := range weights[j] {
 				residual -= w * points[c][i][j]
 			}
@@ -45,7 +45,7 @@ func (p problem) ahead(weights [][]float64) []float64 {
 	for j, steps := range p.steps {
 		for c, w := range weights[j] {
 			if w > 0 {
-				sums[j] += w * p.candidates[c].at(p.grid, len(p.values)-1, steps)
+				sums[j] += w * p.candidates[c].At(p.Grid, len(p.Values)-1, steps)
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func (p problem) ahead(weights [][]float64) []float64 {
 // where only such were ever observed. Averages of past rises would else add a fraction to
 // every path, and whoever then counts in whole units would buy one more each time.
 func (p problem) possible(value float64) float64 {
-	if p.whole {
+	if p.Whole {
 		value = math.Round(value)
 	}
 	return max(value, 0)
@@ -68,11 +68,11 @@ func (p problem) possible(value float64) float64 {
 // changed has no spread: nothing is bought for what has never been asked for.
 func (p problem) cautious() [][]float64 {
 	const n = 64
-	last := len(p.values) - 1
-	perStep := p.values[last] / float64(slices.Max(p.steps))
+	last := len(p.Values) - 1
+	perStep := p.Values[last] / float64(slices.Max(p.steps))
 	changes := 0.0
 	for i := 1; i <= last; i++ {
-		change := p.values[i] - p.values[i-1]
+		change := p.Values[i] - p.Values[i-1]
 		changes += change * change / float64(last)
 	}
 	perStep = math.Max(perStep, changes)
@@ -81,7 +81,7 @@ func (p problem) cautious() [][]float64 {
 		paths[i] = make([]float64, len(p.steps))
 		z := math.Sqrt2 * math.Erfinv(2*(float64(i)+0.5)/n-1)
 		for j, steps := range p.steps {
-			paths[i][j] = p.possible(p.values[last] + z*math.Sqrt(perStep*float64(steps)))
+			paths[i][j] = p.possible(p.Values[last] + z*math.Sqrt(perStep*float64(steps)))
 		}
 	}
 	return paths

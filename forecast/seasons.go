@@ -7,18 +7,22 @@ import (
 	"forewarm.dev/forecast/season"
 )
 
-// fewestSlots is how many values a day must have to be looked at.
-const fewestSlots = 4
+const (
+	// fewestSlots is how many values a day must have to be looked at.
+	fewestSlots = 4
+	// fewestDays is how many days there must be before a day is repeated for want of any season.
+	fewestDays = 1.25
+)
 
 // findSeasons looks for the seasons of a history of which none were given. It is divided by days
 // whatever was found, if it holds two: a day's profile has the shape of the seasons that divide
 // it, and tells nothing where days are not alike, which all that uses it finds out by itself. From
 // folds of hours too little would be learned of a day ahead.
 func (p *problem) findSeasons(history Series) {
-	found := usable(len(p.values), history.Step, season.Find(history.Values, history.Step))
+	found := usable(len(p.Values), history.Step, season.Find(history.Values, history.Step))
 	p.repeats = found
 	day := float64(24*time.Hour) / float64(history.Step)
-	if day < fewestSlots || 2*day > float64(len(p.values)) {
+	if day < fewestSlots || 2*day > float64(len(p.Values)) {
 		p.seasons = found
 		return
 	}
@@ -44,4 +48,18 @@ func usable(n int, step time.Duration, seasons []time.Duration) []float64 {
 	}
 	slices.Sort(lengths)
 	return slices.Compact(lengths)
+}
+
+// repeated are the seasons, in steps, that are worth repeating.
+func (m *mixture) repeated() []float64 {
+	day := float64(24*time.Hour) / float64(m.step)
+	switch {
+	case len(m.seasons) > 0 && m.Long == 0:
+		return slices.Concat(m.seasons[:1], m.shorter)
+	case len(m.seasons) > 0:
+		return slices.Concat(m.seasons, m.shorter)
+	case day >= fewestSlots && fewestDays*day <= float64(len(m.Values)):
+		return []float64{day}
+	}
+	return nil
 }

@@ -24,7 +24,7 @@ const (
 func (m *mixture) stack(in marksIn, shares []float64) {
 	products, least := m.errorProducts(in, shares)
 	problem := leastsquares.Mix{Products: products, Pull: stackPull * least, Enough: stackEnough * least}
-	for c := range m.members {
+	for c := range m.set.Members {
 		if m.useful(in.part, c, true) {
 			problem.May = append(problem.May, c)
 		}
@@ -35,7 +35,7 @@ func (m *mixture) stack(in marksIn, shares []float64) {
 // errorProducts are the mean products of the errors of two members, and the least mean square
 // of one.
 func (m *mixture) errorProducts(in marksIn, shares []float64) (products [][]float64, least float64) {
-	products = table(len(m.members), len(m.members))
+	products = table(len(m.set.Members), len(m.set.Members))
 	total, mean := 0.0, 0.0
 	likeness := m.likeness[in.part]
 	m.eachError(in, shares, func(past int, mixed float64, _ []float64) {
@@ -74,7 +74,7 @@ func (m *mixture) eachError(in marksIn, shares []float64, visit func(past int, m
 			if !m.known(i, steps) {
 				continue
 			}
-			mixed, actual := 0.0, m.values[p.index+steps]
+			mixed, actual := 0.0, m.Values[p.index+steps]
 			for c, share := range shares {
 				errors[c] = float64(in.of(m, c, i)[j]) - actual
 				mixed += share * errors[c]

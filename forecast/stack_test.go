@@ -3,6 +3,8 @@ package forecast
 import (
 	"math"
 	"testing"
+
+	"forewarm.dev/forecast/member"
 )
 
 // TestStackingMixesWhatErrsApart holds that of two members with the same loss, of which one
@@ -15,12 +17,12 @@ func TestStackingMixesWhatErrsApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMixture(p, history.Step)
-	off := func(by float64) member {
-		return member{"off", 0, true, true, func(origin, steps int) float64 {
-			return m.values[min(origin+steps, len(m.values)-1)] + by
+	off := func(by float64) member.Member {
+		return member.Member{Name: "off", Near: true, Far: true, At: func(origin, steps int) float64 {
+			return m.Values[min(origin+steps, len(m.Values)-1)] + by
 		}}
 	}
-	m.members = []member{off(3), off(-3), off(9)}
+	m.set.Members = []member.Member{off(3), off(-3), off(9)}
 	m.learn()
 	for part, shares := range m.shares {
 		if math.Abs(shares[0]-0.5) > 0.05 || math.Abs(shares[1]-0.5) > 0.05 || shares[2] > 0.01 {

@@ -1,6 +1,10 @@
 package forecast
 
-import "math"
+import (
+	"math"
+
+	"forewarm.dev/forecast/member"
+)
 
 // unrest is how much demand has been changing from value to value of late, as a ratio of what
 // is usual in the series. Errors grow with it: a band in units of it is right again hours
@@ -28,10 +32,10 @@ var unrestPowers = [...]float64{0, 0.5, 1}
 // power: while noise stays the same none is better, and the largest follows when it changes.
 const unrestSlack = 0.02
 
-func newUnrest(t *track, c calendar) unrest {
-	u := unrest{gain: -math.Expm1(-math.Ln2 / math.Max(unrestMemory*float64(c.span), 1))}
-	for i := 1; i < len(t.values); i++ {
-		u.usual += math.Abs(t.values[i]-t.values[i-1]) / float64(len(t.values)-1)
+func newUnrest(t *member.Track, c member.Calendar) unrest {
+	u := unrest{gain: -math.Expm1(-math.Ln2 / math.Max(unrestMemory*float64(c.Span), 1))}
+	for i := 1; i < len(t.Values); i++ {
+		u.usual += math.Abs(t.Values[i]-t.Values[i-1]) / float64(len(t.Values)-1)
 	}
 	u.recent = u.usual
 	return u
@@ -50,11 +54,11 @@ func (u *unrest) ratio() float64 {
 
 // feel notes the unrest at each earlier origin, and keeps that of now.
 func (m *mixture) feel() {
-	m.unrest = newUnrest(m.track, m.calendar)
+	m.unrest = newUnrest(m.Track, m.Calendar)
 	next := len(m.pasts) - 1 // the earliest
-	for i := range m.values {
+	for i := range m.Values {
 		if i > 0 {
-			m.unrest.push(m.values[i] - m.values[i-1])
+			m.unrest.push(m.Values[i] - m.Values[i-1])
 		}
 		if next >= 0 && m.pasts[next].index == i {
 			m.pasts[next].unrest = m.unrest.ratio()

@@ -15,7 +15,7 @@ func (p problem) points(origins []origin) [][][]float64 {
 		for i, o := range origins {
 			points[c][i] = make([]float64, len(p.steps))
 			for j, steps := range p.steps {
-				points[c][i][j] = candidate.at(p.grid, o.index, steps)
+				points[c][i][j] = candidate.At(p.Grid, o.index, steps)
 			}
 		}
 	}
@@ -37,7 +37,7 @@ func (p problem) weigh(origins []origin, points [][][]float64) [][]float64 {
 		}
 		for c := range p.candidates {
 			for i, o := range origins {
-				losses[b][c] += o.weight * math.Abs(p.values[o.index+steps]-points[c][i][j])
+				losses[b][c] += o.weight * math.Abs(p.Values[o.index+steps]-points[c][i][j])
 			}
 		}
 	}

@@ -16,7 +16,8 @@ import (
 // everything that is imported indirectly as well.
 var pure = map[string][]string{
 	"internal/quantity":     kubernetesTypes,
-	"forecast":              {numerics, Module + "/forecast/leastsquares", Module + "/forecast/season"},
+	"forecast":              {numerics, Module + "/forecast/member", Module + "/forecast/leastsquares", Module + "/forecast/season"},
+	"forecast/member":       {numerics, Module + "/forecast/leastsquares"},
 	"forecast/leastsquares": {numerics},
 	"forecast/season":       {numerics},
 	"forecast/backtest":     {numerics, Module + "/forecast"},

@@ -1,4 +1,4 @@
-package forecast
+package member
 
 // recent is the exponentially weighted mean of demand until an origin, on the logarithmic
 // scale, where a spike weighs less. Unlike smoother it has nothing to fit: next to the last
@@ -15,9 +15,9 @@ type recent struct {
 var recentGains = [...]float64{0.25, 0.08}
 
 func newRecent(s scale, gain float64) *recent {
-	r := &recent{scale: s, gain: gain, levels: make([]float64, len(s.values))}
-	level := s.values[0]
-	for i, value := range s.values {
+	r := &recent{scale: s, gain: gain, levels: make([]float64, len(s.Values))}
+	level := s.Values[0]
+	for i, value := range s.Values {
 		level += gain * (value - level)
 		r.levels[i] = level
 	}

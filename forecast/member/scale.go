@@ -1,22 +1,24 @@
-package forecast
+package member
 
 import "math"
 
 // scale is a view of the series on which a model computes: plain, or logarithmic, where a
 // factor becomes a difference and a spike weighs less.
 type scale struct {
-	*track
+	*Track
 	// offset is added before the logarithm is taken; zero for the plain scale.
 	offset float64
 }
 
-// track is values with their sums, so that a mean over any span costs the same.
-type track struct {
-	values, sums []float64
+// Track is values with their sums, so that a mean over any span costs the same.
+type Track struct {
+	// Values are what was observed, oldest first.
+	Values []float64
+	sums   []float64
 }
 
-func newTrack(values []float64) *track {
-	t := &track{values: values, sums: make([]float64, len(values)+1)}
+func newTrack(values []float64) *Track {
+	t := &Track{Values: values, sums: make([]float64, len(values)+1)}
 	for i, value := range values {
 		t.sums[i+1] = t.sums[i] + value
 	}
@@ -24,37 +26,37 @@ func newTrack(values []float64) *track {
 }
 
 // push appends a newer value.
-func (t *track) push(value float64) {
-	t.values = append(t.values, value)
+func (t *Track) push(value float64) {
+	t.Values = append(t.Values, value)
 	t.sums = append(t.sums, t.sums[len(t.sums)-1]+value)
 }
 
-// mean is that of the values from a first to a last one, both included. What lies before the
+// Mean is that of the values from a first to a last one, both included. What lies before the
 // first value is left out; at least one value counts.
-func (t *track) mean(first, last int) float64 {
+func (t *Track) Mean(first, last int) float64 {
 	last = max(last, 0)
 	first = min(max(first, 0), last)
 	return (t.sums[last+1] - t.sums[first]) / float64(last+1-first)
 }
 
-// offsetOfMean is the offset of the logarithmic scale as a share of the mean: small enough
+// OffsetOfMean is the offset of the logarithmic scale as a share of the mean: small enough
 // that factors show, large enough that a fall to zero is no chasm.
-const offsetOfMean = 0.1
+const OffsetOfMean = 0.1
 
-func (g grid) plain() scale { return scale{track: g.track} }
+func (g Grid) plain() scale { return scale{Track: g.Track} }
 
 // logarithmic is the logarithmic view; of all zeros, the plain one.
-func (g grid) logarithmic() scale {
-	offset := offsetOfMean * g.mean(0, len(g.values)-1)
+func (g Grid) logarithmic() scale {
+	offset := OffsetOfMean * g.Mean(0, len(g.Values)-1)
 	if offset <= 0 {
 		return g.plain()
 	}
 	s := scale{offset: offset}
-	values := make([]float64, len(g.values))
-	for i, value := range g.values {
+	values := make([]float64, len(g.Values))
+	for i, value := range g.Values {
 		values[i] = s.to(value)
 	}
-	s.track = newTrack(values)
+	s.Track = newTrack(values)
 	return s
 }
 
@@ -73,3 +75,6 @@ func (s scale) back(value float64) float64 {
 	}
 	return math.Exp(value) - s.offset
 }
+
+// tiny keeps a division by zero from happening.
+const tiny = 1e-9

@@ -1,4 +1,4 @@
-package forecast
+package member
 
 import "math"
 
@@ -14,8 +14,8 @@ const (
 // rank one comes to it. Where all of a day grows with its level, as of requests, that has fewer
 // numbers to learn than any sum.
 type rankOne struct {
-	calendar
-	*track
+	Calendar
+	*Track
 	// shapes[fold][slot] are the shapes as of each fold, of a mean square of one.
 	shapes [][]float64
 	// origin is that of which the level was asked last.
@@ -24,13 +24,13 @@ type rankOne struct {
 }
 
 // newRankOne keeps the shapes of the newest folds, from fold 0 on.
-func newRankOne(t *track, c calendar, keep int) *rankOne {
-	r := &rankOne{calendar: c, track: t, shapes: make([][]float64, min(keep, c.folds())), origin: -1}
-	shape, sums := make([]float64, c.span), make([]float64, c.span)
+func newRankOne(t *Track, c Calendar, keep int) *rankOne {
+	r := &rankOne{Calendar: c, Track: t, shapes: make([][]float64, min(keep, c.Folds())), origin: -1}
+	shape, sums := make([]float64, c.Span), make([]float64, c.Span)
 	for slot := range shape {
 		shape[slot] = 1
 	}
-	for fold := min(c.folds(), len(r.shapes)+profileHalfLife); fold >= 1; fold-- {
+	for fold := min(c.Folds(), len(r.shapes)+profileHalfLife); fold >= 1; fold-- {
 		shape = r.improve(shape, sums, fold)
 		if fold-1 < len(r.shapes) {
 			r.shapes[fold-1] = shape
@@ -44,8 +44,8 @@ func newRankOne(t *track, c calendar, keep int) *rankOne {
 // of the fold before, one is enough.
 func (r *rankOne) improve(shape, sums []float64, fold int) []float64 {
 	clear(sums)
-	for ago := range min(rankOneSeasons, r.folds()-fold+1) {
-		season := r.values[r.cut(fold+ago):][:r.span]
+	for ago := range min(rankOneSeasons, r.Folds()-fold+1) {
+		season := r.Values[r.Cut(fold+ago):][:r.Span]
 		level := 0.0
 		for slot, value := range season {
 			level += value * shape[slot]
@@ -58,7 +58,7 @@ func (r *rankOne) improve(shape, sums []float64, fold int) []float64 {
 	better := smooth(sums, 1, r.part(profileBlur))
 	square := 0.0
 	for _, value := range better {
-		square += value * value / float64(r.span)
+		square += value * value / float64(r.Span)
 	}
 	for slot := range better {
 		better[slot] /= math.Sqrt(square) + tiny
@@ -68,7 +68,7 @@ func (r *rankOne) improve(shape, sums []float64, fold int) []float64 {
 
 // at forecasts demand.
 func (r *rankOne) at(origin, steps int) float64 {
-	shape := r.shapes[min(r.fold(origin), len(r.shapes)-1)]
+	shape := r.shapes[min(r.Fold(origin), len(r.shapes)-1)]
 	if r.origin != origin {
 		r.origin, r.level = origin, r.levelAt(origin, shape)
 	}
@@ -77,15 +77,15 @@ func (r *rankOne) at(origin, steps int) float64 {
 
 // levelAt is the level by which the shape comes nearest to the values until an origin.
 func (r *rankOne) levelAt(origin int, shape []float64) float64 {
-	decay := math.Exp2(-1 / (levelMemory * float64(r.span)))
+	decay := math.Exp2(-1 / (levelMemory * float64(r.Span)))
 	weight, product, square := 1.0, 0.0, tiny
 	slot := r.slot(origin)
-	for i := origin; i >= max(origin-r.span+1, 0); i-- {
-		product += weight * r.values[i] * shape[slot]
+	for i := origin; i >= max(origin-r.Span+1, 0); i-- {
+		product += weight * r.Values[i] * shape[slot]
 		square += weight * shape[slot] * shape[slot]
 		weight *= decay
 		if slot--; slot < 0 {
-			slot = r.span - 1
+			slot = r.Span - 1
 		}
 	}
 	return product / square

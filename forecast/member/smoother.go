@@ -1,4 +1,4 @@
-package forecast
+package member
 
 import "math"
 
@@ -12,22 +12,22 @@ const (
 // smoother is exponential smoothing as a member: per fold with the indices of the season and the
 // parameters as of that fold.
 type smoother struct {
-	calendar
+	Calendar
 	folds []smootherFold
 }
 
 // fitDamped fits damped smoothing, starting from the parameters of older values of the series; none
 // at first.
-func fitDamped(before smoothing, values []float64) smoothing {
+func fitDamped(before Smoothing, values []float64) Smoothing {
 	if before.alpha == 0 {
-		return fitETS(values)
+		return FitETS(values)
 	}
 	return before.refit(values)
 }
 
 type smootherFold struct {
-	season indices
-	fitted smoothing
+	season Indices
+	fitted Smoothing
 	// states are those after each value that is an origin of the fold, oldest first.
 	states []smootherState
 }
@@ -40,27 +40,27 @@ func stateOf(level, trend float64) smootherState {
 }
 
 // foldIndices are the indices of the season as of the newest folds, from fold 0 on.
-func foldIndices(g grid, c calendar, keep int) []indices {
-	seasons := make([]indices, min(keep, max(c.folds()-1, 1)))
+func foldIndices(g Grid, c Calendar, keep int) []Indices {
+	seasons := make([]Indices, min(keep, max(c.Folds()-1, 1)))
 	for k := range seasons {
-		cut := c.cut(k)
-		seasons[k] = grid{track: &track{values: g.values[:cut], sums: g.sums[:cut+1]}}.decompose(c.span)
+		cut := c.Cut(k)
+		seasons[k] = Grid{Track: &Track{Values: g.Values[:cut], sums: g.sums[:cut+1]}}.decompose(c.Span)
 	}
 	return seasons
 }
 
 // newSmoother keeps the folds that there are indices of, which may be empty.
-func newSmoother(g grid, c calendar, seasons []indices, fit func(before smoothing, values []float64) smoothing) *smoother {
-	s := &smoother{calendar: c, folds: make([]smootherFold, len(seasons))}
-	var fitted smoothing
-	adjusted := make([]float64, 0, min((smootherSeasons+1)*c.span, c.n))
+func newSmoother(g Grid, c Calendar, seasons []Indices, fit func(before Smoothing, values []float64) Smoothing) *smoother {
+	s := &smoother{Calendar: c, folds: make([]smootherFold, len(seasons))}
+	var fitted Smoothing
+	adjusted := make([]float64, 0, min((smootherSeasons+1)*c.Span, c.N))
 	for k := len(s.folds) - 1; k >= 0; k-- {
-		cut := c.cut(k)
+		cut := c.Cut(k)
 		fold := &s.folds[k]
 		fold.season = seasons[k]
-		from := max(cut-smootherSeasons*c.span, 0)
-		from -= from % c.span // so that the first value has the first slot
-		adjusted = fold.season.adjust(adjusted, g.values[from:min(cut+c.span-1, c.n)])
+		from := max(cut-smootherSeasons*c.Span, 0)
+		from -= from % c.Span // so that the first value has the first slot
+		adjusted = fold.season.Adjust(adjusted, g.Values[from:min(cut+c.Span-1, c.N)])
 		if k == len(s.folds)-1 || k%refitEvery == 0 {
 			fitted = fit(fitted, adjusted[:cut-from])
 		}
@@ -86,10 +86,10 @@ func (s *smoother) push(value float64, index int) {
 
 // at forecasts demand.
 func (s *smoother) at(origin, steps int) float64 {
-	k := min(s.fold(origin), len(s.folds)-1)
+	k := min(s.Fold(origin), len(s.folds)-1)
 	fold := &s.folds[k]
-	state := fold.states[max(origin-s.cut(k)+1, 0)]
+	state := fold.states[max(origin-s.Cut(k)+1, 0)]
 	damping := fold.fitted.damping
 	reached := damping * (1 - math.Pow(damping, float64(steps))) / (1 - damping)
-	return max(fold.season.restore(float64(state.level)+float64(state.trend)*reached, origin+steps), 0)
+	return max(fold.season.Restore(float64(state.level)+float64(state.trend)*reached, origin+steps), 0)
 }

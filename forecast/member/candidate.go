@@ -1,27 +1,27 @@
-package forecast
+package member
 
 import "math"
 
-// candidate is a point forecaster with nothing to fit, so that what it would have said at
+// Candidate is a point forecaster with nothing to fit, so that what it would have said at
 // any earlier origin is out of sample.
-type candidate struct {
-	// season is the length, in steps, that it repeats; zero for the last value. At an origin
+type Candidate struct {
+	// Season is the length, in steps, that it repeats; zero for the last value. At an origin
 	// earlier than that it has nothing to repeat.
-	season float64
-	// at forecasts the value some steps after the origin, from the values until the origin.
-	at func(g grid, origin, steps int) float64
+	Season float64
+	// At forecasts the value some steps after the origin, from the values until the origin.
+	At func(g Grid, origin, steps int) float64
 }
 
-// lastValue repeats the value at the origin: hard to beat where demand moves in steps.
-func lastValue() candidate {
-	return candidate{at: func(g grid, origin, _ int) float64 { return g.values[origin] }}
+// LastValue repeats the value at the origin: hard to beat where demand moves in steps.
+func LastValue() Candidate {
+	return Candidate{At: func(g Grid, origin, _ int) float64 { return g.Values[origin] }}
 }
 
-// sameSlot repeats what was whole seasons before the time that is asked for.
-func sameSlot(season float64) candidate {
-	return candidate{season: season, at: func(g grid, origin, steps int) float64 {
+// SameSlot repeats what was whole seasons before the time that is asked for.
+func SameSlot(season float64) Candidate {
+	return Candidate{Season: season, At: func(g Grid, origin, steps int) float64 {
 		cycles := math.Ceil(float64(steps) / season)
-		return g.values[back(origin+steps, season*cycles)]
+		return g.Values[back(origin+steps, season*cycles)]
 	}}
 }
 
@@ -33,12 +33,12 @@ const (
 	blurOfSeason = 1.0 / 48
 )
 
-// seasonalIncrement adds to the last value how much demand rose over the same slots of the
+// SeasonalIncrement adds to the last value how much demand rose over the same slots of the
 // past seasons, on average: the level of now with the shape of then. It is the same-slot
 // forecast of a stock, whose level wanders while its daily ramps stay.
-func seasonalIncrement(season float64) candidate {
+func SeasonalIncrement(season float64) Candidate {
 	blur := int(season * blurOfSeason)
-	return candidate{season: season, at: func(g grid, origin, steps int) float64 {
+	return Candidate{Season: season, At: func(g Grid, origin, steps int) float64 {
 		ahead := int(math.Mod(float64(steps-1), season)) + 1
 		cycles := min(max(int(float64(origin)/season), 1), maxCycles)
 		rise := 0.0
@@ -46,9 +46,9 @@ func seasonalIncrement(season float64) candidate {
 			from := back(origin, season*float64(cycle))
 			to := min(from+ahead, origin)
 			around := min(blur, from, origin-to)
-			rise += g.mean(to-around, to+around) - g.mean(from-around, from+around)
+			rise += g.Mean(to-around, to+around) - g.Mean(from-around, from+around)
 		}
-		return g.values[origin] + rise/float64(cycles)
+		return g.Values[origin] + rise/float64(cycles)
 	}}
 }
 

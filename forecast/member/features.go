@@ -1,11 +1,11 @@
-package forecast
+package member
 
 // features describe an origin and a time ahead of it to the ridge regressions. All but the
 // first are differences from the mean of the last season, and so is what is forecast, so
 // that a level never seen before is no news to them.
 type features struct {
 	scale
-	calendar
+	Calendar
 	profile profile
 	// windows are the spans, in steps, over which recent demand is averaged.
 	windows []int
@@ -17,10 +17,10 @@ type features struct {
 	ofOrigin int
 }
 
-func newFeatures(s scale, c calendar, keep int) features {
-	f := features{scale: s, calendar: c, blur: c.part(1.0 / 96)}
+func newFeatures(s scale, c Calendar, keep int) features {
+	f := features{scale: s, Calendar: c, blur: c.part(1.0 / 96)}
 	for _, share := range []float64{1.0 / 96, 1.0 / 24, 1.0 / 8, 1.0 / 3} {
-		if steps := int(share * float64(c.span)); steps >= 2 {
+		if steps := int(share * float64(c.Span)); steps >= 2 {
 			f.windows = append(f.windows, steps)
 		}
 	}
@@ -32,19 +32,19 @@ func newFeatures(s scale, c calendar, keep int) features {
 		f.names = append(f.names, more...)
 	}
 	add("recent mean")
-	if c.seasonal {
-		f.profile = newProfile(s.track, c, keep)
+	if c.Seasonal {
+		f.profile = newProfile(s.Track, c, keep)
 		add("recent mean a season ago", "usual value now")
 	}
-	if c.long > 0 {
+	if c.Long > 0 {
 		add("recent mean a long season ago", "level a long season ago")
 	}
 	f.ofOrigin = len(f.names)
-	if c.seasonal {
+	if c.Seasonal {
 		f.names = append(f.names, "now, later", "slot a season ago", "around the slot a season ago",
 			"around the slot two seasons ago", "usual value then", "usual rise", "sine", "cosine")
 	}
-	if c.long > 0 {
+	if c.Long > 0 {
 		f.names = append(f.names, "slot a long season ago", "slot two long seasons ago")
 	}
 	return f
@@ -52,14 +52,14 @@ func newFeatures(s scale, c calendar, keep int) features {
 
 // first is the earliest origin that has all features.
 func (f *features) first() int {
-	if f.seasonal {
-		return f.span
+	if f.Seasonal {
+		return f.Span
 	}
-	return f.span - 1
+	return f.Span - 1
 }
 
 // level is the mean of the season until an origin, from which all else is told.
-func (f *features) level(origin int) float64 { return f.mean(origin-f.span+1, origin) }
+func (f *features) level(origin int) float64 { return f.Mean(origin-f.Span+1, origin) }
 
 // row is the features of one origin and one time ahead, kept between calls: those of the
 // origin alone are computed again only when it changes.
@@ -80,31 +80,31 @@ func (f *features) fill(r *row, origin, steps int, share float64) {
 		r.origin, r.level = origin, f.level(origin)
 		f.fillOrigin(r.x[:0], origin, r.level)
 	}
-	if f.seasonal {
+	if f.Seasonal {
 		f.fillAhead(r, steps, share)
 	}
 }
 
 func (f *features) fillOrigin(x []float64, origin int, level float64) {
-	x = append(x, 1, f.values[origin]-level, f.values[max(origin-1, 0)]-level, f.values[max(origin-2, 0)]-level,
-		f.mean(0, origin)-level, f.mean(origin-2*f.span+1, origin-f.span)-level)
+	x = append(x, 1, f.Values[origin]-level, f.Values[max(origin-1, 0)]-level, f.Values[max(origin-2, 0)]-level,
+		f.Mean(0, origin)-level, f.Mean(origin-2*f.Span+1, origin-f.Span)-level)
 	means := func(end int) {
 		for _, w := range f.windows {
-			x = append(x, f.mean(end-w+1, end)-level)
+			x = append(x, f.Mean(end-w+1, end)-level)
 		}
 	}
 	means(origin)
-	if f.seasonal {
-		means(max(origin-f.span, 0))
-		x = append(x, f.profile.at(origin, f.fold(origin))-level)
+	if f.Seasonal {
+		means(max(origin-f.Span, 0))
+		x = append(x, f.profile.at(origin, f.Fold(origin))-level)
 	}
-	if f.long > 0 {
-		then := origin - f.long
+	if f.Long > 0 {
+		then := origin - f.Long
 		if then < 0 { // before the first long season, a season ago stands in
-			then = max(origin-f.span, 0)
+			then = max(origin-f.Span, 0)
 		}
 		means(then)
-		x = append(x, f.mean(then-f.span+1, then)-level)
+		x = append(x, f.Mean(then-f.Span+1, then)-level)
 	}
 }
 
@@ -112,19 +112,19 @@ func (f *features) fillOrigin(x []float64, origin int, level float64) {
 // season ago stands in.
 func (f *features) fillAhead(r *row, steps int, share float64) {
 	x, origin, level := r.x[:f.ofOrigin], r.origin, r.level
-	fold, around := f.fold(origin), func(i int) float64 { return f.mean(i-f.blur, min(i+f.blur, origin)) - level }
-	past := origin + steps - f.span*((steps+f.span-1)/f.span)
+	fold, around := f.Fold(origin), func(i int) float64 { return f.Mean(i-f.blur, min(i+f.blur, origin)) - level }
+	past := origin + steps - f.Span*((steps+f.Span-1)/f.Span)
 	usualThen, usualNow := f.profile.at(origin+steps, fold), f.profile.at(origin, fold)
 	slot := f.slot(origin + steps)
-	x = append(x, (f.values[origin]-level)*share, f.values[max(past, 0)]-level, around(past), around(max(past-f.span, 0)),
+	x = append(x, (f.Values[origin]-level)*share, f.Values[max(past, 0)]-level, around(past), around(max(past-f.Span, 0)),
 		usualThen-level, (usualThen-usualNow)*share, f.sines[slot], f.cosines[slot])
-	if f.long == 0 {
+	if f.Long == 0 {
 		return
 	}
-	if long := origin + steps - f.long*((steps+f.long-1)/f.long); long >= 0 {
+	if long := origin + steps - f.Long*((steps+f.Long-1)/f.Long); long >= 0 {
 		past = long
 	}
-	twice := past - f.long
+	twice := past - f.Long
 	if twice < 0 {
 		twice = past
 	}

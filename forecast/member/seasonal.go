@@ -1,10 +1,10 @@
-package forecast
+package member
 
 import "math"
 
-// indices are how far the slots of a season stand from its trend, by classical decomposition:
+// Indices are how far the slots of a season stand from its trend, by classical decomposition:
 // factors, or addends where demand touches zero and no factor is defined.
-type indices struct {
+type Indices struct {
 	// slots are the indices, from that of the first value on; empty if there is no season.
 	slots []float64
 	// added says that the indices are addends.
@@ -18,26 +18,22 @@ const (
 	fewestTested = 3
 )
 
-// indices are those of the shortest season, if it passes the test that the benchmarks of the
-// M4 competition use.
-func (p problem) indices() indices {
-	if len(p.seasons) == 0 {
-		return indices{}
+// IndicesOf are those of a season, in steps, if it passes the test that the benchmarks of the M4
+// competition use.
+func IndicesOf(g Grid, season int) Indices {
+	if len(g.Values) < fewestTested*season || !g.isSeasonal(season) {
+		return Indices{}
 	}
-	season := int(math.Round(p.seasons[0]))
-	if len(p.values) < fewestTested*season || !p.isSeasonal(season) {
-		return indices{}
-	}
-	return p.decompose(season)
+	return g.decompose(season)
 }
 
 // isSeasonal says that the autocorrelation a season back is beyond what chance would give,
 // given the autocorrelations before it (Bartlett's formula).
-func (g grid) isSeasonal(season int) bool {
-	mean := g.mean(0, len(g.values)-1)
-	apart := make([]float64, len(g.values))
+func (g Grid) isSeasonal(season int) bool {
+	mean := g.Mean(0, len(g.Values)-1)
+	apart := make([]float64, len(g.Values))
 	variance := 0.0
-	for i, value := range g.values {
+	for i, value := range g.Values {
 		apart[i] = value - mean
 		variance += apart[i] * apart[i]
 	}
@@ -53,23 +49,23 @@ func (g grid) isSeasonal(season int) bool {
 		}
 		correlation /= variance
 	}
-	return math.Abs(correlation) > seasonalQuantile*math.Sqrt(before/float64(len(g.values)))
+	return math.Abs(correlation) > seasonalQuantile*math.Sqrt(before/float64(len(g.Values)))
 }
 
 // decompose averages, per slot, the ratio or difference of the values to their centred moving
 // average, and scales the averages so that together they neither raise nor lower demand.
-func (g grid) decompose(season int) indices {
-	x := indices{slots: make([]float64, season)}
-	for _, value := range g.values {
+func (g Grid) decompose(season int) Indices {
+	x := Indices{slots: make([]float64, season)}
+	for _, value := range g.Values {
 		x.added = x.added || value <= 0
 	}
-	first, end := season/2, len(g.values)-season/2
+	first, end := season/2, len(g.Values)-season/2
 	for i := first; i < end; i++ {
-		trend := g.mean(i-(season-1)/2, i+season/2)
+		trend := g.Mean(i-(season-1)/2, i+season/2)
 		if season%2 == 0 {
-			trend = (trend + g.mean(i-season/2, i+season/2-1)) / 2
+			trend = (trend + g.Mean(i-season/2, i+season/2-1)) / 2
 		}
-		x.slots[i%season] += x.without(g.values[i], trend)
+		x.slots[i%season] += x.without(g.Values[i], trend)
 	}
 	mean := 0.0
 	for slot := range x.slots {
@@ -84,15 +80,15 @@ func (g grid) decompose(season int) indices {
 }
 
 // without takes an index out of a value.
-func (x indices) without(value, index float64) float64 {
+func (x Indices) without(value, index float64) float64 {
 	if x.added {
 		return value - index
 	}
 	return value / index
 }
 
-// adjust are the values without their season, in the room of a buffer if that suffices.
-func (x indices) adjust(buffer, values []float64) []float64 {
+// Adjust are the values without their season, in the room of a buffer if that suffices.
+func (x Indices) Adjust(buffer, values []float64) []float64 {
 	adjusted := append(buffer[:0], values...)
 	for i, value := range values {
 		adjusted[i] = x.take(value, i)
@@ -101,15 +97,15 @@ func (x indices) adjust(buffer, values []float64) []float64 {
 }
 
 // take takes the season of a slot out of a value.
-func (x indices) take(value float64, at int) float64 {
+func (x Indices) take(value float64, at int) float64 {
 	if len(x.slots) == 0 {
 		return value
 	}
 	return x.without(value, x.slots[at%len(x.slots)])
 }
 
-// restore puts the season of a slot back into an adjusted value.
-func (x indices) restore(adjusted float64, at int) float64 {
+// Restore puts the season of a slot back into an adjusted value.
+func (x Indices) Restore(adjusted float64, at int) float64 {
 	switch {
 	case len(x.slots) == 0:
 		return adjusted

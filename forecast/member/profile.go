@@ -1,4 +1,4 @@
-package forecast
+package member
 
 import "math"
 
@@ -13,7 +13,7 @@ const (
 // profile is the usual value of each slot of the season as of each fold: a mean over the
 // seasons before it, recent ones more.
 type profile struct {
-	calendar
+	Calendar
 	// rows[fold][slot] are the values; only the newest folds are kept.
 	rows [][]float64
 	// levels are the means of the rows.
@@ -21,19 +21,19 @@ type profile struct {
 }
 
 // newProfile keeps the profiles of the newest folds, from fold 0 on.
-func newProfile(t *track, c calendar, keep int) profile {
-	p := profile{calendar: c, rows: make([][]float64, min(keep, c.folds())), levels: make([]float64, min(keep, c.folds()))}
-	sums, weight, decay := make([]float64, c.span), 0.0, math.Exp2(-1.0/profileHalfLife)
-	for fold := c.folds(); fold >= 1; fold-- {
-		from := c.cut(fold)
+func newProfile(t *Track, c Calendar, keep int) profile {
+	p := profile{Calendar: c, rows: make([][]float64, min(keep, c.Folds())), levels: make([]float64, min(keep, c.Folds()))}
+	sums, weight, decay := make([]float64, c.Span), 0.0, math.Exp2(-1.0/profileHalfLife)
+	for fold := c.Folds(); fold >= 1; fold-- {
+		from := c.Cut(fold)
 		for slot := range sums {
-			sums[slot] = sums[slot]*decay + t.values[from+slot]
+			sums[slot] = sums[slot]*decay + t.Values[from+slot]
 		}
 		weight = weight*decay + 1
 		if fold-1 < len(p.rows) {
 			p.levels[fold-1] = 0
 			for _, v := range sums {
-				p.levels[fold-1] += v / weight / float64(c.span)
+				p.levels[fold-1] += v / weight / float64(c.Span)
 			}
 			p.rows[fold-1] = smooth(sums, weight, c.part(profileBlur))
 		}

@@ -1,4 +1,4 @@
-package forecast
+package member
 
 import (
 	"math"
@@ -32,11 +32,11 @@ const (
 	highestOfSeen = 1.5
 )
 
-// partsOf are the parts of the horizon that are fitted apart, by their last steps.
-func (c calendar) partsOf(furthest int) []int {
+// Parts are the parts of the horizon that are fitted apart, by their last steps.
+func (c Calendar) Parts(furthest int) []int {
 	var edges []int
 	for _, share := range []float64{1.0 / 288, 1.0 / 96, 1.0 / 24, 1.0 / 8, 1.0 / 3, 1, 2} {
-		steps := int(math.Round(share * float64(c.span)))
+		steps := int(math.Round(share * float64(c.Span)))
 		if steps < 1 || len(edges) > 0 && steps <= edges[len(edges)-1] {
 			continue
 		}
@@ -48,8 +48,8 @@ func (c calendar) partsOf(furthest int) []int {
 	return append(edges, max(furthest, edges[len(edges)-1]+1))
 }
 
-// partOf is the index of the part that some steps ahead are in.
-func partOf(edges []int, steps int) int {
+// PartOf is the index of the part that some steps ahead are in.
+func PartOf(edges []int, steps int) int {
 	for i, edge := range edges {
 		if steps <= edge {
 			return i
@@ -61,17 +61,17 @@ func partOf(edges []int, steps int) int {
 // learner is what a fit works with: the series, the sums of all folds so far and of one, and
 // what solves them.
 type learner struct {
-	grid
+	Grid
 	sum, fold *leastsquares.Sums
 	solver    *leastsquares.Solver
 }
 
-func newLearner(g grid, q int) learner {
+func newLearner(g Grid, q int) learner {
 	return learner{g, leastsquares.NewSums(q), leastsquares.NewSums(q), leastsquares.NewSolver(q)}
 }
 
 func newRidge(f features, edges []int, work learner, keep int) *ridge {
-	r := &ridge{features: f, edges: edges, row: f.newRow(), highest: highestOfSeen * floats.Max(work.values)}
+	r := &ridge{features: f, edges: edges, row: f.newRow(), highest: highestOfSeen * floats.Max(work.Values)}
 	low := 0
 	for _, edge := range edges {
 		r.weights = append(r.weights, r.fit(work, low, edge, keep))
@@ -82,8 +82,8 @@ func newRidge(f features, edges []int, work learner, keep int) *ridge {
 
 // at forecasts demand.
 func (r *ridge) at(origin, steps int) float64 {
-	p := partOf(r.edges, steps)
-	fold := min(r.features.fold(origin), len(r.weights[p])-1)
+	p := PartOf(r.edges, steps)
+	fold := min(r.features.Fold(origin), len(r.weights[p])-1)
 	w := r.weights[p][fold]
 	r.features.fill(&r.row, origin, steps, r.share(p, steps))
 	value := r.features.back(r.row.level + floats.Dot(w, r.row.x[:len(w)]))
@@ -101,11 +101,11 @@ func (r *ridge) share(p, steps int) float64 {
 
 // fit solves one part of the horizon, for all folds that are kept, oldest example first.
 func (r *ridge) fit(work learner, low, high, keep int) [][]float64 {
-	weights := make([][]float64, min(keep, r.features.folds()))
+	weights := make([][]float64, min(keep, r.features.Folds()))
 	decay := math.Exp2(-1.0 / ridgeHalfLife)
 	work.sum.Clear()
 	work.solver.Clear()
-	for k := r.features.folds(); k >= 1; k-- {
+	for k := r.features.Folds(); k >= 1; k-- {
 		work.fold.Clear()
 		r.learn(work, k, low, high)
 		work.solver.Judge(work.fold, decay)
@@ -120,23 +120,49 @@ func (r *ridge) fit(work learner, low, high, keep int) [][]float64 {
 
 // learn sums up the examples whose time ahead is in a fold. Filled gaps teach nothing.
 func (r *ridge) learn(work learner, k, low, high int) {
-	f, g := &r.features, work.grid
-	from, x := f.cut(k), r.row.x
+	f, g := &r.features, work.Grid
+	from, x := f.Cut(k), r.row.x
 	q := len(x) - 1
-	rows := min(rowsPerFold, f.span)
+	rows := min(rowsPerFold, f.Span)
 	for i := range rows {
-		target := from + (i*f.span+k%rowsPerFold*f.span/rows/2)/rows
+		target := from + (i*f.Span+k%rowsPerFold*f.Span/rows/2)/rows
 		steps := low + 1 + (i*7+k*3)%(high-low)
 		if high-low > 7 && (high-low)%7 == 0 {
 			steps = low + 1 + (i*11+k*3)%(high-low)
 		}
 		origin := target - steps
-		if origin < f.first() || g.observed[target+1] == g.observed[target] || g.observed[origin+1] == g.observed[origin] {
+		if origin < f.first() || g.Observed[target+1] == g.Observed[target] || g.Observed[origin+1] == g.Observed[origin] {
 			continue
 		}
 		f.fill(&r.row, origin, steps, float64(steps-low)/float64(high-low))
-		x[q] = f.values[target] - r.row.level
+		x[q] = f.Values[target] - r.row.level
 		work.fold.Learn(x)
 	}
 	work.fold.SumUp()
+}
+
+// effects are the features by how much they move a forecast, as shares of all movements. Those
+// of one name are added up; those that move nothing are left out.
+func (r *ridge) effects(origin, steps int) []Effect {
+	p := PartOf(r.edges, steps)
+	w := r.weights[p][min(r.features.Fold(origin), len(r.weights[p])-1)]
+	r.features.fill(&r.row, origin, steps, r.share(p, steps))
+	var effects []Effect
+	for i, name := range r.features.names {
+		effect := w[i] * r.row.x[i]
+		k := slices.IndexFunc(effects, func(e Effect) bool { return e.Name == name })
+		if k < 0 {
+			effects = append(effects, Effect{Name: name})
+			k = len(effects) - 1
+		}
+		effects[k].Share += effect
+	}
+	total := 0.0
+	for _, e := range effects {
+		total += math.Abs(e.Share)
+	}
+	for i := range effects {
+		effects[i].Share /= max(total, tiny)
+	}
+	return slices.DeleteFunc(effects, func(e Effect) bool { return e.Share == 0 })
 }
