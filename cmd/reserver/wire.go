@@ -19,6 +19,7 @@ import (
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/reserver"
+	"forewarm.dev/capacity/showback"
 	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -81,7 +82,19 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := manager.Add(loop); err != nil {
 		return nil, err
 	}
+	if err := manager.Add(showbackOf(manager, settings, log)); err != nil {
+		return nil, err
+	}
 	return manager, checks(manager)
+}
+
+// showbackOf tells what the loop's capacity costs, and whom it spares a wait.
+func showbackOf(manager ctrl.Manager, settings config.Reserver, log logr.Logger) *showback.Showback {
+	return showback.New(showback.Options{
+		Client: manager.GetClient(), Informers: manager.GetCache(), PlaceholderNamespace: settings.PlaceholderNamespace,
+		OwnerLabel: settings.Showback.OwnerLabel, MaxOwners: settings.Showback.MaxOwners,
+		Registerer: ctrlmetrics.Registry, Clock: clock.RealClock{}, Log: log.WithName("showback"),
+	})
 }
 
 // ensureNamespace makes the namespace of the leader's Lease where an installer has not.

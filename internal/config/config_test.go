@@ -37,6 +37,8 @@ func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
 		"file, unread":       {header + "webhook: {certificate: {certFile: /a}}\n", []string{"webhook.certificate.certFile", "SelfManaged"}},
 		"no client CA":       {header + "webhook: {clientCA: {names: [x]}}\n", []string{"webhook.clientCA.file", "absolute path"}},
 		"too many decisions": {header + "reserver: {decisions: {keep: 9999}}\n", []string{"reserver.decisions.keep", "0 to 2000"}},
+		"no label":           {header + "reserver: {showback: {ownerLabel: a b}}\n", []string{"reserver.showback.ownerLabel"}},
+		"too many owners":    {header + "reserver: {showback: {maxOwners: 5000}}\n", []string{"reserver.showback.maxOwners", "1 to 1000"}},
 		"lines somewhere":    {header + "reserver: {decisions: {lines: here.jsonl}}\n", []string{"reserver.decisions.lines", "absolute"}},
 		"no such history":    {header + "reserver: {history: {source: Disk}}\n", []string{"reserver.history.source", "Objects", "Prometheus"}},
 		"no Prometheus":      {header + "reserver: {history: {source: Prometheus}}\n", []string{"reserver.history.prometheus.url", "http://prometheus.monitoring:9090"}},

@@ -129,10 +129,13 @@ func loopTakeoverUp(t *testing.T, e *loopEnv) {
 		return err
 	})
 	reserver := e.processes["reserver"]
-	before := e.scrape(t, reserver)["forewarm_capacity_takeovers_total"]
+	before := e.scrape(t, reserver)
 	e.takeover(t, "train-1")
-	if got := e.scrape(t, reserver)["forewarm_capacity_takeovers_total"] - before; got != 1 {
-		t.Errorf("forewarm_capacity_takeovers_total rose by %v, want 1", got)
+	after := e.scrape(t, reserver)
+	for _, name := range []string{"forewarm_capacity_takeovers_total", "forewarm_capacity_waits_avoided_total"} {
+		if got := after[name] - before[name]; got != 1 {
+			t.Errorf("%s rose by %v, want 1", name, got)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/capacity/reserver"
+	"forewarm.dev/capacity/showback"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/forecast/forecaster"
 	webhookhandler "forewarm.dev/webhook/handler"
@@ -76,7 +77,9 @@ var described = regexp.MustCompile(`fqName: "([^"]+)", help: "([^"]*)".*variable
 
 func kindOf(collector prometheus.Collector) string {
 	switch collector.(type) {
-	case *prometheus.CounterVec, interface{ AddWithExemplar(float64, prometheus.Labels) }:
+	case *prometheus.CounterVec, interface {
+		AddWithExemplar(float64, prometheus.Labels)
+	}:
 		return "counter"
 	case *prometheus.HistogramVec, prometheus.Histogram:
 		return "histogram"
@@ -90,6 +93,7 @@ func registered(t *testing.T) catalogue {
 	t.Helper()
 	all := catalogue{}
 	reserver.New(reserver.Options{Registerer: all, Log: logr.Discard(), Clock: clock.RealClock{}})
+	showback.New(showback.Options{Registerer: all})
 	forecaster.New(forecaster.Options{Registerer: all})
 	handler.NewMetrics(handler.NewIndex("hold"), all)
 	options := webhookhandler.Options{
