@@ -44,8 +44,9 @@ type Kind struct {
 	// Vouches is true where an object of this kind, which is itself held to the ceiling, answers
 	// for the objects that it controls: they may reach its count and Surge.
 	Vouches bool
-	// Surge is the path to maxSurge, a number or a percentage.
-	Surge string
+	// Surge are the paths at one of which maxSurge stands, a number or a percentage: its versions
+	// need not agree.
+	Surge []string
 	// Warn is true where a growth is told, not refused: what comes of it is held later.
 	Warn bool
 	// Instances says where the objects name the instance types of their nodes, nil for kinds that
@@ -86,15 +87,17 @@ func (k Kind) Bound(object any) int64 {
 	for _, count := range k.Counts {
 		most = max(most, count.Of.Evaluate(object))
 	}
-	if k.Surge == "" {
+	if len(k.Surge) == 0 {
 		return most
 	}
 	surge := intstr.FromString(defaultSurge)
-	switch v := expression.Path(strings.Split(k.Surge, ".")).Of(object).(type) {
-	case int64:
-		return quantity.Add(most, max(v, 0))
-	case string:
-		surge = intstr.Parse(v)
+	for _, path := range k.Surge {
+		switch v := expression.Path(strings.Split(path, ".")).Of(object).(type) {
+		case int64:
+			return quantity.Add(most, max(v, 0))
+		case string:
+			surge = intstr.Parse(v)
+		}
 	}
 	extra, err := intstr.GetScaledValueFromIntOrPercent(&surge, int(min(most, math.MaxInt32)), true)
 	if err != nil {
@@ -142,7 +145,7 @@ const replicasField = "spec.replicas"
 func workloadKinds() []Kind {
 	replicas := counts(replicasField, "spec.replicas=1")
 	return []Kind{
-		{Group: "apps", Version: "v1", Resource: "deployments", Name: "Deployment", Counts: replicas, Vouches: true, Surge: "spec.strategy.rollingUpdate.maxSurge"},
+		{Group: "apps", Version: "v1", Resource: "deployments", Name: "Deployment", Counts: replicas, Vouches: true, Surge: []string{"spec.strategy.rollingUpdate.maxSurge"}},
 		{Group: "apps", Version: "v1", Resource: "statefulsets", Name: "StatefulSet", Counts: replicas},
 		{Group: "apps", Version: "v1", Resource: "replicasets", Name: "ReplicaSet", Counts: replicas},
 		{Group: "", Version: "v1", Resource: "replicationcontrollers", Name: "ReplicationController", Counts: replicas},
@@ -176,10 +179,10 @@ func workloadKinds() []Kind {
 			"spec.mpiReplicaSpecs", "spec.mpiReplicaSpecs{}: replicas=1 * not(/spec.runPolicy.suspend)")},
 		{Group: "trainer.kubeflow.org", Version: "v1alpha1", Resource: "trainjobs", Name: "TrainJob", Vouches: true, Counts: counts(
 			"spec.trainer.numNodes", "spec.trainer.numNodes=1 * not(spec.suspend)")},
-		{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts", Name: "Rollout", Counts: replicas, Vouches: true, Surge: "spec.strategy.canary.maxSurge"},
+		{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts", Name: "Rollout", Counts: replicas, Vouches: true, Surge: []string{"spec.strategy.canary.maxSurge"}},
 		{
 			Group: "apps.openshift.io", Version: "v1", Resource: "deploymentconfigs", Name: "DeploymentConfig", Vouches: true,
-			Counts: counts("spec.replicas", "spec.replicas=0"), Surge: "spec.strategy.rollingParams.maxSurge",
+			Counts: counts("spec.replicas", "spec.replicas=0"), Surge: []string{"spec.strategy.rollingParams.maxSurge"},
 		},
 		{Group: "serving.knative.dev", Version: "v1", Resource: "services", Name: "Service", Indirect: true, Counts: counts(
 			"annotation autoscaling.knative.dev/max-scale", "@spec.template:autoscaling.knative.dev/max-scale=0",
@@ -191,7 +194,8 @@ func nodeKinds() []Kind {
 	replicas := []string{replicasField, "spec.replicas=1"}
 	group := append(replicas, "annotation "+nodeGroupMax, "@"+nodeGroupMax+"=0")
 	kinds := []Kind{
-		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinedeployments", Name: "MachineDeployment", Counts: counts(group...), Vouches: true, Surge: "spec.strategy.rollingUpdate.maxSurge"},
+		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinedeployments", Name: "MachineDeployment", Counts: counts(group...), Vouches: true, Surge: []string{
+			"spec.strategy.rollingUpdate.maxSurge", "spec.rollout.strategy.rollingUpdate.maxSurge"}},
 		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinesets", Name: "MachineSet", Counts: counts(group...)},
 		// Where somebody else manages the replicas, the object only says how many were seen.
 		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinepools", Name: "MachinePool", Counts: counts(

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"slices"
 	"testing"
 
 	yaml "sigs.k8s.io/json"
@@ -36,6 +37,20 @@ func TestBound(t *testing.T) {
 		`{}`: 2,
 	} {
 		if got := deployment.Bound(decode(t, object)); got != want {
+			t.Errorf("%s: got %d, want %d", object, got, want)
+		}
+	}
+}
+
+// TestSurgeOfMachineDeployments: it stands elsewhere in v1beta2 of Cluster API than in v1beta1.
+func TestSurgeOfMachineDeployments(t *testing.T) {
+	i := slices.IndexFunc(Kinds(), func(k Kind) bool { return k.Name == "MachineDeployment" })
+	for object, want := range map[string]int64{
+		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":4}}}}`:                 14,
+		`{"spec":{"replicas":10,"rollout":{"strategy":{"rollingUpdate":{"maxSurge":4}}}}}`:     14,
+		`{"spec":{"replicas":10,"rollout":{"strategy":{"rollingUpdate":{"maxSurge":"50%"}}}}}`: 15,
+	} {
+		if got := Kinds()[i].Bound(decode(t, object)); got != want {
 			t.Errorf("%s: got %d, want %d", object, got, want)
 		}
 	}
