@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"forewarm.dev/internal/quantity"
@@ -26,7 +27,8 @@ type Kind struct {
 	// Group, Version and Resource name the kind as a webhook rule does. Objects of other
 	// versions arrive converted to this one (matchPolicy Equivalent), where the server has it.
 	Group, Version, Resource string
-	// Others are versions that say the same in the same places: a server may have one of those only.
+	// Others are versions that say the same in the same places: a server may have one of those
+	// only. See [Kind.Versions].
 	Others []string
 	// Name is the kind, as people write it.
 	Name string
@@ -57,6 +59,14 @@ type Kind struct {
 	Keeps bool
 	// Indirect is true where the objects run no pods themselves, so that totals leave them out.
 	Indirect bool
+}
+
+// Versions are those in which objects of the kind are read, the one that is asked for first.
+func (k Kind) Versions() []string { return append([]string{k.Version}, k.Others...) }
+
+// In is the kind's resource in one of its versions.
+func (k Kind) In(version string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: k.Group, Version: version, Resource: k.Resource}
 }
 
 // Count is one number of an object.
@@ -208,11 +218,7 @@ func nodeKinds() []Kind {
 		{Group: "autoscaling.openshift.io", Version: "v1beta1", Resource: "machineautoscalers", Name: "MachineAutoscaler", Counts: counts("spec.maxReplicas", "spec.maxReplicas=0"), Target: "spec.scaleTargetRef"},
 		{Group: "autoscaling.openshift.io", Version: "v1", Resource: "clusterautoscalers", Name: "ClusterAutoscaler", Cluster: true, Counts: counts(
 			"spec.resourceLimits.maxNodesTotal", "spec.resourceLimits.maxNodesTotal=0")},
-		{
-			Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true, Counts: counts(
-				"spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0"),
-			Instances: &expression.Selection{Requirements: "spec.template.spec.requirements", Labels: "spec.template.metadata.labels", Asks: true},
-		},
+		nodePools(),
 		// Its placeholders are held to max-nodes by the reserver.
 		{
 			Group: "forewarm.dev", Version: "v1alpha1", Resource: "warmpools", Name: "WarmPool", Cluster: true, Keeps: true,
@@ -231,6 +237,20 @@ func nodeKinds() []Kind {
 		}
 	}
 	return kinds
+}
+
+// NodePools are what Karpenter calls the groups of nodes that it buys.
+var NodePools = Kind{Group: NodeClaims.Group, Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true}
+
+// NodePoolOf is the label that Karpenter sets on each NodeClaim and its node to the name of its
+// NodePool.
+const NodePoolOf = "karpenter.sh/nodepool"
+
+func nodePools() Kind {
+	k := NodePools
+	k.Counts = counts("spec.replicas", "spec.replicas=0", "spec.limits.nodes", "spec.limits.nodes=0")
+	k.Instances = &expression.Selection{Requirements: "spec.template.spec.requirements", Labels: "spec.template.metadata.labels", Asks: true}
+	return k
 }
 
 // nodeGroupMax is the size up to which Cluster Autoscaler may grow a group.

@@ -104,7 +104,7 @@ func (e *Explainer) Find(ctx context.Context, resource, namespace, name string) 
 		namespace = ""
 	}
 	if known, ok := e.kinds[metav1.GroupResource{Group: gvr.Group, Resource: gvr.Resource}]; ok {
-		if !slices.Contains(known.Others, gvr.Version) {
+		if !slices.Contains(known.Versions(), gvr.Version) {
 			gvr.Version = known.Version
 		}
 	}

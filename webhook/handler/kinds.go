@@ -57,20 +57,13 @@ func (k kinds) named(group, name string) (tableKind, bool) {
 	return tableKind{}, false
 }
 
-func (k tableKind) resource() schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
-}
-
 // served calls read with the kind's resource in one version after the other, until one finds
 // something: a server need not have them all.
-func (k tableKind) served(read func(schema.GroupVersionResource) error) error {
-	gvr := k.resource()
-	err := read(gvr)
-	for _, gvr.Version = range k.Others {
-		if !apierrors.IsNotFound(err) {
+func (k tableKind) served(read func(schema.GroupVersionResource) error) (err error) {
+	for _, version := range k.Versions() {
+		if err = read(k.In(version)); !apierrors.IsNotFound(err) {
 			break
 		}
-		err = read(gvr)
 	}
 	return err
 }

@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/quantity"
@@ -20,8 +19,6 @@ import (
 
 // judgedBy is how many nodes of a pool are looked at to tell how large they are.
 const judgedBy = 50
-
-var nodesResource = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
 
 // minimum makes a count of the nodes that the chunks of a WarmPool need at least for their min,
 // where max-nodes binds it: its own, that of the one NodePool that it selects, or the cluster's.
@@ -45,12 +42,12 @@ func (c converter) minimum(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil || !bounded(append(append(cluster, request.Above...), request.Own, request.OldOwn)) {
 		return err
 	}
-	nodes, err := c.sizes(ctx, &after.Spec.Nodes.Selector)
+	sizes, err := c.sizes(ctx, &after.Spec.Nodes.Selector)
 	if err != nil {
 		return err
 	}
-	request.Counts = []webhook.Change{{Field: webhook.MinField, New: webhook.LeastNodes(now, nodes), Old: webhook.LeastNodes(was, nodes)}}
-	if len(nodes) == 0 {
+	request.Counts = []webhook.Change{{Field: webhook.MinField, New: webhook.LeastNodes(now, sizes), Old: webhook.LeastNodes(was, sizes)}}
+	if len(sizes) == 0 {
 		judged := *request
 		judged.Above = append(slices.Clone(request.Above), cluster...)
 		if warning := webhook.Unjudged(judged, now); warning != "" {
@@ -88,9 +85,9 @@ func keptBy(pool v1alpha1.WarmPool) []webhook.Kept {
 
 // selectedPool has the ceiling of the NodePool bind that a selector names, where it names just one.
 func (c converter) selectedPool(ctx context.Context, selector *metav1.LabelSelector, request *webhook.Request) error {
-	names := []string{selector.MatchLabels[nodePoolLabel]}
+	names := []string{selector.MatchLabels[webhook.NodePoolOf]}
 	for _, e := range selector.MatchExpressions {
-		if e.Key == nodePoolLabel && e.Operator == metav1.LabelSelectorOpIn {
+		if e.Key == webhook.NodePoolOf && e.Operator == metav1.LabelSelectorOpIn {
 			names = e.Values
 		}
 	}
@@ -116,7 +113,7 @@ func (c converter) sizes(ctx context.Context, of *metav1.LabelSelector) ([]quant
 	if err != nil {
 		return nil, badObject(fmt.Errorf("spec.nodes.selector: %w", err))
 	}
-	list, err := c.owners.live.Resource(nodesResource).List(ctx, metav1.ListOptions{LabelSelector: selector.String(), Limit: judgedBy})
+	list, err := c.owners.live.Resource(nodes).List(ctx, metav1.ListOptions{LabelSelector: selector.String(), Limit: judgedBy})
 	if err != nil {
 		return nil, fmt.Errorf("list nodes of %s: %w", selector, err)
 	}

@@ -18,7 +18,7 @@ import (
 // it needs.
 func TestMinimum(t *testing.T) {
 	node := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "n", "labels": map[string]any{nodePoolLabel: "a100"}},
+		"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "n", "labels": map[string]any{webhook.NodePoolOf: "a100"}},
 		"status": map[string]any{"allocatable": map[string]any{"nvidia.com/gpu": "8"}},
 	}}
 	pool := func(least, annotations string) string {
@@ -50,7 +50,7 @@ func TestMinimum(t *testing.T) {
 			live = append(live, metadataOf("karpenter.sh/v1", "NodePool", "a100", "1", c.ofPool))
 		}
 		w := newWorld(t, append(team(nil)[:1], metadataOf("v1", "Namespace", "kube-system", "1", c.ofCluster)), live...)
-		objects := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{nodesResource: "NodeList"})
+		objects := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{nodes: "NodeList"})
 		if c.live != nil {
 			if err := objects.Tracker().Add(c.live); err != nil {
 				t.Fatal(err)

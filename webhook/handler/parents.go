@@ -87,7 +87,7 @@ func (p *Parents) resource(table kinds, reference autoscalingv1.CrossVersionObje
 		return nil, nil //nolint:nilerr // no such workload exists
 	}
 	if known, ok := table.named(gv.Group, reference.Kind); ok {
-		return new(known.resource()), nil
+		return new(known.In(known.Version)), nil
 	}
 	mapping, err := p.mapper.RESTMapping(gv.WithKind(reference.Kind).GroupKind(), gv.Version)
 	if meta.IsNoMatchError(err) {

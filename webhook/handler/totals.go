@@ -176,13 +176,10 @@ func (c converter) node(out *converted, holder ledger.Holder, on webhook.Object,
 	}})
 }
 
-// nodePoolLabel on a NodeClaim and on its node names their NodePool.
-const nodePoolLabel = "karpenter.sh/nodepool"
-
 // poolOf is the NodePool that a NodeClaim's label names.
 func poolOf(claim any) string {
 	o, _ := claim.(map[string]any)
-	pool, _, _ := unstructured.NestedString(o, "metadata", "labels", nodePoolLabel)
+	pool, _, _ := unstructured.NestedString(o, "metadata", "labels", webhook.NodePoolOf)
 	return pool
 }
 

@@ -38,7 +38,7 @@ type sum struct {
 
 var (
 	// nodePools are the resource of Karpenter's NodePools.
-	nodePools  = schema.GroupVersionResource{Group: webhook.NodeClaims.Group, Version: webhook.NodeClaims.Version, Resource: "nodepools"}
+	nodePools  = webhook.NodePools.In(webhook.NodePools.Version)
 	namespaces = corev1.Resource("namespaces")
 	nodes      = corev1.SchemeGroupVersion.WithResource("nodes")
 )

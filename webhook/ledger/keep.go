@@ -240,7 +240,7 @@ func (t *term) sight(ctx context.Context, h Holder, l webhook.Ledger) (webhook.S
 func (t *term) asked(ctx context.Context, h Holder, w *watch) ([]*object, string, error) {
 	options := metav1.ListOptions{}
 	if h.Kind == NodePool {
-		options.LabelSelector = labels.Set{poolLabel: h.Name}.String()
+		options.LabelSelector = labels.Set{webhook.NodePoolOf: h.Name}.String()
 	}
 	list, err := t.Live.Resource(resourceOf(w.kind)).Namespace(h.namespace()).List(ctx, options)
 	if err != nil {

@@ -222,7 +222,7 @@ func (t *term) run(ctx context.Context) {
 
 var (
 	// nodePools, ledgers and quotas are watched for what they are, not counted.
-	nodePools = webhook.Kind{Group: "karpenter.sh", Version: "v1", Resource: "nodepools", Name: "NodePool", Cluster: true}
+	nodePools = webhook.NodePools
 	ledgers   = webhook.Kind{Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: "ledgers", Name: "Ledger"}
 	quotas    = webhook.Kind{Version: "v1", Resource: "resourcequotas", Name: "ResourceQuota"}
 )
@@ -266,7 +266,7 @@ func (t *term) look(ctx context.Context) error {
 func (t *term) find() {
 	var found []webhook.Kind
 	for _, kind := range append(slices.Clone(t.Kinds), webhook.NodeClaims, nodePools, ledgers) {
-		for _, kind.Version = range append([]string{kind.Version}, kind.Others...) {
+		for _, kind.Version = range kind.Versions() {
 			if _, err := t.Mapper.RESTMapping(schema.GroupKind{Group: kind.Group, Kind: kind.Name}, kind.Version); err == nil {
 				found = append(found, kind)
 				break

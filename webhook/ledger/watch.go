@@ -36,8 +36,6 @@ type object struct {
 const (
 	byNamespace = "namespace"
 	byPool      = "pool"
-	// poolLabel on a NodeClaim names its NodePool.
-	poolLabel = "karpenter.sh/nodepool"
 )
 
 // watch shows the objects of one kind.
@@ -98,7 +96,7 @@ func (s *watches) newWatch(kind webhook.Kind, namespace string) (*watch, error) 
 }
 
 func resourceOf(k webhook.Kind) schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
+	return k.In(k.Version)
 }
 
 // slim keeps what is counted.
@@ -122,7 +120,7 @@ func (w *watch) slim(in any) (any, error) {
 		o.ask = w.kind.Ask(u.Object)
 		return o, nil
 	}
-	o.pool = u.GetLabels()[poolLabel]
+	o.pool = u.GetLabels()[webhook.NodePoolOf]
 	if webhook.ClaimsNode(u.Object) {
 		o.nodes = 1
 	}

@@ -31,8 +31,8 @@ const (
 )
 
 var (
-	nodePools = schema.GroupVersionResource{Group: "karpenter.sh", Version: "v1", Resource: "nodepools"}
-	nodePool  = nodePools.GroupVersion().WithKind("NodePool")
+	nodePools = webhook.NodePools.In(webhook.NodePools.Version)
+	nodePool  = nodePools.GroupVersion().WithKind(webhook.NodePools.Name)
 	// quotas are the versions of CapacityQuota, the newest first.
 	quotas = []schema.GroupVersionResource{
 		{Group: "autoscaling.x-k8s.io", Version: "v1beta1", Resource: "capacityquotas"},

@@ -192,7 +192,7 @@ func rules(kinds []webhook.Kind, plain bool) []admissionregistrationv1.RuleWithO
 		if k.Cluster {
 			scope = admissionregistrationv1.ClusterScope
 		}
-		versions := append([]string{k.Version}, k.Others...)
+		versions := k.Versions()
 		i := slices.IndexFunc(out, func(r admissionregistrationv1.RuleWithOperations) bool {
 			return r.APIGroups[0] == k.Group && slices.Equal(r.APIVersions, versions) && *r.Scope == scope
 		})

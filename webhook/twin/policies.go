@@ -120,7 +120,7 @@ func on(k webhook.Kind, subresource string, operations ...admissionregistrationv
 	return admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
 		Operations: operations,
 		Rule: admissionregistrationv1.Rule{
-			APIGroups: []string{k.Group}, APIVersions: append([]string{k.Version}, k.Others...),
+			APIGroups: []string{k.Group}, APIVersions: k.Versions(),
 			Resources: []string{k.Resource + subresource}, Scope: &scope,
 		},
 	}}
