@@ -194,6 +194,18 @@ func TestMatters(t *testing.T) {
 	}
 }
 
+// TestTargetInAnotherVersion: what an HPA points to is found in the version that the server has.
+func TestTargetInAnotherVersion(t *testing.T) {
+	for _, version := range []string{"v2beta1", "v1"} {
+		w := newWorld(t, team(nil), metadataOf("kubeflow.org/"+version, "MPIJob", "team/train", "1", ceilingOf("5")))
+		hpa := strings.NewReplacer("apps/v1", "kubeflow.org/"+version, "Deployment", "MPIJob").Replace(horizontalOf("train", 9, "", 0))
+		got := answer(t, post(w.clamps, horizontalReview(hpa, "")))
+		if got.Patch == nil {
+			t.Errorf("%s: an HPA up to 9 replicas is not brought under 5", version)
+		}
+	}
+}
+
 // TestClampedByTwin: what the API server has clamped by itself is told of.
 func TestClampedByTwin(t *testing.T) {
 	clamped := strings.Replace(scaleReview("apps", "deployments", "7", 3, 5), `"metadata":{`, `"metadata":{"annotations":{"forewarm.dev/clamped-from":"9"},`, 1)

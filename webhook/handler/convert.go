@@ -9,7 +9,6 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/webhook"
@@ -44,9 +43,9 @@ type converted struct {
 	// nothing written for it.
 	pledges []pledge
 	dryRun  bool
-	// target is the resource of the workload that an autoscaler's object points to, nil for
-	// every other object.
-	target *schema.GroupVersionResource
+	// target is the kind of the workload that an autoscaler's object points to, nil for every
+	// other object.
+	target *tableKind
 }
 
 // ceilings converts a write of a workload, of a scale, or of a Namespace.
@@ -165,7 +164,7 @@ func (c converter) target(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	}
 	request := &out.request
 	request.Workload = webhook.Object{Kind: reference.Kind, Namespace: r.Namespace, Name: reference.Name}
-	if out.target, err = c.parents.resource(c.kinds, reference); err != nil || out.target == nil {
+	if out.target, err = c.parents.kind(c.kinds, reference); err != nil || out.target == nil {
 		return err
 	}
 	workload, err := c.parents.target(ctx, *out.target, request.Workload)

@@ -66,8 +66,8 @@ func (o *Owners) read(ctx context.Context, kind tableKind, namespace, name strin
 }
 
 // standing is how many replicas a workload asks for already, 0 where that cannot be told.
-func (o *Owners) standing(ctx context.Context, resource schema.GroupVersionResource, workload webhook.Object) (int64, error) {
-	found, err := o.live.Resource(resource).Namespace(workload.Namespace).Get(ctx, workload.Name, metav1.GetOptions{})
+func (o *Owners) standing(ctx context.Context, kind tableKind, workload webhook.Object) (int64, error) {
+	found, err := o.read(ctx, kind, workload.Namespace, workload.Name)
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return 0, nil
 	}

@@ -80,14 +80,14 @@ func (p *Parents) behind() *Parents {
 	return &out
 }
 
-// resource is the resource of what a reference names, nil where there is no such kind.
-func (p *Parents) resource(table kinds, reference autoscalingv1.CrossVersionObjectReference) (*schema.GroupVersionResource, error) {
+// kind is the kind of what a reference names, nil where there is none.
+func (p *Parents) kind(table kinds, reference autoscalingv1.CrossVersionObjectReference) (*tableKind, error) {
 	gv, err := schema.ParseGroupVersion(reference.APIVersion)
 	if err != nil {
 		return nil, nil //nolint:nilerr // no such workload exists
 	}
 	if known, ok := table.named(gv.Group, reference.Kind); ok {
-		return new(known.In(known.Version)), nil
+		return &known, nil
 	}
 	mapping, err := p.mapper.RESTMapping(gv.WithKind(reference.Kind).GroupKind(), gv.Version)
 	if meta.IsNoMatchError(err) {
@@ -96,14 +96,14 @@ func (p *Parents) resource(table kinds, reference autoscalingv1.CrossVersionObje
 	if err != nil {
 		return nil, fmt.Errorf("find the resource of %s %s: %w", reference.APIVersion, reference.Kind, err)
 	}
-	return &mapping.Resource, nil
+	return new(table.of(metav1.GroupVersionResource(mapping.Resource))), nil
 }
 
 // target is the metadata of the workload that an autoscaler's object points to, nil where
 // there is none. It is read live, unless from behind: nothing in the reference tells whether a
 // cache is exact.
-func (p *Parents) target(ctx context.Context, resource schema.GroupVersionResource, workload webhook.Object) (*metav1.PartialObjectMetadata, error) {
-	o, err := p.findTarget(ctx, resource, workload)
+func (p *Parents) target(ctx context.Context, kind tableKind, workload webhook.Object) (*metav1.PartialObjectMetadata, error) {
+	o, err := p.findTarget(ctx, kind, workload)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -113,15 +113,19 @@ func (p *Parents) target(ctx context.Context, resource schema.GroupVersionResour
 	return o, nil
 }
 
-func (p *Parents) findTarget(ctx context.Context, resource schema.GroupVersionResource, workload webhook.Object) (*metav1.PartialObjectMetadata, error) {
+func (p *Parents) findTarget(ctx context.Context, kind tableKind, workload webhook.Object) (o *metav1.PartialObjectMetadata, err error) {
 	for _, gvk := range ParentKinds {
-		if p.cachedTargets && gvk.Group == resource.Group && gvk.Kind == workload.Kind {
+		if p.cachedTargets && gvk.Group == kind.Group && gvk.Kind == workload.Kind {
 			o := &metav1.PartialObjectMetadata{}
 			o.SetGroupVersionKind(gvk)
 			return o, p.cached.Get(ctx, client.ObjectKey{Namespace: workload.Namespace, Name: workload.Name}, o, client.UnsafeDisableDeepCopy)
 		}
 	}
-	return p.read(ctx, resource, workload.Namespace, workload.Name)
+	err = kind.served(func(gvr schema.GroupVersionResource) error {
+		o, err = p.read(ctx, gvr, workload.Namespace, workload.Name)
+		return err
+	})
+	return o, err
 }
 
 func (p *Parents) read(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (*metav1.PartialObjectMetadata, error) {
