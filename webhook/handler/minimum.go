@@ -8,6 +8,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,11 +31,15 @@ func (c converter) minimum(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil {
 		return badObject(err)
 	}
-	now, was := keptBy(after), keptBy(before)
-	if !slices.ContainsFunc(now, func(k webhook.Kept) bool { return k.Min > 0 }) {
+	if !slices.ContainsFunc(keptBy(after), func(k webhook.Kept) bool { return k.Min > 0 }) {
 		return nil
 	}
-	request := &out.request
+	return c.keep(ctx, before, after, out)
+}
+
+// keep is minimum for a WarmPool that keeps something.
+func (c converter) keep(ctx context.Context, before, after v1alpha1.WarmPool, out *converted) error {
+	request, now, was := &out.request, keptBy(after), keptBy(before)
 	if err := c.selectedPool(ctx, &after.Spec.Nodes.Selector, request); err != nil {
 		return err
 	}
@@ -46,7 +51,18 @@ func (c converter) minimum(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil {
 		return err
 	}
-	request.Counts = []webhook.Change{{Field: webhook.MinField, New: webhook.LeastNodes(now, sizes), Old: webhook.LeastNodes(was, sizes)}}
+	change := webhook.Change{Field: webhook.MinField, New: webhook.LeastNodes(now, sizes)}
+	switch from, to := &before.Spec.Nodes.Selector, &after.Spec.Nodes.Selector; {
+	case equality.Semantic.DeepEqual(from, to):
+		change.Old = webhook.LeastNodes(was, sizes)
+	case len(request.Above) > 0 && onePool(from) != onePool(to): // of this NodePool nothing was asked
+	default:
+		change.Old, err = c.least(ctx, was, from)
+	}
+	if err != nil {
+		return err
+	}
+	request.Counts = []webhook.Change{change}
 	if len(sizes) == 0 {
 		judged := *request
 		judged.Above = append(slices.Clone(request.Above), cluster...)
@@ -55,6 +71,15 @@ func (c converter) minimum(ctx context.Context, r *admissionv1.AdmissionRequest,
 		}
 	}
 	return nil
+}
+
+// least is how many nodes that a selector matches all that is kept needs.
+func (c converter) least(ctx context.Context, kept []webhook.Kept, of *metav1.LabelSelector) (int64, error) {
+	if len(kept) == 0 {
+		return 0, nil
+	}
+	sizes, err := c.sizes(ctx, of)
+	return webhook.LeastNodes(kept, sizes), err
 }
 
 func bounded(settings []webhook.Setting) bool {
@@ -83,23 +108,29 @@ func keptBy(pool v1alpha1.WarmPool) []webhook.Kept {
 	return out
 }
 
-// selectedPool has the ceiling of the NodePool bind that a selector names, where it names just one.
-func (c converter) selectedPool(ctx context.Context, selector *metav1.LabelSelector, request *webhook.Request) error {
-	names := []string{selector.MatchLabels[webhook.NodePoolOf]}
+// onePool is the NodePool that a selector names, empty where it does not name just one.
+func onePool(selector *metav1.LabelSelector) string {
+	name := selector.MatchLabels[webhook.NodePoolOf]
 	for _, e := range selector.MatchExpressions {
-		if e.Key == webhook.NodePoolOf && e.Operator == metav1.LabelSelectorOpIn {
-			names = e.Values
+		if e.Key == webhook.NodePoolOf && e.Operator == metav1.LabelSelectorOpIn && len(e.Values) == 1 {
+			name = e.Values[0]
 		}
 	}
-	if len(names) != 1 || names[0] == "" {
+	return name
+}
+
+// selectedPool has the ceiling of the NodePool bind that a selector names, where it names just one.
+func (c converter) selectedPool(ctx context.Context, selector *metav1.LabelSelector, request *webhook.Request) error {
+	name := onePool(selector)
+	if name == "" {
 		return nil
 	}
-	o, err := c.namespaces.live.Resource(nodePools).Get(ctx, names[0], metav1.GetOptions{})
+	o, err := c.namespaces.live.Resource(nodePools).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("get NodePool %s: %w", names[0], err)
+		return fmt.Errorf("get NodePool %s: %w", name, err)
 	}
 	if s := c.lastGood.setting(webhook.Object{Kind: "NodePool", Name: o.Name}, webhook.MaxNodes, o.UID, o.Annotations); s.Set {
 		request.Above = append(request.Above, s)

@@ -21,9 +21,14 @@ func TestMinimum(t *testing.T) {
 		"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "n", "labels": map[string]any{webhook.NodePoolOf: "a100"}},
 		"status": map[string]any{"allocatable": map[string]any{"nvidia.com/gpu": "8"}},
 	}}
+	small := node.DeepCopy()
+	small.Object["status"] = map[string]any{"allocatable": map[string]any{"nvidia.com/gpu": "1"}}
 	pool := func(least, annotations string) string {
 		return `{"metadata":{"name":"a100","annotations":{` + annotations + `}},"spec":{"nodes":{"selector":{"matchLabels":{"karpenter.sh/nodepool":"a100"}}},` +
 			`"chunks":[{"name":"single","requests":{"nvidia.com/gpu":1},"min":` + least + `}]}}`
+	}
+	moved := func(pool string) string {
+		return strings.ReplaceAll(pool, `"karpenter.sh/nodepool":"a100"`, `"karpenter.sh/nodepool":"old"`)
 	}
 	const own, warns = `"forewarm.dev/max-nodes":"2"`, `"forewarm.dev/max-nodes":"2","forewarm.dev/ceiling-mode":"warn"`
 	for name, c := range map[string]struct {
@@ -34,16 +39,21 @@ func TestMinimum(t *testing.T) {
 		deny      bool
 		says      string
 	}{
-		"within":                     {"", pool("16", own), node, nil, nil, false, ""},
-		"above its own":              {"", pool("17", own), node, nil, nil, true, `WarmPool a100: 3 nodes asked for by spec.chunks[].min, at most 2 allowed by annotation forewarm.dev/max-nodes="2" on WarmPool a100`},
-		"warned by its mode":         {pool("16", warns), pool("17", warns), node, nil, nil, false, "3 nodes asked for"},
-		"raised":                     {pool("16", own), pool("17", own), node, nil, nil, true, "3 nodes asked for"},
-		"above, and not raised":      {pool("20", own), pool("18", own), node, nil, nil, false, ""},
-		"above that of the NodePool": {"", pool("17", ""), node, map[string]string{webhook.MaxNodes: "2"}, nil, true, `on NodePool a100`},
-		"above that of the cluster":  {"", pool("17", ""), node, nil, map[string]string{webhook.MaxNodes: "1"}, true, `on Namespace kube-system`},
-		"no node tells":              {"", pool("17", own), nil, nil, nil, false, "spec.chunks[].min needs 17 nodes unless one holds more than the largest chunk"},
-		"none is allowed":            {"", pool("1", `"forewarm.dev/max-nodes":"0"`), nil, nil, nil, true, "1 nodes asked for"},
-		"no ceiling":                 {"", pool("900", ""), node, nil, nil, false, ""},
+		"within":                             {"", pool("16", own), node, nil, nil, false, ""},
+		"above its own":                      {"", pool("17", own), node, nil, nil, true, `WarmPool a100: 3 nodes asked for by spec.chunks[].min, at most 2 allowed by annotation forewarm.dev/max-nodes="2" on WarmPool a100`},
+		"warned by its mode":                 {pool("16", warns), pool("17", warns), node, nil, nil, false, "3 nodes asked for"},
+		"raised":                             {pool("16", own), pool("17", own), node, nil, nil, true, "3 nodes asked for"},
+		"above, and not raised":              {pool("20", own), pool("18", own), node, nil, nil, false, ""},
+		"above that of the NodePool":         {"", pool("17", ""), node, map[string]string{webhook.MaxNodes: "2"}, nil, true, `on NodePool a100`},
+		"above that of the cluster":          {"", pool("17", ""), node, nil, map[string]string{webhook.MaxNodes: "1"}, true, `on Namespace kube-system`},
+		"no node tells":                      {"", pool("17", own), nil, nil, nil, false, "spec.chunks[].min needs 17 nodes unless one holds more than the largest chunk"},
+		"moved to a NodePool with less":      {moved(pool("17", "")), pool("17", ""), node, map[string]string{webhook.MaxNodes: "2"}, nil, true, `on NodePool a100`},
+		"moved and lowered":                  {moved(pool("17", "")), pool("16", ""), node, map[string]string{webhook.MaxNodes: "2"}, nil, false, ""},
+		"moved from nodes as large":          {moved(pool("24", own)), pool("20", own), node, nil, nil, false, ""},
+		"moved to smaller nodes":             {moved(pool("24", own)), pool("17", own), small, nil, nil, true, "17 nodes asked for"},
+		"selected otherwise in the NodePool": {strings.Replace(pool("17", ""), `"matchLabels":{`, `"matchLabels":{"zone":"a",`, 1), pool("17", ""), node, map[string]string{webhook.MaxNodes: "2"}, nil, false, ""},
+		"none is allowed":                    {"", pool("1", `"forewarm.dev/max-nodes":"0"`), nil, nil, nil, true, "1 nodes asked for"},
+		"no ceiling":                         {"", pool("900", ""), node, nil, nil, false, ""},
 	} {
 		var live []runtime.Object
 		if c.ofPool != nil {
@@ -51,8 +61,14 @@ func TestMinimum(t *testing.T) {
 		}
 		w := newWorld(t, append(team(nil)[:1], metadataOf("v1", "Namespace", "kube-system", "1", c.ofCluster)), live...)
 		objects := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{nodes: "NodeList"})
-		if c.live != nil {
-			if err := objects.Tracker().Add(c.live); err != nil {
+		for name, like := range map[string]*unstructured.Unstructured{"a100": c.live, "old": node} {
+			if like == nil {
+				continue
+			}
+			like = like.DeepCopy()
+			like.SetName(name)
+			like.SetLabels(map[string]string{webhook.NodePoolOf: name, "zone": "a"})
+			if err := objects.Tracker().Add(like); err != nil {
 				t.Fatal(err)
 			}
 		}
