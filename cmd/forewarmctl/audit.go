@@ -84,7 +84,7 @@ func auditNodes(c *cobra.Command, out io.Writer, explainer *handler.Explainer, n
 	if namespace != "" {
 		return nil
 	}
-	used, counted, err := explainer.Nodes(c.Context())
+	used, counted, err := explainer.Nodes(c.Context(), func() {})
 	if err != nil || !counted || !used.Exceeds() {
 		return err
 	}

@@ -108,20 +108,24 @@ func (a *Auditor) rest(worked time.Duration) time.Duration {
 	return min(share*worked, auditEvery)
 }
 
+// pace returns what is called after each page, and then rests.
+func (a *Auditor) pace(ctx context.Context) func() {
+	worked := time.Now()
+	return func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(a.rest(time.Since(worked))):
+		}
+		worked = time.Now()
+	}
+}
+
 // round looks at every kind once.
 func (a *Auditor) round(ctx context.Context) {
 	began := a.changes()
 	seen, counts := map[types.UID]bool{}, map[webhook.Measure]int{}
 	whole := true
 	for _, kind := range a.table {
-		worked := time.Now()
-		pace := func() {
-			select {
-			case <-ctx.Done():
-			case <-time.After(a.rest(time.Since(worked))):
-			}
-			worked = time.Now()
-		}
 		err := a.explainer.Above(ctx, kind, "", func(o *unstructured.Unstructured, e Explanation) {
 			if slices.Contains(a.options.Excluded, o.GetNamespace()) {
 				return
@@ -129,7 +133,7 @@ func (a *Auditor) round(ctx context.Context) {
 			counts[kind.Measure]++
 			seen[o.GetUID()] = true
 			a.tell(o, e)
-		}, pace)
+		}, a.pace(ctx))
 		if err != nil && ctx.Err() == nil {
 			whole = whole && apierrors.IsForbidden(err) // the same the next time
 			a.unlisted(kind, err)
@@ -151,7 +155,7 @@ func (a *Auditor) round(ctx context.Context) {
 
 // nodes tells of more Nodes than kube-system allows.
 func (a *Auditor) nodes(ctx context.Context, seen map[types.UID]bool, counts map[webhook.Measure]int) {
-	used, counted, err := a.explainer.Nodes(ctx)
+	used, counted, err := a.explainer.Nodes(ctx, a.pace(ctx))
 	if err != nil {
 		a.options.Log.V(1).Info("Nodes are not counted this time", "reason", err.Error())
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -81,4 +83,33 @@ func TestAuditorTellsOfWhatCannotBeRead(t *testing.T) {
 			t.Errorf("%v: said %q, want %q", step.see.GetAnnotations(), said, step.want)
 		}
 	}
+}
+
+// TestNodesAreCountedInPages: with a pause behind each, as objects are looked at.
+func TestNodesAreCountedInPages(t *testing.T) {
+	w := newWorld(t, append(team(nil)[:1], metadataOf("v1", "Namespace", "kube-system", "1", map[string]string{webhook.MaxNodes: "1"})))
+	pages := []metav1.List{
+		{ListMeta: metav1.ListMeta{Continue: "more"}, Items: nodesNamed(t, "a", "b")},
+		{Items: nodesNamed(t, "c")},
+	}
+	w.live.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		page := pages[0]
+		pages = pages[1:]
+		return true, &page, nil
+	})
+	a := NewAuditor(w.options, AuditorOptions{Events: events.NewFakeRecorder(9), Leading: func() bool { return true }, Log: logr.Discard()})
+	paused := 0
+	used, counted, err := a.explainer.Nodes(t.Context(), func() { paused++ })
+	if err != nil || !counted || used.Amount != 3 || paused != 2 {
+		t.Errorf("%d Nodes counted with %d pauses, %v; want 3 with 2", used.Amount, paused, err)
+	}
+}
+
+func nodesNamed(t *testing.T, names ...string) []runtime.RawExtension {
+	t.Helper()
+	var out []runtime.RawExtension
+	for _, name := range names {
+		out = append(out, runtime.RawExtension{Object: metadataOf("v1", "Node", name, "1", nil)})
+	}
+	return out
 }

@@ -194,8 +194,8 @@ func (e *Explainer) claim(ctx context.Context, kind tableKind, o *unstructured.U
 
 // Nodes are those that there are, where kube-system says how many there may be: nothing of ours
 // refuses one, since it runs already, and not every one comes of an object that is held. One that is
-// being deleted does not count.
-func (e *Explainer) Nodes(ctx context.Context) (used Used, counted bool, err error) {
+// being deleted does not count. It calls pace after each page of Nodes.
+func (e *Explainer) Nodes(ctx context.Context, pace func()) (used Used, counted bool, err error) {
 	system, err := e.converter.namespaces.get(ctx, metav1.NamespaceSystem)
 	if err != nil {
 		return Used{}, false, err
@@ -216,6 +216,7 @@ func (e *Explainer) Nodes(ctx context.Context) (used Used, counted bool, err err
 				used.Amount++
 			}
 		}
+		pace()
 		if next = list.Continue; next == "" {
 			return used, true, nil
 		}
