@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -130,10 +131,10 @@ func (t *term) retire(ctx context.Context, h Holder, carrier *metav1.PartialObje
 	if err := t.Client.Delete(ctx, l); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete the ledger of %s: %w", h, err)
 	}
+	t.measure(h, nil)
 	t.mu.Lock()
 	delete(t.holders, h)
 	t.mu.Unlock()
-	t.measure(t.all())
 	return nil
 }
 
@@ -313,4 +314,10 @@ func (t *term) glance(ctx context.Context, w *watch, h Holder, found *unstructur
 	}
 	amounts, err := t.amounts(ctx, o)
 	return webhook.Seen{Amounts: amounts, Version: o.ResourceVersion}, err
+}
+
+// parse splits a key.
+func parse(key webhook.Key) (schema.GroupResource, string) {
+	resource, name, _ := strings.Cut(string(key), "/")
+	return schema.ParseGroupResource(resource), name
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -174,8 +173,10 @@ type term struct {
 	// first of their versions that the server has.
 	kinds []webhook.Kind
 
-	// started is when each watch was asked for; only the worker uses it.
+	// started is when each watch was asked for, and counts how many holders stand above a total;
+	// only the worker uses them.
 	started map[schema.GroupResource]time.Time
+	counts  map[webhook.Measure]int
 }
 
 // holding is what the leader remembers of a holder. Only the worker looks into it.
@@ -192,7 +193,7 @@ type sighting struct{ letIn, seen time.Time }
 
 func newTerm(o KeeperOptions, above *prometheus.GaugeVec) *term {
 	t := &term{
-		KeeperOptions: o, above: above, holders: map[Holder]*holding{}, started: map[schema.GroupResource]time.Time{},
+		KeeperOptions: o, above: above, holders: map[Holder]*holding{}, started: map[schema.GroupResource]time.Time{}, counts: map[webhook.Measure]int{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[Holder](50*time.Millisecond, 10*time.Second)),
 	}
 	t.watches = &watches{live: o.Live, log: o.Log, changed: t.changed, ledgers: o.Namespace, all: map[schema.GroupResource]*watch{}}
@@ -319,8 +320,8 @@ func (t *term) all() []Holder {
 }
 
 func (t *term) work(ctx context.Context) {
-	defer t.measure(nil) // a replica that does not lead knows of nothing
-	t.measure(nil)
+	defer t.publish(nil)
+	t.publish(nil)
 	for {
 		h, stop := t.queue.Get()
 		if stop {
@@ -391,10 +392,4 @@ func (t *term) shown(w *watch) (bool, error) {
 		return false, nil
 	}
 	return false, failed
-}
-
-// parse splits a key.
-func parse(key webhook.Key) (schema.GroupResource, string) {
-	resource, name, _ := strings.Cut(string(key), "/")
-	return schema.ParseGroupResource(resource), name
 }

@@ -53,8 +53,7 @@ func (t *term) report(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier
 		return nil
 	}
 	above := l.Excesses(settings(h, carrier))
-	t.holding(h).above = above
-	t.measure(t.all())
+	t.measure(h, above)
 	condition := conditionOf(above)
 	next, was := o.DeepCopy(), meta.IsStatusConditionTrue(o.Status.Conditions, v1alpha1.ConditionAboveCeiling)
 	if !meta.SetStatusCondition(&next.Status.Conditions, condition) {
@@ -84,14 +83,21 @@ func conditionOf(above []webhook.Excess) metav1.Condition {
 	}
 }
 
-// measure sets the metric by what was last seen of holders.
-func (t *term) measure(holders []Holder) {
-	counts := map[webhook.Measure]int{}
-	for _, h := range holders {
-		for _, e := range t.holding(h).above {
-			counts[e.Measure]++
-		}
+// measure has the metric follow what is seen of a holder.
+func (t *term) measure(h Holder, above []webhook.Excess) {
+	holding := t.holding(h)
+	for _, e := range holding.above {
+		t.counts[e.Measure]--
 	}
+	for _, e := range above {
+		t.counts[e.Measure]++
+	}
+	holding.above = above
+	t.publish(t.counts)
+}
+
+// publish sets the metric; a replica that does not lead knows of nothing.
+func (t *term) publish(counts map[webhook.Measure]int) {
 	for _, measure := range measures {
 		t.above.WithLabelValues(strings.ToLower(string(measure))).Set(float64(counts[measure]))
 	}

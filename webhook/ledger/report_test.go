@@ -68,3 +68,34 @@ func TestReport(t *testing.T) {
 		t.Errorf("a ledger that is still being counted: %v", unfinished)
 	}
 }
+
+// TestReportIsCheap: what a report costs does not grow with the holders, and the metric counts all
+// of them.
+func TestReportIsCheap(t *testing.T) {
+	carrier := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "team", Annotations: map[string]string{webhook.MaxTotalReplicas: "10"}}}
+	cost := func(holders int) float64 {
+		c := store(t, interceptor.Funcs{})
+		term := newTerm(KeeperOptions{Client: c, Events: events.NewFakeRecorder(holders), Log: logr.Discard()}, newAbove(prometheus.NewRegistry()))
+		o := &v1alpha1.Ledger{}
+		if err := c.Get(t.Context(), client.ObjectKey{Namespace: "forewarm-system", Name: team.ledger()}, o); err != nil {
+			t.Fatal(err)
+		}
+		report := func(h Holder, replicas int64) {
+			if err := term.report(t.Context(), h, o.DeepCopy(), carrier, webhook.Ledger{Complete: true, Standing: webhook.Amounts{Replicas: replicas}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range holders {
+			report(Holder{Namespace, fmt.Sprint("team-", i)}, 11)
+		}
+		report(Holder{Namespace, "team-0"}, 10)
+		if got := testutil.ToFloat64(term.above.WithLabelValues("replicas")); got != float64(holders-1) {
+			t.Errorf("the metric is %v, want %d", got, holders-1)
+		}
+		meta.SetStatusCondition(&o.Status.Conditions, conditionOf(nil))
+		return testing.AllocsPerRun(20, func() { report(team, 10) })
+	}
+	if few, many := cost(1), cost(300); many > few {
+		t.Errorf("a report allocates %v times with one holder, and %v times with 300", few, many)
+	}
+}
