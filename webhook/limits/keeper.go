@@ -2,6 +2,7 @@ package limits
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -114,7 +115,8 @@ func (k *Keeper) Start(ctx context.Context) error {
 	}
 }
 
-// round makes all limits right: 1 observe, 2 decide and apply each.
+// round makes all limits right: 1 observe, 2 decide and apply each. One that cannot be written holds
+// up no other.
 func (k *Keeper) round(ctx context.Context) error {
 	if disarmed, err := k.Disarmed(ctx); disarmed || err != nil {
 		return err
@@ -132,13 +134,14 @@ func (k *Keeper) round(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list NodePools: %w", err)
 	}
+	var failed []error
 	for i := range list.Items {
 		pool := &list.Items[i]
 		if err := k.pool(ctx, pool, boundOf(pool.GetAnnotations()).and(cluster)); err != nil {
-			return fmt.Errorf("limit NodePool %s: %w", pool.GetName(), err)
+			failed = append(failed, fmt.Errorf("limit NodePool %s: %w", pool.GetName(), err))
 		}
 	}
-	return k.quota(ctx, cluster)
+	return errors.Join(append(failed, k.quota(ctx, cluster))...)
 }
 
 // pool makes the limit of one NodePool right.
