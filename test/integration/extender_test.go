@@ -74,11 +74,11 @@ func (e *extenderEnv) install(t *testing.T) {
 		}
 	}
 	root := filepath.Join("..", "..", "manifests")
-	if err := e.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "extender.yaml")); err != nil {
+	if err := e.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "extender.yaml"), filepath.Join(root, "rbac", "extender-account.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	if e.kubeconfig, err = e.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-extender"); err != nil {
+	if e.kubeconfig, err = e.KubeconfigForServiceAccount(ctx, metav1.NamespaceSystem, "forewarm-extender"); err != nil {
 		t.Fatal(err)
 	}
 	e.binary = filepath.Join(t.TempDir(), "extender")

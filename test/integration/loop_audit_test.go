@@ -12,8 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"forewarm.dev/api/v1alpha1"
 )
 
 // loopEvent is what we read of an audit event.
@@ -57,7 +55,7 @@ func (e *loopEnv) events(t *testing.T, kind string) []loopEvent {
 		if json.Unmarshal(lines.Bytes(), &event) != nil {
 			continue // the last line may be half written
 		}
-		if event.User.Username == "system:serviceaccount:"+v1alpha1.SystemNamespace+":forewarm-"+kind {
+		if event.User.Username == "system:serviceaccount:"+loopNamespace(kind)+":forewarm-"+kind {
 			events = append(events, event)
 		}
 	}
@@ -102,7 +100,7 @@ func loopTouch(t *testing.T, e *loopEnv) {
 		"extender": {"the extender may change the annotation forewarm.dev/requeued of a pod, and nothing else", `"forewarm.dev/requeued":"a100/1"`},
 		"reserver": {"the reserver may change the annotations forewarm.dev/waiting-for and forewarm.dev/expected-start of a pod, and nothing else", `"forewarm.dev/waiting-for":"a100","forewarm.dev/expected-start":"2026-11-29T12:00:00Z"`},
 	} {
-		path, err := e.KubeconfigForServiceAccount(t.Context(), v1alpha1.SystemNamespace, "forewarm-"+account)
+		path, err := e.KubeconfigForServiceAccount(t.Context(), loopNamespace(account), "forewarm-"+account)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -115,10 +115,18 @@ func (e *loopEnv) fixtures(t *testing.T) {
 	e.bound(t, pod)
 }
 
+// loopNamespace is where the ServiceAccount of a process is.
+func loopNamespace(kind string) string {
+	if kind == "extender" {
+		return metav1.NamespaceSystem
+	}
+	return v1alpha1.SystemNamespace
+}
+
 // start runs a binary of ours and waits until it is ready. name tells runs apart.
 func (e *loopEnv) start(t *testing.T, kind, name string) *loopProcess {
 	t.Helper()
-	kubeconfig, err := e.KubeconfigForServiceAccount(t.Context(), v1alpha1.SystemNamespace, "forewarm-"+kind)
+	kubeconfig, err := e.KubeconfigForServiceAccount(t.Context(), loopNamespace(kind), "forewarm-"+kind)
 	if err != nil {
 		t.Fatal(err)
 	}
