@@ -9,7 +9,7 @@ SHELL := bash
 # Builds do not depend on how, and by whom, the checkout was made.
 export GOFLAGS += -buildvcs=false
 
-MODULES := . test/tools test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
+MODULES := . test/tools test/chart test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs
@@ -36,14 +36,16 @@ unit: ## Run the tests that need no control plane (under a minute).
 test: control-plane ## Build the control plane if needed, then run all tests.
 	packages=$$($(UNIT_PACKAGES)); go test -timeout 10m $$packages
 	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 $$packages
+	cd test/chart && go test -timeout 15m ./...
 
 .PHONY: fmt
 fmt: linters ## Format the source.
 	bin/golangci-lint fmt ./...
 
 .PHONY: generate
-generate: linters ## Write deep copies and CRDs from the API types.
+generate: linters ## Write deep copies and CRDs from the API types, plain manifests and the page of values from the chart.
 	bin/controller-gen object crd:crdVersions=v1 paths=./api/... output:crd:dir=manifests/crd
+	cd test/chart && go run ./write ../..
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s).
@@ -112,6 +114,7 @@ verify-generated: linters
 	bin/controller-gen object crd:crdVersions=v1 paths=./api/... output:object:dir="$$work/object" output:crd:dir="$$work/crd"; \
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$work/object/zz_generated.deepcopy.go" && diff -ru manifests/crd "$$work/crd" || \
 	  { echo "generated files are stale; run: make generate" >&2; exit 1; }
+	cd test/chart && go test -count=1 -run 'TestLint|TestGenerated' .
 
 .PHONY: verify-tidy
 verify-tidy:

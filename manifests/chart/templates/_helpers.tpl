@@ -1,0 +1,121 @@
+{{/* The namespace is fixed: admission, its exclusions and its policies name it. */}}
+{{- define "forewarm.check" -}}
+{{- if ne .Release.Namespace "forewarm-system" -}}
+{{- fail (printf "there is one Forewarm in a cluster, in the namespace forewarm-system, and this is %q: install with --namespace forewarm-system --create-namespace" .Release.Namespace) -}}
+{{- end -}}
+{{- if and (eq .Values.certificate.mode "Files") (not .Values.certificate.secretName) -}}
+{{- fail "certificate.mode is Files: write the name of a Secret with tls.crt, tls.key and ca.crt into certificate.secretName" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that tell the parts apart. Takes (list context name). */}}
+{{- define "forewarm.labels" -}}
+{{- $context := index . 0 -}}
+{{ include "forewarm.selector" . }}
+app.kubernetes.io/part-of: forewarm
+app.kubernetes.io/version: {{ $context.Chart.AppVersion | quote }}
+{{- end -}}
+
+{{/* Labels by which pods are selected, which never change. Takes (list context name). */}}
+{{- define "forewarm.selector" -}}
+app.kubernetes.io/name: forewarm-{{ index . 1 }}
+{{- end -}}
+
+{{/* The image of a part. Takes (list context name override). */}}
+{{- define "forewarm.image" -}}
+{{- $image := (index . 0).Values.image -}}
+{{- index . 2 | default (printf "%s/%s:%s" $image.registry (index . 1) ($image.tag | default (index . 0).Chart.AppVersion)) -}}
+{{- end -}}
+
+{{/* A configuration file with one section, over what the chart sets. Takes (list section set over). */}}
+{{- define "forewarm.config" -}}
+apiVersion: config.forewarm.dev/v1alpha1
+kind: Config
+{{ index . 0 }}: {{- mustMergeOverwrite (dict) (index . 1) (index . 2) | toYaml | nindent 2 }}
+{{- end -}}
+
+{{/* What Pod Security restricted asks of a pod, and more. */}}
+{{- define "forewarm.podSecurity" -}}
+securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
+{{- end -}}
+
+{{/* What it asks of a container. */}}
+{{- define "forewarm.containerSecurity" -}}
+securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+{{- end -}}
+
+{{/* What a pod and its one container have in common whatever they run. Takes (list context name values). */}}
+{{- define "forewarm.place" -}}
+{{- with (index . 2).priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with (index . 2).nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with (index . 2).tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with (index . 0).Values.image.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Replicas on different nodes and in different zones, where there are any. Takes (list context name). */}}
+{{- define "forewarm.spread" -}}
+topologySpreadConstraints:
+{{- range (list "kubernetes.io/hostname" "topology.kubernetes.io/zone") }}
+- maxSkew: 1
+  topologyKey: {{ . }}
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector: {matchLabels: { {{- include "forewarm.selector" $ -}} }}
+  matchLabelKeys: [pod-template-hash]
+{{- end }}
+{{- end -}}
+
+{{/* Eviction takes one replica at a time; one that is not ready holds up no drain. Takes (list context name). */}}
+{{- define "forewarm.budget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: forewarm-{{ index . 1 }}
+  namespace: forewarm-system
+  labels: {{- include "forewarm.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector: {matchLabels: { {{- include "forewarm.selector" . -}} }}
+{{- end -}}
+
+{{/* Probes of a part that serves health on a port, by name. Takes the port. */}}
+{{- define "forewarm.probes" -}}
+livenessProbe: {httpGet: {path: /healthz, port: {{ . }}}, periodSeconds: 10, failureThreshold: 6}
+readinessProbe: {httpGet: {path: /readyz, port: {{ . }}}, periodSeconds: 2, failureThreshold: 1}
+{{- end -}}
+
+{{/* What the scheduler is told of the extender. manifests/scheduler has it as a file for your own scheduler. */}}
+{{- define "forewarm.extenders" -}}
+extenders:
+- urlPrefix: http://127.0.0.1:8888
+  filterVerb: filter
+  prioritizeVerb: prioritize
+  preemptVerb: preempt
+  weight: 5
+  httpTimeout: 300ms
+  nodeCacheCapable: true
+  ignorable: true
+  managedResources:
+  - name: nvidia.com/gpu
+  - name: amd.com/gpu
+  - name: forewarm.dev/managed
+    ignoredByScheduler: true
+{{- end -}}
+
+{{/* Where every part may go: to API servers and to DNS. */}}
+{{- define "forewarm.egress" -}}
+- ports: [{{ range $i, $port := .Values.networkPolicy.apiServerPorts }}{{ if $i }}, {{ end }}{port: {{ $port }}}{{ end }}]
+- ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+  to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}]
+{{- end -}}

@@ -1,0 +1,285 @@
+package chart
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"forewarm.dev/internal/config"
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+var (
+	root   = filepath.Join("..", "..")
+	folder = filepath.Join(root, "manifests", "chart")
+)
+
+// choices are values that between them make every template do all that it can.
+var choices = map[string]string{
+	"default":      "{}",
+	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}}",
+	"files":        "{certificate: {mode: Files, secretName: own}, extender: {mode: None}, webhook: {config: {drainSeconds: 20, clientCA: {file: /ca/ca.crt}}, extraVolumes: [{name: ca, configMap: {name: ca}}], extraVolumeMounts: [{name: ca, mountPath: /ca}], podAnnotations: {a: b}, tolerations: [{operator: Exists}]}}",
+	"reserver":     "{webhook: {enabled: false}, extender: {mode: None}, reserver: {config: {history: {source: Prometheus, prometheus: {url: 'http://prometheus.monitoring:9090'}}}}, networkPolicy: {reserverEgress: [{ports: [{port: 9090}]}], metricsFrom: [{namespaceSelector: {}}]}}",
+	"webhook":      "{reserver: {enabled: false}, extender: {mode: None}, crds: {keep: false}, flowControl: {enabled: false}, networkPolicy: {enabled: false}}",
+	"one extender": "{webhook: {enabled: false}, reserver: {enabled: false}, extender: {config: {undecided: Error}}}",
+}
+
+func TestMain(m *testing.M) {
+	slog.SetLogLoggerLevel(slog.LevelWarn) // Helm tells of every link that it follows
+	os.Exit(m.Run())
+}
+
+// render returns the objects of the chart.
+func render(t *testing.T, values string) []*unstructured.Unstructured {
+	t.Helper()
+	r, err := Render(t.Context(), folder, Namespace, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects(t, []byte(r.Manifest))
+}
+
+func objects(t *testing.T, manifest []byte) []*unstructured.Unstructured {
+	t.Helper()
+	var all []*unstructured.Unstructured
+	for document := range bytes.SplitSeq(manifest, []byte("\n---\n")) {
+		o := &unstructured.Unstructured{}
+		if err := yaml.UnmarshalStrict(document, &o.Object); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		if len(o.Object) > 0 {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func key(o *unstructured.Unstructured) string {
+	return fmt.Sprintf("%s %s/%s", o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName())
+}
+
+// of returns the objects of a kind, read as T.
+func of[T any](t *testing.T, all []*unstructured.Unstructured, kind string) []T {
+	t.Helper()
+	var found []T
+	for _, o := range all {
+		if o.GetKind() != kind {
+			continue
+		}
+		var typed T
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, &typed, true); err != nil {
+			t.Fatalf("%s: %v", key(o), err)
+		}
+		found = append(found, typed)
+	}
+	return found
+}
+
+func TestLint(t *testing.T) {
+	for name, values := range choices {
+		t.Run(name, func(t *testing.T) {
+			set, err := Values(values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lint := action.NewLint()
+			lint.Namespace, lint.Strict = Namespace, true
+			result := lint.Run([]string{folder}, set)
+			if len(result.Errors) > 0 || result.TotalChartsLinted != 1 {
+				t.Errorf("%v", result.Errors)
+			}
+			for _, message := range result.Messages {
+				if message.Severity > support.InfoSev {
+					t.Error(message)
+				}
+			}
+		})
+	}
+}
+
+// TestGenerated: what is generated is what the chart makes now.
+func TestGenerated(t *testing.T) {
+	files, err := Files(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range files {
+		got, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
+		if err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s is stale; run make generate:\n%s", path, diff)
+		}
+	}
+}
+
+// TestValues: what cannot work is refused before anything is installed, and the error says where.
+func TestValues(t *testing.T) {
+	cases := map[string]struct{ namespace, values, want string }{
+		"another namespace":     {"default", "{}", `install with --namespace forewarm-system`},
+		"a word that is wrong":  {Namespace, "{webhok: {replicas: 3}}", "webhok"},
+		"and below":             {Namespace, "{webhook: {replica: 3}}", "/webhook"},
+		"no replica":            {Namespace, "{webhook: {replicas: 0}}", "/webhook/replicas"},
+		"a number as text":      {Namespace, "{webhook: {replicas: two}}", "/webhook/replicas"},
+		"a mode":                {Namespace, "{certificate: {mode: Vault}}", "'SelfManaged', 'CertManager', 'Files'"},
+		"files without any":     {Namespace, "{certificate: {mode: Files}}", "certificate.secretName"},
+		"a pull policy":         {Namespace, "{image: {pullPolicy: Sometimes}}", "/image/pullPolicy"},
+		"a port":                {Namespace, "{networkPolicy: {apiServerPorts: [0]}}", "/networkPolicy/apiServerPorts/0"},
+		"another placeholder":   {Namespace, "{reserver: {config: {placeholderNamespace: other}}}", "/reserver/config/placeholderNamespace"},
+		"its own certificate":   {Namespace, "{webhook: {config: {certificate: {mode: Files}}}}", "/webhook/config/certificate"},
+		"how to meet extenders": {Namespace, "{extender: {mode: Sidecar}}", "/extender/mode"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Render(t.Context(), folder, c.namespace, c.values); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestRights: the chart brings exactly the rights, policies and levels that lie beside it, and the tests of
+// which the processes run with.
+func TestRights(t *testing.T) {
+	rendered := map[string]*unstructured.Unstructured{}
+	for _, mode := range []string{"ControlPlane", "SecondScheduler"} {
+		for _, o := range render(t, "{certificate: {mode: CertManager}, extender: {mode: "+mode+"}}") {
+			rendered[key(o)] = o
+		}
+	}
+	for _, pattern := range []string{"rbac/*", "policy/*", "flowcontrol/*", "certificates/*", "webhook/service.yaml"} {
+		files, err := filepath.Glob(filepath.Join(root, "manifests", pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, files, err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range objects(t, data) {
+				got, is := rendered[key(want)]
+				if !is {
+					t.Errorf("%s of %s is not in the chart", key(want), file)
+				} else if diff := cmp.Diff(want.Object, got.Object); diff != "" {
+					t.Errorf("%s of %s: %s", key(want), file, diff)
+				}
+			}
+		}
+	}
+}
+
+// TestConfig: the processes read the configuration that the chart writes.
+func TestConfig(t *testing.T) {
+	for name, values := range choices {
+		for _, m := range of[corev1.ConfigMap](t, render(t, values), "ConfigMap") {
+			for file, text := range m.Data {
+				if file == "scheduler.yaml" {
+					continue // TestEntry of package handler reads it
+				}
+				path := filepath.Join(t.TempDir(), file)
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := config.Load(path); err != nil {
+					t.Errorf("%s: %s of ConfigMap %s: %v", name, file, m.Name, err)
+				}
+			}
+		}
+	}
+}
+
+// TestCRDs: all are installed and, unless told otherwise, kept.
+func TestCRDs(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "manifests", "crd", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for values, want := range map[string]int{"{}": len(files), "{crds: {keep: false}}": 0} {
+		kept, all := 0, 0
+		for _, o := range render(t, values) {
+			if o.GetKind() != "CustomResourceDefinition" {
+				continue
+			}
+			all++
+			if o.GetAnnotations()["helm.sh/resource-policy"] == "keep" {
+				kept++
+			}
+		}
+		if all != len(files) || kept != want {
+			t.Errorf("%s: %d CRDs of which %d are kept, want %d and %d", values, all, kept, len(files), want)
+		}
+	}
+}
+
+// TestSelectors: each Deployment has a budget, each is let speak and be spoken to on what it serves, and the
+// Service leads to the webhook.
+func TestSelectors(t *testing.T) {
+	all := render(t, choices["all"])
+	budgets, policies := of[policyv1.PodDisruptionBudget](t, all, "PodDisruptionBudget"), of[networkingv1.NetworkPolicy](t, all, "NetworkPolicy")
+	deployments := of[appsv1.Deployment](t, all, "Deployment")
+	if len(deployments) != 3 {
+		t.Fatalf("%d Deployments, want webhook, reserver and scheduler", len(deployments))
+	}
+	selects := func(selector *metav1.LabelSelector, d appsv1.Deployment) bool {
+		s, err := metav1.LabelSelectorAsSelector(selector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Matches(labels.Set(d.Spec.Template.Labels))
+	}
+	for _, d := range deployments {
+		if !selects(d.Spec.Selector, d) {
+			t.Errorf("%s does not select its pods", d.Name)
+		}
+		matching := 0
+		for _, b := range budgets {
+			if selects(b.Spec.Selector, d) {
+				matching++
+			}
+		}
+		if matching != 1 {
+			t.Errorf("%s has %d PodDisruptionBudgets", d.Name, matching)
+		}
+		open := map[int32]bool{}
+		for _, p := range policies {
+			if p.Namespace != d.Namespace || !selects(&p.Spec.PodSelector, d) {
+				continue
+			}
+			for _, rule := range p.Spec.Ingress {
+				for _, port := range rule.Ports {
+					open[port.Port.IntVal] = true
+				}
+			}
+		}
+		served := map[int32]bool{}
+		for _, c := range d.Spec.Template.Spec.Containers {
+			for _, port := range c.Ports {
+				served[port.ContainerPort] = true
+			}
+		}
+		if diff := cmp.Diff(served, open); diff != "" {
+			t.Errorf("%s: ports served (-) and opened (+): %s", d.Name, diff)
+		}
+	}
+	service := of[corev1.Service](t, all, "Service")[0]
+	if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(deployments[0].Spec.Template.Labels)) && !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(deployments[2].Spec.Template.Labels)) {
+		t.Error("the Service leads to no webhook")
+	}
+}
