@@ -20,14 +20,17 @@ import (
 	"forewarm.dev/api/v1alpha1"
 )
 
+// lookAgain is how long it is taken for granted that they still are as they were seen.
+const lookAgain = 30 * time.Second
+
 // Guards makes and keeps them. It is not for concurrent use.
 type Guards struct {
 	live      client.Reader
 	writer    client.Client
 	namespace string
 	priority  int32
-	// made says that namespace and class are there, quota what the ResourceQuota is known to say.
-	made  bool
+	// seen is when all of them were there, and quota what the ResourceQuota said then.
+	seen  time.Time
 	quota corev1.ResourceList
 }
 
@@ -37,23 +40,29 @@ func New(live client.Reader, writer client.Client, namespace string, priority in
 }
 
 // Ensure makes the namespace and the PriorityClass of the placeholder pods where they are missing,
-// and keeps the ResourceQuota that bounds them without us. A PriorityClass whose value differs is
-// left alone and refused: its value cannot be changed, and another priority could evict real work.
-func (g *Guards) Ensure(ctx context.Context, pools []*v1alpha1.WarmPool) error {
-	if !g.made {
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-			Name:   g.namespace,
-			Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-		}}
-		if err := createIfMissing(ctx, g.live, g.writer, namespace); err != nil {
-			return err
-		}
-		if err := g.ensureClass(ctx); err != nil {
-			return err
-		}
-		g.made = true
+// and keeps the ResourceQuota that bounds them without us. What somebody deletes or changes is put
+// back within lookAgain. A PriorityClass whose value differs is left alone and refused: its value
+// cannot be changed, and another priority could evict real work.
+func (g *Guards) Ensure(ctx context.Context, pools []*v1alpha1.WarmPool, now time.Time) error {
+	hard := quotaOf(pools)
+	if now.Sub(g.seen) < lookAgain && equality.Semantic.DeepEqual(g.quota, hard) {
+		return nil
 	}
-	return g.ensureQuota(ctx, quotaOf(pools))
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name:   g.namespace,
+		Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}
+	if err := createIfMissing(ctx, g.live, g.writer, namespace); err != nil {
+		return err
+	}
+	if err := g.ensureClass(ctx); err != nil {
+		return err
+	}
+	if err := g.ensureQuota(ctx, hard); err != nil {
+		return err
+	}
+	g.seen, g.quota = now, hard
+	return nil
 }
 
 func (g *Guards) ensureClass(ctx context.Context) error {
@@ -105,9 +114,6 @@ const quotaWait = 3 * time.Second
 // ensureQuota keeps the quota of the placeholders' PriorityClass, and waits until a change of it
 // is in force.
 func (g *Guards) ensureQuota(ctx context.Context, hard corev1.ResourceList) error {
-	if equality.Semantic.DeepEqual(g.quota, hard) {
-		return nil
-	}
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace, Name: v1alpha1.PlaceholderPriorityClass}}
 	err := g.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
 	switch before := quota.DeepCopy(); {
@@ -131,7 +137,6 @@ func (g *Guards) ensureQuota(ctx context.Context, hard corev1.ResourceList) erro
 	if err != nil {
 		return fmt.Errorf("ResourceQuota %s/%s is not in force yet (does kube-controller-manager run?): %w", quota.Namespace, quota.Name, err)
 	}
-	g.quota = hard
 	return nil
 }
 

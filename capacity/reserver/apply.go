@@ -40,13 +40,10 @@ func (r *Reserver) propose(ctx context.Context, pool *v1alpha1.WarmPool, seen si
 	return proposed
 }
 
-// apply takes the steps of a plan. A step that fails does not stop the others; the next
-// plan starts from what there then is.
+// apply keeps the guards, also where there is no step to take, and takes the steps of a plan. A step
+// that fails does not stop the others; the next plan starts from what there then is.
 func (r *Reserver) apply(ctx context.Context, pools []*v1alpha1.WarmPool, pool *v1alpha1.WarmPool, plan capacity.Result) outcome {
-	if len(plan.Steps) == 0 {
-		return outcome{}
-	}
-	if err := r.guards.Ensure(ctx, pools); err != nil {
+	if err := r.guards.Ensure(ctx, pools, r.options.Clock.Now()); err != nil {
 		r.metrics.errors.WithLabelValues("Guard").Inc()
 		return outcome{err: fmt.Errorf("set the guards up: %w", err)}
 	}
