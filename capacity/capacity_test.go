@@ -307,6 +307,13 @@ func TestShapeOfAPod(t *testing.T) {
 	if index, amount, ok := Shape([]Chunk{node}, gpu, quantity.Vector{gpu: 2}); index != 0 || amount != 0.25 || !ok {
 		t.Errorf("a pod smaller than every chunk: %d %v %v, want 0 0.25 true", index, amount, ok)
 	}
+	nothing := Chunk{Name: "nothing", Requests: quantity.Vector{gpu: 0}}
+	if index, amount, ok := Shape([]Chunk{nothing, single}, gpu, quantity.Vector{gpu: 2}); index != 1 || amount != 2 || !ok {
+		t.Errorf("beside a chunk of nothing: %d %v %v, want 1 2 true", index, amount, ok)
+	}
+	if _, amount, ok := Shape([]Chunk{nothing}, gpu, quantity.Vector{gpu: 2}); ok {
+		t.Errorf("chunks of nothing take %v of a pod", amount)
+	}
 }
 
 func TestFreeChunksCountsNoRoomTwice(t *testing.T) {

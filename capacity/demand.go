@@ -8,18 +8,17 @@ import (
 
 // Shape tells which chunk a pod's demand counts for, and how many chunks it is: the chunk
 // with the largest request of the resource that does not exceed the pod's, else the
-// smallest chunk; a pod larger than the largest chunk is that many of it. ok is false if
-// the pod asks for none of the resource.
+// smallest chunk; a pod larger than the largest chunk is that many of it. Chunks of none of
+// the resource are passed over. ok is false if the pod asks for none, or if no chunk is left.
 func Shape(chunks []Chunk, resource corev1.ResourceName, requests quantity.Vector) (index int, amount float64, ok bool) {
 	asked := requests[resource]
-	if asked <= 0 || len(chunks) == 0 {
-		return 0, 0, false
-	}
-	best := -1
-	smallest := 0
+	best, smallest := -1, -1
 	for i, chunk := range chunks {
 		size := chunk.Requests[resource]
-		if size < chunks[smallest].Requests[resource] {
+		if size <= 0 {
+			continue
+		}
+		if smallest < 0 || size < chunks[smallest].Requests[resource] {
 			smallest = i
 		}
 		if size <= asked && (best < 0 || size > chunks[best].Requests[resource]) {
@@ -28,6 +27,9 @@ func Shape(chunks []Chunk, resource corev1.ResourceName, requests quantity.Vecto
 	}
 	if best < 0 {
 		best = smallest
+	}
+	if asked <= 0 || best < 0 {
+		return 0, 0, false
 	}
 	return best, float64(asked) / float64(chunks[best].Requests[resource]), true
 }

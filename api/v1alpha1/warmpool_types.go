@@ -164,7 +164,7 @@ type Chunk struct {
 	// Requests are the resource requests of one placeholder pod.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(r, type(self[r]) == int ? self[r] > 0 : (!self[r].startsWith('-') && (!self[r].startsWith('0') || self[r].startsWith('0.'))))",message="every request of a chunk must be greater than zero"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, type(self[r]) == int ? self[r] > 0 : (!self[r].startsWith('-') && !self[r].startsWith('+') && !self[r].startsWith('.') && (!self[r].startsWith('0') || self[r].startsWith('0.'))))",message="every request of a chunk must be greater than zero, and begin with a digit"
 	Requests corev1.ResourceList `json:"requests"`
 	// WaitCostPerHour is what one hour of waiting costs for a job of this shape, as a decimal number.
 	// +kubebuilder:validation:MaxLength=20

@@ -36,8 +36,12 @@ func chunksOf(pool *v1alpha1.WarmPool) ([]capacity.Chunk, error) {
 		if err != nil {
 			return nil, fieldError{fmt.Sprintf("spec.chunks[%d].idleCostPerHour", i), err}
 		}
+		requests := quantity.Of(c.Requests)
+		if requests[pool.Spec.Demand.Resource] <= 0 {
+			return nil, fieldError{fmt.Sprintf("spec.chunks[%d].requests", i), fmt.Errorf("%s must be greater than zero", pool.Spec.Demand.Resource)}
+		}
 		chunks = append(chunks, capacity.Chunk{
-			Name: c.Name, Requests: quantity.Of(c.Requests),
+			Name: c.Name, Requests: requests,
 			WaitCostPerHour: wait, IdleCostPerHour: idle,
 			Min: int64(c.Min), Max: int64(c.Max),
 		})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -51,6 +52,15 @@ func TestNodeTemplateMayMatch(t *testing.T) {
 				t.Errorf("mayMatch(%s) = %v, want %v", test.selector, got, test.want)
 			}
 		})
+	}
+}
+
+func TestAChunkOfNothingIsToldByItsField(t *testing.T) {
+	pool := &v1alpha1.WarmPool{}
+	pool.Spec.Demand.Resource = gpu
+	pool.Spec.Chunks = []v1alpha1.Chunk{{Name: "single", Requests: corev1.ResourceList{gpu: resource.MustParse("0.0")}, WaitCostPerHour: "1", IdleCostPerHour: "1"}}
+	if _, err := chunksOf(pool); err == nil || err.Error() != "spec.chunks[0].requests: "+gpu+" must be greater than zero" {
+		t.Errorf("got %v", err)
 	}
 }
 
