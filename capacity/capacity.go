@@ -27,6 +27,8 @@ type ChunkDemand struct {
 	Policy Policy
 	// Declared is demand that somebody has announced.
 	Declared []Declared
+	// Diverted is what other pools want that get no nodes, in chunks of this shape.
+	Diverted float64
 }
 
 // State is what the pool has.
@@ -117,6 +119,8 @@ type Limits struct {
 	IdleBudgetPerHour, IdleBudgetLeft *float64
 	// Approval says what must be approved, and what has been; nil means nothing must.
 	Approval *Approval
+	// Supply says whether the pool gets nodes; it is Closed where there is no other pool to turn to.
+	Supply BreakerState
 	// Paused, if not empty, says why nothing is ungated for the moment.
 	Paused Reason
 	// Frozen, if not empty, says why nothing may change.
@@ -169,6 +173,11 @@ const (
 	ReasonIdleBudget Reason = "LimitedByIdleBudgetPerHour"
 	// ReasonIdleBudgetOfDay says that it would cost more than what is left of the idle budget of the day.
 	ReasonIdleBudgetOfDay Reason = "LimitedByIdleBudgetPerDay"
+	// ReasonStockOut says that more would be wanted of a pool that gets no nodes, and removes the
+	// placeholders that wait for one there.
+	ReasonStockOut Reason = "LimitedByStockOut"
+	// ReasonFallback asks for capacity for a pool that gets no nodes.
+	ReasonFallback Reason = "FallbackDemand"
 	// ReasonUnapproved says that more would be wanted, and that nobody has approved it.
 	ReasonUnapproved Reason = "LimitedByApproval"
 	// ReasonSpare keeps gated placeholders at hand.
@@ -249,6 +258,8 @@ type ChunkPlan struct {
 	LimitedBy []Reason
 	// Unapproved is how many of these wait for an approval; they stand gated.
 	Unapproved int64
+	// Diverted is how many of these other pools are turned to for.
+	Diverted int64
 	// Reason says what decided Wanted.
 	Reason Reason
 }

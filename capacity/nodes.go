@@ -17,6 +17,10 @@ func boundByNodes(plan *ChunkPlan, state ChunkState, left *int64) int64 {
 		case Gated, Finished, Lost:
 		}
 	}
+	if plan.Diverted > 0 { // those beyond what is wanted are withdrawn
+		pending = min(pending, max(plan.Wanted-(held-pending), 0))
+		held = state.reserved() + pending
+	}
 	coming := max(pending-state.Room, 0)
 	room := max(state.Room-pending, 0)
 	more := max(plan.Wanted-held, 0)

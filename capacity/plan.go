@@ -14,20 +14,28 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 		result.Chunks = append(result.Chunks, size(demand.Chunks[i], state.Chunks[i], chunk, limits))
 	}
 	shed(result.Chunks, demand, state, limits)
+	nodes := int64(0)
 	for i := range result.Chunks {
-		result.Nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], less(limits.NodesLeft, result.Nodes))
+		nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], less(limits.NodesLeft, nodes))
 	}
-	asked := result.Nodes
+	divert(result.Chunks, state, limits)
+	asked := nodesFor(result.Chunks, state)
 	approve(result.Chunks, state, limits)
-	result.Nodes = 0
-	for i := range result.Chunks {
-		result.Nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], nil)
-	}
+	result.Nodes = nodesFor(result.Chunks, state)
 	result.UnapprovedNodes = asked - result.Nodes
 	if limits.Frozen == "" {
 		result.Steps = steps(result.Chunks, demand, state, limits, now)
 	}
 	return result
+}
+
+// nodesFor is how many nodes plans ask for.
+func nodesFor(plans []ChunkPlan, state State) int64 {
+	nodes := int64(0)
+	for i := range plans {
+		nodes += boundByNodes(&plans[i], state.Chunks[i], nil)
+	}
+	return nodes
 }
 
 // steps lead from the placeholders that there are to what is wanted.
@@ -136,14 +144,19 @@ func grow(s stock, plan ChunkPlan, chunk Chunk, spare int64) (creates, ungates [
 	return creates, ungates
 }
 
-// shrink removes placeholders on nodes that go, finished ones, those whose nodes pods that wait will take, what exceeds
-// the maximum, and a quarter of what nothing has wanted for the hold time, so that going down is
+// shrink removes placeholders on nodes that go, finished ones, those that wait for nodes which do not
+// come, or which pods that wait will take, what exceeds the maximum, and a quarter of what nothing has wanted for the hold time, so that going down is
 // slower than going up; whole nodes of it, where it is as much as one. Where the pool's work has
 // ended, all of it goes at once.
 func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState, ended bool) []Step {
 	deletes := drop(chunk, s.lost, ReasonInterrupted)
 	deletes = append(deletes, drop(chunk, s.finished, ReasonFinished)...)
-	bought := boughtTwice(s.held, plan.Wanted, state.Waiting)
+	if plan.Diverted > 0 {
+		none := unwantedPending(s.held, plan.Wanted)
+		deletes = append(deletes, drop(chunk, s.held[:none], ReasonStockOut)...)
+		s.held = s.held[none:]
+	}
+	bought := min(unwantedPending(s.held, plan.Wanted), max(state.Waiting, 0))
 	deletes = append(deletes, drop(chunk, s.held[:bought], ReasonBought)...)
 	s.held = s.held[bought:]
 	held, gated := int64(len(s.held)), int64(len(s.gated))
@@ -165,16 +178,16 @@ func drop(chunk Chunk, placeholders []Placeholder, reason Reason) []Step {
 	return deletes
 }
 
-// boughtTwice is how many placeholders that wait for a node, and stand in front, are not wanted
-// any more because real pods wait instead: the nodes on their way are for these.
-func boughtTwice(held []Placeholder, wanted, waiting int64) int64 {
+// unwantedPending is how many placeholders that wait for a node, and stand in front, are not wanted
+// any more: the nodes on their way are for real pods that wait, or none are.
+func unwantedPending(held []Placeholder, wanted int64) int64 {
 	var pending int64
 	for _, p := range held {
 		if p.Stage == Pending {
 			pending++
 		}
 	}
-	return max(min(pending, waiting, int64(len(held))-wanted), 0)
+	return max(min(pending, int64(len(held))-wanted), 0)
 }
 
 // release is how many of those that are held are given back.

@@ -63,8 +63,8 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 		asked = ceil(plan.Level - demand.Now)
 	}
 	asked, certain := plan.declared(asked, demand, limits.Window())
-	certain = certain || demand.Policy.Kind == Static || state.Interrupted > 0
-	asked = max(plan.elsewhere(asked, state)-state.Free, 0)
+	certain = certain || demand.Policy.Kind == Static || state.Interrupted > 0 || demand.Diverted > 0
+	asked = max(plan.elsewhere(asked, demand, state)-state.Free, 0)
 	beyond := max(asked-chunk.Max, 0)
 	asked = wholeNodes(asked, sorted, demand, state, wholeNodesOf{chunk.PerNode, plan.Tau, certain})
 	plan.Wanted = min(max(asked, chunk.Min), chunk.Max)
@@ -79,14 +79,19 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 	return plan
 }
 
-// elsewhere adds to what is asked for what runs on nodes that go, whatever the policy.
-func (p *ChunkPlan) elsewhere(asked int64, state ChunkState) int64 {
-	gone := ceil(state.Interrupted)
-	if gone <= 0 {
-		return asked
+// elsewhere adds to what is asked for what runs on nodes that go, and what is missing in other pools,
+// whatever the policy.
+func (p *ChunkPlan) elsewhere(asked int64, demand ChunkDemand, state ChunkState) int64 {
+	for _, more := range []struct {
+		chunks int64
+		reason Reason
+	}{{ceil(demand.Diverted), ReasonFallback}, {ceil(state.Interrupted), ReasonInterrupted}} {
+		if more.chunks > 0 {
+			asked = max(asked, 0) + more.chunks
+			p.Reason = more.reason
+		}
 	}
-	p.Reason = ReasonInterrupted
-	return max(asked, 0) + gone
+	return asked
 }
 
 // wholeNodesOf is what rounding to nodes needs to know: chunks per node, the service level, and

@@ -36,6 +36,9 @@ func drawn(random *rand.Rand) (capacity.Demand, capacity.State, capacity.Limits)
 			in := time.Duration(random.IntN(60)-30) * time.Minute
 			one.Declared = append(one.Declared, capacity.Declared{In: in, Until: in + 20*time.Minute, Level: 50 * random.Float64()})
 		}
+		if random.IntN(3) == 0 {
+			one.Diverted = 5 * random.Float64()
+		}
 		for h := range 12 {
 			one.Horizon = append(one.Horizon, time.Duration(h+1)*time.Minute)
 		}
@@ -62,6 +65,7 @@ func drawn(random *rand.Rand) (capacity.Demand, capacity.State, capacity.Limits)
 	if random.IntN(4) == 0 {
 		limits.IdleBudgetLeft, limits.MinBilling = new(9*random.Float64()), time.Hour
 	}
+	limits.Supply = []capacity.BreakerState{"", capacity.Open, capacity.HalfOpen}[random.IntN(3)]
 	state.Young = random.IntN(2) == 0
 	return demand, state, limits
 }
