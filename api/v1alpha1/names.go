@@ -65,6 +65,8 @@ const (
 	// ConditionLimited is true when a limit keeps the pool from wanting as much as it would; its reason is the
 	// first limit that bit, its message says how many of how many, and which field lifts it.
 	ConditionLimited = "Limited"
+	// ConditionStockOut is true while the pool gets no nodes: it is asked for none, or for one to see.
+	ConditionStockOut = "StockOut"
 	// ConditionInfeasible is true when the pool selects no node and no node pool, or a chunk fits none of them.
 	ConditionInfeasible = "Infeasible"
 	// ConditionConflict is true when an older WarmPool selects one of this pool's nodes; the pool is frozen meanwhile.
@@ -103,6 +105,12 @@ const (
 	ReasonOverlap = "Overlap"
 	// ReasonNoOverlap says that no other WarmPool selects a node of this one.
 	ReasonNoOverlap = "NoOverlap"
+	// ReasonNodesOverdue says that a node has not come within the lead time's 95th percentile; it is an event too.
+	ReasonNodesOverdue = "NodesOverdue"
+	// ReasonTryingOneNode says that one node is asked for again, to see whether it comes.
+	ReasonTryingOneNode = "TryingOneNode"
+	// ReasonNodesCome says that the pool gets nodes; it is an event too, where it has not before.
+	ReasonNodesCome = "NodesCome"
 	// ReasonPlanApplied is the event of a plan that changed placeholders.
 	ReasonPlanApplied = "PlanApplied"
 	// ReasonTakenOver is the event of placeholders that were deleted for a pod that cannot preempt them.

@@ -27,7 +27,10 @@ type WarmPoolStatus struct {
 	// MaxNodes are the ceilings of nodes in force.
 	// +optional
 	MaxNodes *MaxNodesStatus `json:"maxNodes,omitempty"`
-	// Conditions are Ready, Limited, Forecasting, Infeasible, Conflict and AboveCeiling.
+	// Supply says whether the pool gets the nodes that it asks for; absent while it always has.
+	// +optional
+	Supply *SupplyStatus `json:"supply,omitempty"`
+	// Conditions are Ready, StockOut, Limited, Forecasting, Infeasible, Conflict and AboveCeiling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -83,6 +83,13 @@ type WarmPoolSpec struct {
 	// +optional
 	// +kubebuilder:default=WhenIdle
 	Borrow Borrow `json:"borrow,omitempty"`
+	// Fallback names the WarmPools to turn to, the first ones first, while this one gets no nodes. They
+	// must keep the same resource.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=63
+	Fallback []string `json:"fallback,omitempty"`
 	// Chunks are what one placeholder pod may hold: the shapes of the jobs.
 	// +listType=map
 	// +listMapKey=name

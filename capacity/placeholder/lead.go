@@ -100,3 +100,12 @@ func LeadTimeStatus(e capacity.LeadEstimate, known capacity.LeadTimes) *v1alpha1
 	}
 	return status
 }
+
+// Patience is how long a node of a pool takes at most, as far as is known: what the spec says, else
+// the 95th percentile of nodes that came. What still waits must not make it longer.
+func Patience(pool *v1alpha1.WarmPool, known capacity.LeadTimes) time.Duration {
+	if fixed, ok := pool.Spec.Sizing.LeadTime.Fixed(); ok {
+		return fixed
+	}
+	return capacity.LeadTimes{Recent: known.Recent}.Estimate(assumedLeadTime).Used
+}

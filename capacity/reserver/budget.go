@@ -11,17 +11,18 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/spec"
 )
 
 // setIdleBudget sets what idling may cost, and adds what it has cost since the last plan to what
 // status remembers of the day.
 func setIdleBudget(w world, pool *v1alpha1.WarmPool, limits *capacity.Limits, now time.Time) (*v1alpha1.IdleStatus, error) {
 	sizing := pool.Spec.Sizing
-	perHour, err := amountOf("spec.sizing.idleBudgetPerHour", sizing.IdleBudgetPerHour)
+	perHour, err := spec.Amount("spec.sizing.idleBudgetPerHour", sizing.IdleBudgetPerHour)
 	if err != nil {
 		return nil, err
 	}
-	perDay, err := amountOf("spec.sizing.idleBudgetPerDay", sizing.IdleBudgetPerDay)
+	perDay, err := spec.Amount("spec.sizing.idleBudgetPerDay", sizing.IdleBudgetPerDay)
 	if err != nil {
 		return nil, err
 	}
@@ -65,24 +66,13 @@ func (w world) idleCost(pool *v1alpha1.WarmPool) float64 {
 	return sum
 }
 
-// amountOf reads a decimal number; nil for none.
-func amountOf(field, text string) (*float64, error) {
-	if text == "" {
-		return nil, nil
-	}
-	value, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return nil, fieldError{field, err}
-	}
-	return &value, nil
-}
-
 // limitFields are what an admin changes to lift a limit.
 var limitFields = map[capacity.Reason]string{
 	capacity.ReasonMax:             "spec.chunks[].max",
 	capacity.ReasonMaxNodes:        "spec.sizing.maxNodes, or forewarm.dev/max-nodes on the WarmPool, on its NodePool or on kube-system",
 	capacity.ReasonIdleBudget:      "spec.sizing.idleBudgetPerHour",
 	capacity.ReasonIdleBudgetOfDay: "spec.sizing.idleBudgetPerDay",
+	capacity.ReasonStockOut:        "the nodes that the pool gets; status.supply says where it turns to",
 	capacity.ReasonUnapproved:      "the approval of a CapacityPlan",
 }
 

@@ -2,7 +2,6 @@ package reserver
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 	"time"
 
@@ -74,20 +73,5 @@ func TestLimitedSaysHowManyAndWhatLiftsIt(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-	}
-}
-
-// TestASimulationKeepsTheBudget: what is simulated is limited like what is done.
-func TestASimulationKeepsTheBudget(t *testing.T) {
-	pool := &v1alpha1.WarmPool{Spec: v1alpha1.WarmPoolSpec{Sizing: v1alpha1.SizingSpec{
-		IdleBudgetPerHour: "25.5", MinBilling: metav1.Duration{Duration: time.Hour},
-	}}}
-	limits, err := Limits(pool, time.Minute)
-	if err != nil || limits.IdleBudgetPerHour == nil || *limits.IdleBudgetPerHour != 25.5 || limits.MinBilling != time.Hour {
-		t.Errorf("%+v, %v", limits, err)
-	}
-	pool.Spec.Sizing.IdleBudgetPerHour = "much"
-	if _, err := Limits(pool, time.Minute); err == nil || !strings.Contains(err.Error(), "spec.sizing.idleBudgetPerHour") {
-		t.Errorf("%v, want the field named", err)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"forewarm.dev/capacity/declared"
 	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/capacity/replay"
+	"forewarm.dev/capacity/spec"
+	"forewarm.dev/capacity/supply"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
@@ -37,6 +39,9 @@ type sight struct {
 	lead      capacity.LeadEstimate
 	leadTimes capacity.LeadTimes
 	idle      *v1alpha1.IdleStatus
+	// supply is whether nodes come, and fallbacks are the pools that can be turned to.
+	supply    supply.Tells
+	fallbacks []capacity.Fallback
 	// standing are the CapacityPlans, and proposed is the one that waits for an approval.
 	standing approval.Standing
 	proposed *v1alpha1.CapacityPlan
@@ -49,7 +54,7 @@ type sight struct {
 func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, now time.Time) (sight, error) {
 	seen := sight{at: now}
 	var err error
-	chunks, err := chunksOf(pool)
+	chunks, err := spec.Chunks(pool)
 	if err != nil {
 		return seen, err
 	}
@@ -57,13 +62,14 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 		return seen, err
 	}
 	seen.lead, seen.leadTimes = placeholder.LeadTime(pool, w.placeholders[pool.Name], seen.nodes, now)
-	seen.limits = limitsOf(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
+	seen.limits = spec.Limits(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
 	seen.limits.Frozen = seen.verdicts.frozen()
 	seen.limits.Paused = r.gaveWay(pool, now)
 	setPerNode(w, pool, &seen)
 	if err := r.foresee(ctx, pool, &seen); err != nil {
 		return seen, err
 	}
+	r.setSupply(ctx, w, pool, &seen)
 	seen.ceilings = r.ceilings(w, pool, seen.nodes, now)
 	seen.limits.NodesLeft = capacity.NodesLeft(seen.ceilings)
 	if seen.idle, err = setIdleBudget(w, pool, &seen.limits, now); err != nil {
@@ -93,7 +99,7 @@ func (r *Reserver) setApproval(ctx context.Context, pool *v1alpha1.WarmPool, see
 
 // foresee records the demand of the interval just passed, forecasts, and asks for the policies.
 func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *sight) error {
-	horizon, settings := horizonOf(pool, seen.lead.Used), settingsOf(pool)
+	horizon, settings := spec.Horizon(pool, seen.lead.Used), settingsOf(pool)
 	at := seen.at.Truncate(pool.Spec.Forecast.Interval.Duration)
 	events, err := declared.List(ctx, r.cached, pool.Name)
 	if err != nil {
@@ -224,7 +230,7 @@ func judge(w world, pool *v1alpha1.WarmPool, chunks []capacity.Chunk) ([]*corev1
 	nodes := w.nodesOf(own)
 	v.selectsNothing = len(nodes) == 0
 	for _, template := range w.templates {
-		v.selectsNothing = v.selectsNothing && !template.mayMatch(own.Nodes)
+		v.selectsNothing = v.selectsNothing && !template.MayMatch(own.Nodes)
 	}
 	for _, chunk := range chunks {
 		if len(nodes) > 0 && !fitsAny(chunk.Requests, nodes) {

@@ -62,6 +62,7 @@ func (r *Reserver) forgetGone(pools []*v1alpha1.WarmPool) {
 			r.metrics.demand.DeletePartialMatch(gone)
 			r.metrics.leadTime.DeletePartialMatch(gone)
 			r.metrics.above.DeletePartialMatch(gone)
+			r.metrics.stockOut.DeletePartialMatch(gone)
 		}
 	}
 }

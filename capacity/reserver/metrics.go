@@ -9,7 +9,7 @@ import (
 // acts are the reasons of plan errors: what can fail.
 var acts = []string{
 	"Observe", "TakeOver", "Record", "Forecast", "Choose", "Guard",
-	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Propose", "Report", "Keep", "Tell",
+	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Propose", "Explain", "Report", "Keep", "Tell",
 }
 
 // metrics of the reserver. Pools and chunks are written by admins, so their names are bounded.
@@ -19,6 +19,7 @@ type metrics struct {
 	demand       *prometheus.GaugeVec
 	leadTime     *prometheus.GaugeVec
 	above        *prometheus.GaugeVec
+	stockOut     *prometheus.GaugeVec
 	takeovers    *prometheus.CounterVec
 	changes      *prometheus.CounterVec
 	errors       *prometheus.CounterVec
@@ -43,6 +44,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		above: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "forewarm_capacity_above_ceiling_nodes", Help: "Nodes beyond what the ceilings of a pool allow.",
 		}, []string{"pool"}),
+		stockOut: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "forewarm_capacity_stock_out", Help: "1 while a pool gets no nodes, 0 otherwise.",
+		}, []string{"pool"}),
 		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_capacity_takeovers_total", Help: "Placeholder pods that gave way to other pods, by preemption or deleted for those that cannot preempt.",
 		}, chunk),
@@ -57,7 +61,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 	}
-	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.leadTime, m.above, m.takeovers, m.changes, m.errors, m.cycle)
+	registerer.MustRegister(m.placeholders, m.wanted, m.demand, m.leadTime, m.above, m.stockOut, m.takeovers, m.changes, m.errors, m.cycle)
 	for _, act := range acts {
 		m.errors.WithLabelValues(act) // counts from zero, so that a rate sees the first one
 	}

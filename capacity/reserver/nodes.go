@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/karpenter"
 	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/internal/demand"
 )
@@ -44,13 +45,15 @@ func (w world) ofNodePool(pool *v1alpha1.WarmPool) capacity.Ceiling {
 	if err != nil {
 		return capacity.Ceiling{}
 	}
-	matching := slices.DeleteFunc(slices.Clone(w.templates), func(t nodeTemplate) bool { return !t.mayMatch(own.Nodes) })
+	matching := slices.DeleteFunc(slices.Clone(w.templates), func(t karpenter.NodePool) bool { return !t.MayMatch(own.Nodes) })
 	if len(matching) != 1 {
 		return capacity.Ceiling{}
 	}
 	one := matching[0]
-	of := slices.DeleteFunc(slices.Clone(w.Nodes), func(n *corev1.Node) bool { return n.Labels[nodePoolLabel] != one.labels[nodePoolLabel] })
-	return capacity.Ceiling{On: onObject("NodePool " + one.labels[nodePoolLabel]), Value: one.maxNodes, Standing: staying(of)}
+	of := slices.DeleteFunc(slices.Clone(w.Nodes), func(n *corev1.Node) bool {
+		return n.Labels[karpenter.NodePoolLabel] != one.Labels[karpenter.NodePoolLabel]
+	})
+	return capacity.Ceiling{On: onObject("NodePool " + one.Labels[karpenter.NodePoolLabel]), Value: one.MaxNodes, Standing: staying(of)}
 }
 
 // askedByOthers is how many nodes the other pools wait for.

@@ -12,6 +12,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/karpenter"
 )
 
 func TestNodesLeft(t *testing.T) {
@@ -127,20 +128,20 @@ func TestCeilingThatCannotBeRead(t *testing.T) {
 
 // TestCeilingOfTheNodePool binds a pool that selects just one.
 func TestCeilingOfTheNodePool(t *testing.T) {
-	of := func(name, maxNodes string) nodeTemplate {
-		return nodeTemplate{labels: map[string]string{nodePoolLabel: name, "gpu": "yes"}, maxNodes: maxNodes}
+	of := func(name, maxNodes string) karpenter.NodePool {
+		return karpenter.NodePool{Labels: map[string]string{karpenter.NodePoolLabel: name, "gpu": "yes"}, MaxNodes: maxNodes}
 	}
-	w := world{templates: []nodeTemplate{of("a", "4"), of("b", "2")}}
+	w := world{templates: []karpenter.NodePool{of("a", "4"), of("b", "2")}}
 	for _, name := range []string{"a", "a", "a", "b"} {
-		w.Nodes = append(w.Nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{nodePoolLabel: name}}})
+		w.Nodes = append(w.Nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{karpenter.NodePoolLabel: name}}})
 	}
 	for name, c := range map[string]struct {
 		selector map[string]string
 		want     int64 // below zero for any number
 	}{
-		"one":  {map[string]string{nodePoolLabel: "a"}, 1},
+		"one":  {map[string]string{karpenter.NodePoolLabel: "a"}, 1},
 		"both": {map[string]string{"gpu": "yes"}, -1},
-		"none": {map[string]string{nodePoolLabel: "c"}, -1},
+		"none": {map[string]string{karpenter.NodePoolLabel: "c"}, -1},
 	} {
 		r := &Reserver{memory: map[string]*memory{}}
 		pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "warm"}}

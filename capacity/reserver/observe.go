@@ -4,19 +4,16 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/karpenter"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 	"forewarm.dev/internal/snapshot"
@@ -31,8 +28,8 @@ type world struct {
 	namespaces map[string]labels.Set
 	// maxNodes is the ceiling of the cluster as it is written, empty for none.
 	maxNodes string
-	// templates are the labels that Karpenter's NodePools give to their nodes.
-	templates []nodeTemplate
+	// templates are Karpenter's NodePools.
+	templates []karpenter.NodePool
 	// placeholders are our pods, by pool; read from the API server itself, since a watch that
 	// lags behind our own writes would make us create twice.
 	placeholders map[string][]*corev1.Pod
@@ -65,7 +62,7 @@ func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (wor
 		return w, err
 	}
 	w.asked = pending(w.placeholders)
-	w.templates, err = r.listTemplates(ctx)
+	w.templates, err = karpenter.NodePools(ctx, r.live)
 	return w, err
 }
 
@@ -99,89 +96,6 @@ func (r *Reserver) listPlaceholders(ctx context.Context) (map[string][]*corev1.P
 		}
 	}
 	return byPool, nil
-}
-
-// nodeTemplate is what is known of the nodes that a Karpenter NodePool will make.
-type nodeTemplate struct {
-	labels map[string]string
-	// choices are the labels of which a node carries one value of several.
-	choices map[string][]string
-	// maxNodes is the ceiling of the NodePool as it is written, empty for none.
-	maxNodes string
-}
-
-// nodePoolLabel names a node's NodePool.
-const nodePoolLabel = "karpenter.sh/nodepool"
-
-var nodePoolList = schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodePoolList"}
-
-// listTemplates reads Karpenter's NodePools; a cluster without Karpenter has none.
-func (r *Reserver) listTemplates(ctx context.Context) ([]nodeTemplate, error) {
-	var list unstructured.UnstructuredList
-	list.SetGroupVersionKind(nodePoolList)
-	if err := r.live.List(ctx, &list); err != nil {
-		if meta.IsNoMatchError(err) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("list Karpenter's NodePools: %w", err)
-	}
-	var templates []nodeTemplate
-	for _, pool := range list.Items {
-		templates = append(templates, templateOf(pool))
-	}
-	return templates, nil
-}
-
-func templateOf(pool unstructured.Unstructured) nodeTemplate {
-	t := nodeTemplate{
-		labels: map[string]string{nodePoolLabel: pool.GetName()}, choices: map[string][]string{}, maxNodes: pool.GetAnnotations()[v1alpha1.AnnotationMaxNodes],
-	}
-	given, _, _ := unstructured.NestedStringMap(pool.Object, "spec", "template", "metadata", "labels")
-	maps.Copy(t.labels, given)
-	requirements, _, _ := unstructured.NestedSlice(pool.Object, "spec", "template", "spec", "requirements")
-	for _, item := range requirements {
-		requirement, _ := item.(map[string]any)
-		name, _, _ := unstructured.NestedString(requirement, "key")
-		operator, _, _ := unstructured.NestedString(requirement, "operator")
-		values, _, _ := unstructured.NestedStringSlice(requirement, "values")
-		if operator == string(corev1.NodeSelectorOpIn) {
-			t.choices[name] = values
-		}
-	}
-	return t
-}
-
-// mayMatch tells whether a node made from the template can match the selector. Labels that
-// Karpenter fills in from the instance type it chooses are given the benefit of the doubt.
-func (t nodeTemplate) mayMatch(s labels.Selector) bool {
-	requirements, selectable := s.Requirements()
-	if !selectable {
-		return false
-	}
-	for _, requirement := range requirements {
-		name := requirement.Key()
-		values, isChoice := t.choices[name]
-		_, isFixed := t.labels[name]
-		switch {
-		case isFixed:
-			if !requirement.Matches(labels.Set(t.labels)) {
-				return false
-			}
-		case isChoice:
-			fits := func(value string) bool { return requirement.Matches(labels.Set{name: value}) }
-			if !slices.ContainsFunc(values, fits) {
-				return false
-			}
-		case !filledIn(name) && !requirement.Matches(labels.Set{}):
-			return false
-		}
-	}
-	return true
-}
-
-// filledIn tells whether the cloud provider or Karpenter writes a label by itself.
-func filledIn(label string) bool {
-	return slices.Contains([]string{corev1.LabelTopologyZone, corev1.LabelInstanceTypeStable, corev1.LabelArchStable, corev1.LabelOSStable, "karpenter.sh/capacity-type"}, label)
 }
 
 // nodesOf are the nodes that match the pool's selector.

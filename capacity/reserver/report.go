@@ -38,6 +38,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	status.MaxNodes = maxNodesStatus(seen.ceilings)
 	setConditions(status, pool, seen)
 	r.tellCeilings(status, pool, seen)
+	r.tellSupply(status, pool, seen)
 	setLimited(plan, setter(status, pool))
 	if planned := planStatus(plan, done, pool.Spec.Mode, seen.at); planned != nil {
 		status.LastPlan = planned

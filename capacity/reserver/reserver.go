@@ -255,6 +255,7 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	seen.input = replay.NewInput(seen.demand, seen.state, seen.limits, now)
 	plan := seen.input.Plan()
 	r.remember(pool, plan, now)
+	r.turn(pool, &seen, plan)
 	// 3 apply
 	var applied outcome
 	if pool.Spec.Mode.Acts() {

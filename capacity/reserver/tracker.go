@@ -11,6 +11,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/spec"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 )
@@ -27,7 +28,7 @@ func newClass(pool *v1alpha1.WarmPool) (class, error) {
 	if err != nil {
 		return class{}, err
 	}
-	chunks, err := chunksOf(pool)
+	chunks, err := spec.Chunks(pool)
 	return class{compiled, chunks}, err
 }
 

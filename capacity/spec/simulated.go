@@ -1,4 +1,4 @@
-package reserver
+package spec
 
 import (
 	"math"
@@ -8,14 +8,14 @@ import (
 	"forewarm.dev/capacity"
 )
 
-// Limits are those of a WarmPool for one who simulates it: with a lead time, and without the bound
+// Simulated are the limits of a WarmPool for one who simulates it: with a lead time, and without the bound
 // on the changes of one plan. The idle budget per day is left out, since it depends on what was spent.
-func Limits(pool *v1alpha1.WarmPool, lead time.Duration) (capacity.Limits, error) {
-	chunks, err := chunksOf(pool)
+func Simulated(pool *v1alpha1.WarmPool, lead time.Duration) (capacity.Limits, error) {
+	chunks, err := Chunks(pool)
 	if err != nil {
 		return capacity.Limits{}, err
 	}
-	limits := limitsOf(pool, chunks, lead, math.MaxInt32)
-	limits.IdleBudgetPerHour, err = amountOf("spec.sizing.idleBudgetPerHour", pool.Spec.Sizing.IdleBudgetPerHour)
+	limits := Limits(pool, chunks, lead, math.MaxInt32)
+	limits.IdleBudgetPerHour, err = Amount("spec.sizing.idleBudgetPerHour", pool.Spec.Sizing.IdleBudgetPerHour)
 	return limits, err
 }

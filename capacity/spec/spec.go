@@ -1,4 +1,5 @@
-package reserver
+// Package spec reads from the spec of a WarmPool what plans are made with.
+package spec
 
 import (
 	"fmt"
@@ -24,8 +25,8 @@ func (e fieldError) Unwrap() error { return e.err }
 // ignores pending GPU pods that are younger than 30 s.
 const gateAge = 40 * time.Second
 
-// chunksOf converts the chunks of a pool.
-func chunksOf(pool *v1alpha1.WarmPool) ([]capacity.Chunk, error) {
+// Chunks converts the chunks of a pool.
+func Chunks(pool *v1alpha1.WarmPool) ([]capacity.Chunk, error) {
 	var chunks []capacity.Chunk
 	for i, c := range pool.Spec.Chunks {
 		wait, err := strconv.ParseFloat(c.WaitCostPerHour, 64)
@@ -49,8 +50,8 @@ func chunksOf(pool *v1alpha1.WarmPool) ([]capacity.Chunk, error) {
 	return chunks, nil
 }
 
-// limitsOf converts the limits of a pool.
-func limitsOf(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, lead time.Duration, maxChanges int) capacity.Limits {
+// Limits converts the limits of a pool.
+func Limits(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, lead time.Duration, maxChanges int) capacity.Limits {
 	return capacity.Limits{
 		Chunks:     chunks,
 		LeadTime:   lead,
@@ -65,9 +66,9 @@ func limitsOf(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, lead time.Durati
 // maxHorizonSteps bounds the cost of a forecast; a longer window is covered in wider steps.
 const maxHorizonSteps = 120
 
-// horizonOf are the times ahead for which a pool needs a forecast: interval by interval
+// Horizon are the times ahead for which a pool needs a forecast: interval by interval
 // until lead time plus one interval.
-func horizonOf(pool *v1alpha1.WarmPool, lead time.Duration) []time.Duration {
+func Horizon(pool *v1alpha1.WarmPool, lead time.Duration) []time.Duration {
 	interval := pool.Spec.Forecast.Interval.Duration
 	window := lead + interval
 	stride := interval
@@ -79,4 +80,16 @@ func horizonOf(pool *v1alpha1.WarmPool, lead time.Duration) []time.Duration {
 		horizon = append(horizon, h)
 	}
 	return append(horizon, window)
+}
+
+// Amount reads a decimal number; nil for none.
+func Amount(field, text string) (*float64, error) {
+	if text == "" {
+		return nil, nil
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, fieldError{field, err}
+	}
+	return &value, nil
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
-	"forewarm.dev/capacity/reserver"
+	"forewarm.dev/capacity/spec"
 	"forewarm.dev/capacity/simulate"
 )
 
@@ -163,7 +163,7 @@ func (s simulation) limitsOf(pool *v1alpha1.WarmPool) (simulate.Options, error) 
 			return simulate.Options{}, fmt.Errorf("spec.sizing.leadTime is %q: give --lead, such as 7m, for the simulation", pool.Spec.Sizing.LeadTime)
 		}
 	}
-	limits, err := reserver.Limits(pool, lead)
+	limits, err := spec.Simulated(pool, lead)
 	if err != nil {
 		return simulate.Options{}, err
 	}

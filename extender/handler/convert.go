@@ -62,7 +62,8 @@ func (x *Index) placeholderOf(pod *corev1.Pod) string {
 }
 
 // pod converts the pod to be placed. What its claims ask for counts: who may have a pool's devices
-// by a plugin may have them by a claim. A placeholder is of its own pool's class, whatever the
+// by a plugin may have them by a claim. While a pool gets no nodes, its pods are of the classes of the
+// pools that it turns to as well. A placeholder is of its own pool's class, whatever the
 // selectors say, since it holds capacity for that class.
 func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 	converted := &extender.Pod{
@@ -75,10 +76,24 @@ func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 	}
 	for i := range x.classes {
 		if c := &x.classes[i]; converted.Requests[c.Resource] > 0 && c.Selects(pod, x.namespaces[pod.Namespace]) {
-			converted.Classes = append(converted.Classes, x.classes[i].Pool)
+			converted.Classes = append(converted.Classes, c.Pool)
+			converted.Classes = append(converted.Classes, x.turnedTo(c.Pool)...)
 		}
 	}
 	return converted
+}
+
+// turnedTo are the pools that keep capacity for one which gets no nodes.
+func (x *Index) turnedTo(pool string) []string {
+	var pools []string
+	if p := x.pools[pool]; p != nil && p.Status.Supply != nil {
+		for _, d := range p.Status.Supply.Diverted {
+			if !slices.Contains(pools, d.Pool) {
+				pools = append(pools, d.Pool)
+			}
+		}
+	}
+	return pools
 }
 
 // exempt tells whether a pod is never kept off a node: one of a DaemonSet or of the system,

@@ -1,0 +1,53 @@
+package spec
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"forewarm.dev/api/v1alpha1"
+)
+
+const gpu = "nvidia.com/gpu"
+
+func TestAChunkOfNothingIsToldByItsField(t *testing.T) {
+	pool := &v1alpha1.WarmPool{}
+	pool.Spec.Demand.Resource = gpu
+	pool.Spec.Chunks = []v1alpha1.Chunk{{Name: "single", Requests: corev1.ResourceList{gpu: resource.MustParse("0.0")}, WaitCostPerHour: "1", IdleCostPerHour: "1"}}
+	if _, err := Chunks(pool); err == nil || err.Error() != "spec.chunks[0].requests: "+gpu+" must be greater than zero" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHorizonReachesOneIntervalBeyondTheLeadTime(t *testing.T) {
+	pool := &v1alpha1.WarmPool{}
+	pool.Spec.Forecast.Interval = metav1.Duration{Duration: time.Minute}
+	want := []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute, 210 * time.Second}
+	if diff := cmp.Diff(want, Horizon(pool, 150*time.Second)); diff != "" {
+		t.Errorf("horizon (-want +got):\n%s", diff)
+	}
+	pool.Spec.Forecast.Interval = metav1.Duration{Duration: time.Second}
+	if n := len(Horizon(pool, 2*time.Hour)); n > maxHorizonSteps+1 {
+		t.Errorf("%d steps, want at most %d", n, maxHorizonSteps+1)
+	}
+}
+
+// TestASimulationKeepsTheBudget: what is simulated is limited like what is done.
+func TestASimulationKeepsTheBudget(t *testing.T) {
+	pool := &v1alpha1.WarmPool{Spec: v1alpha1.WarmPoolSpec{Sizing: v1alpha1.SizingSpec{
+		IdleBudgetPerHour: "25.5", MinBilling: metav1.Duration{Duration: time.Hour},
+	}}}
+	limits, err := Simulated(pool, time.Minute)
+	if err != nil || limits.IdleBudgetPerHour == nil || *limits.IdleBudgetPerHour != 25.5 || limits.MinBilling != time.Hour {
+		t.Errorf("%+v, %v", limits, err)
+	}
+	pool.Spec.Sizing.IdleBudgetPerHour = "much"
+	if _, err := Simulated(pool, time.Minute); err == nil || !strings.Contains(err.Error(), "spec.sizing.idleBudgetPerHour") {
+		t.Errorf("%v, want the field named", err)
+	}
+}

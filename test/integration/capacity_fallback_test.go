@@ -1,0 +1,112 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/test/cluster"
+)
+
+// TestFallback: Karpenter may buy no node of NodePool warm. WarmPool a100, which keeps two of them,
+// turns to plain, whose capacity its pods may then take, and comes back once a node can be had.
+func TestFallback(t *testing.T) {
+	e := newLoopEnv(t)
+	ctx := t.Context()
+	fallbackLimit(t, e, `{"cpu":"0"}`)
+	a100, plain := loopPool(loopName, "warm", 2, 3), loopPool("plain", "plain", 0, 3)
+	plain.Spec.Demand.NamespaceSelector.MatchLabels = map[string]string{"team": "others"}
+	a100.Spec.Fallback = []string{"gone", "plain"}
+	for _, pool := range []*v1alpha1.WarmPool{plain, a100} {
+		pool.Spec.Mode, pool.Spec.Chunks[0].Requests = v1alpha1.ModeEnforce, extenderGPUs(8)
+		pool.Spec.Sizing.Hold.Duration = time.Second
+		e.create(t, pool)
+	}
+	e.start(t, "extender", "extender")
+	e.start(t, "reserver", "reserver")
+	started := time.Now()
+	out := func() error {
+		return errors.Join(
+			fallbackSupply(t, e, "Open,HalfOpen", []v1alpha1.DivertedChunk{{Chunk: "single", Count: 2, Pool: "plain", Into: "single", As: 2}}),
+			e.reserved(t, "plain", 2, 0), e.owns(ctx, 2))
+	}
+	cluster.Eventually(t, 2*loopWait, out)
+	t.Logf("two nodes of the fallback stand %s after the first was asked for in vain", time.Since(started).Round(time.Second))
+	if n := e.scrape(t, e.processes["reserver"])["forewarm_capacity_stock_out"]; n != 1 {
+		t.Errorf("the metric says %v, want 1", n)
+	}
+	e.processes["reserver"].Kill()
+	e.start(t, "reserver", "reserver-2")
+	loopNever(t, loopWindow, out) // the successor goes on from status
+
+	pod := loopPod("ml", "diverted", 8, map[string]string{"karpenter.sh/nodepool": "plain"})
+	e.create(t, pod)
+	e.bound(t, pod)
+	if err := e.owns(ctx, 2); err != nil {
+		t.Errorf("the pod has taken what was kept for it: %v", err)
+	}
+	if err := e.Client.Delete(ctx, pod, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+
+	fallbackLimit(t, e, `null`)
+	cluster.Eventually(t, 3*loopWait, func() error {
+		return errors.Join(fallbackSupply(t, e, v1alpha1.SupplyClosed, nil), e.reserved(t, loopName, 2, 0), e.reserved(t, "plain", 0, 0))
+	})
+	pool, _, err := e.status(ctx, loopName)
+	if err = errors.Join(err, loopCondition(pool, v1alpha1.ConditionStockOut, metav1.ConditionFalse, v1alpha1.ReasonNodesCome)); err != nil {
+		t.Error(err)
+	}
+	for reason, kind := range map[string]string{v1alpha1.ReasonNodesOverdue: corev1.EventTypeWarning, v1alpha1.ReasonNodesCome: corev1.EventTypeNormal} {
+		if !e.told(t, reason, kind, "") {
+			t.Errorf("no event %s", reason)
+		}
+	}
+	if !e.told(t, v1alpha1.ReasonNodesOverdue, corev1.EventTypeWarning, "karpenter: ") {
+		t.Error("the event does not say what Karpenter says of it")
+	}
+}
+
+// fallbackLimit sets what Karpenter may buy of NodePool warm.
+func fallbackLimit(t *testing.T, e *loopEnv, limits string) {
+	t.Helper()
+	nodePool := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": map[string]any{"name": "warm"}}}
+	if err := e.Client.Patch(t.Context(), nodePool, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"limits":`+limits+`}}`))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// told tells whether an event of a reason has such a note.
+func (e *loopEnv) told(t *testing.T, reason, kind, note string) bool {
+	t.Helper()
+	var list eventsv1.EventList
+	if err := e.Client.List(t.Context(), &list); err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(list.Items, func(event eventsv1.Event) bool {
+		return event.Reason == reason && event.Type == kind && strings.Contains(event.Note, note)
+	})
+}
+
+// fallbackSupply fails unless the pool is in one of some states, and turns elsewhere for this much.
+func fallbackSupply(t *testing.T, e *loopEnv, states string, want []v1alpha1.DivertedChunk) error {
+	pool, chunk, err := e.status(t.Context(), loopName)
+	if err != nil {
+		return err
+	}
+	if s := pool.Status.Supply; s == nil || !slices.Contains(strings.Split(states, ","), s.State) || !slices.Equal(s.Diverted, want) {
+		return fmt.Errorf("status.supply is %+v, chunk %+v; want %s, diverted %+v", s, chunk, states, want)
+	}
+	return nil
+}
