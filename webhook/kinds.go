@@ -205,7 +205,8 @@ func nodeKinds() []Kind {
 	group := append(replicas, "annotation "+nodeGroupMax, "@"+nodeGroupMax+"=0")
 	kinds := []Kind{
 		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinedeployments", Name: "MachineDeployment", Counts: counts(group...), Vouches: true, Surge: []string{
-			"spec.strategy.rollingUpdate.maxSurge", "spec.rollout.strategy.rollingUpdate.maxSurge"}},
+			"spec.strategy.rollingUpdate.maxSurge", "spec.rollout.strategy.rollingUpdate.maxSurge",
+		}},
 		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinesets", Name: "MachineSet", Counts: counts(group...)},
 		// Where somebody else manages the replicas, the object only says how many were seen.
 		{Group: "cluster.x-k8s.io", Version: "v1beta1", Resource: "machinepools", Name: "MachinePool", Counts: counts(

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"forewarm.dev/webhook"
-	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/audit"
 )
 
 func auditCommand() *cobra.Command {
@@ -33,7 +33,7 @@ stderr, and the exit status is 1.`,
 			if err != nil {
 				return err
 			}
-			return audit(c, explainer, table, namespace)
+			return auditAll(c, explainer, table, namespace)
 		},
 	}
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace to look at; empty means all")
@@ -42,7 +42,7 @@ stderr, and the exit status is 1.`,
 }
 
 // audit prints what stands above: first objects, kind by kind, then sums.
-func audit(c *cobra.Command, explainer *handler.Explainer, table []webhook.Kind, namespace string) error {
+func auditAll(c *cobra.Command, explainer *audit.Explainer, table []webhook.Kind, namespace string) error {
 	out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(out, "OBJECT\tASKS\tCEILING\tSET BY\tMODE")
 	unread := 0
@@ -57,14 +57,14 @@ func audit(c *cobra.Command, explainer *handler.Explainer, table []webhook.Kind,
 		if kind.Cluster && namespace != "" {
 			continue
 		}
-		err := explainer.Above(c.Context(), kind, namespace, func(_ *unstructured.Unstructured, e handler.Explanation) {
+		err := explainer.Above(c.Context(), kind, namespace, func(_ *unstructured.Unstructured, e audit.Explanation) {
 			_, _ = fmt.Fprintln(out, auditRows(e))
 		}, func() {})
 		if err := listed(err); err != nil {
 			return err
 		}
 	}
-	err := explainer.TotalsAbove(c.Context(), func(u handler.Used) {
+	err := explainer.TotalsAbove(c.Context(), func(u audit.Used) {
 		_, _ = fmt.Fprint(out, totalRow(u, namespace))
 	})
 	if err := errors.Join(listed(err), listed(auditNodes(c, out, explainer, namespace))); err != nil {
@@ -80,7 +80,7 @@ func audit(c *cobra.Command, explainer *handler.Explainer, table []webhook.Kind,
 }
 
 // auditNodes prints a row where there are more Nodes than kube-system allows.
-func auditNodes(c *cobra.Command, out io.Writer, explainer *handler.Explainer, namespace string) error {
+func auditNodes(c *cobra.Command, out io.Writer, explainer *audit.Explainer, namespace string) error {
 	if namespace != "" {
 		return nil
 	}
@@ -93,7 +93,7 @@ func auditNodes(c *cobra.Command, out io.Writer, explainer *handler.Explainer, n
 }
 
 // totalRow is a row for a total, empty where it is not of the namespace that is looked at.
-func totalRow(u handler.Used, namespace string) string {
+func totalRow(u audit.Used, namespace string) string {
 	on := u.Total.On
 	if namespace != "" && (on.Kind != "Namespace" || on.Name != namespace) {
 		return ""
@@ -102,7 +102,7 @@ func totalRow(u handler.Used, namespace string) string {
 }
 
 // auditRows are a row for a number and one for instance types, where each is above what holds.
-func auditRows(e handler.Explanation) string {
+func auditRows(e audit.Explanation) string {
 	var rows []string
 	if e.Exceeds() {
 		rows = append(rows, fmt.Sprintf("%s\t%d\t%d\t%s on %s\t%s", e.Request.Object, e.Highest(), e.Limit, e.By.Annotation, e.By.On, mode(e.Request)))

@@ -14,12 +14,13 @@ import (
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
 	"forewarm.dev/webhook"
-	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/audit"
+	"forewarm.dev/webhook/sources"
 )
 
 func explainCommand() *cobra.Command {
 	var namespace, file string
-	ask := handler.Ask{}
+	ask := audit.Ask{}
 	c := &cobra.Command{
 		Use:   "explain RESOURCE/NAME",
 		Short: "Print the ceiling of an object and what growing it would meet, or why a pod waits",
@@ -45,7 +46,7 @@ annotations that cannot be read are in the webhook's memory only.`,
 			if isPod(resource) {
 				return explainPod(c, namespace, name, file)
 			}
-			var asked *handler.Ask
+			var asked *audit.Ask
 			if c.Flags().Changed("replicas") {
 				asked = &ask
 			}
@@ -71,7 +72,7 @@ annotations that cannot be read are in the webhook's memory only.`,
 }
 
 // explainerFor reads the table of kinds and connects.
-func explainerFor(c *cobra.Command, file string) (*handler.Explainer, []webhook.Kind, error) {
+func explainerFor(c *cobra.Command, file string) (*audit.Explainer, []webhook.Kind, error) {
 	kubeconfig, err := c.Flags().GetString("kubeconfig")
 	if err != nil {
 		return nil, nil, err
@@ -80,7 +81,7 @@ func explainerFor(c *cobra.Command, file string) (*handler.Explainer, []webhook.
 	if err != nil {
 		return nil, nil, err
 	}
-	table, err := handler.Table(settings.Webhook.Kinds)
+	table, err := sources.Table(settings.Webhook.Kinds)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,12 +89,12 @@ func explainerFor(c *cobra.Command, file string) (*handler.Explainer, []webhook.
 	if err != nil {
 		return nil, nil, err
 	}
-	explainer, err := handler.NewExplainer(restConfig, table, settings.Webhook.Namespace)
+	explainer, err := audit.NewExplainer(restConfig, table, settings.Webhook.Namespace)
 	return explainer, table, err
 }
 
 // explain prints one object; which is resource, namespace and name.
-func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer, which [3]string, ask *handler.Ask) error {
+func explain(ctx context.Context, output io.Writer, explainer *audit.Explainer, which [3]string, ask *audit.Ask) error {
 	gvr, o, err := explainer.Find(ctx, which[0], which[1], which[2])
 	if err != nil {
 		return err
@@ -107,7 +108,7 @@ func explain(ctx context.Context, output io.Writer, explainer *handler.Explainer
 }
 
 // explained are the lines of an explanation.
-func explained(e handler.Explanation, ask *handler.Ask) []string {
+func explained(e audit.Explanation, ask *audit.Ask) []string {
 	lines := []string{e.Request.Object.String()}
 	for _, count := range e.Request.Counts {
 		lines = append(lines, fmt.Sprintf("  asks for  %d %s by %s", count.Old, e.Request.Measure, count.Field))
@@ -142,7 +143,7 @@ func explained(e handler.Explanation, ask *handler.Ask) []string {
 	return lines
 }
 
-func ceilingOf(e handler.Explanation) string {
+func ceilingOf(e audit.Explanation) string {
 	if !e.Bound {
 		return "  ceiling   none"
 	}
@@ -150,7 +151,7 @@ func ceilingOf(e handler.Explanation) string {
 }
 
 // usedOf is what is used of a total.
-func usedOf(u handler.Used) string {
+func usedOf(u audit.Used) string {
 	limit := "a total that cannot be read"
 	if u.Bound {
 		limit = fmt.Sprint(u.Limit)

@@ -8,9 +8,9 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
-	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/limits"
 	"forewarm.dev/webhook/registration"
+	"forewarm.dev/webhook/sources"
 )
 
 // keepLimits has node autoscalers hold max-nodes by themselves as well.
@@ -20,7 +20,7 @@ func (p *process) keepLimits(ctx context.Context, clients kubernetes.Interface, 
 		Events: p.manager.GetEventRecorder("forewarm-webhook"), Log: p.log.WithName("limits"),
 	})
 	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(handler.NamespaceKind)
+	namespace.SetGroupVersionKind(sources.NamespaceKind)
 	informer, err := p.manager.GetCache().GetInformer(ctx, namespace)
 	if err != nil {
 		return fmt.Errorf("watch Namespaces: %w", err)

@@ -19,6 +19,7 @@ import (
 	"forewarm.dev/webhook/devices"
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/registration"
+	"forewarm.dev/webhook/sources"
 	"forewarm.dev/webhook/twin"
 )
 
@@ -31,9 +32,9 @@ type process struct {
 	log         logr.Logger
 	certificate registration.Source
 	writer      *registration.Writer
-	pools       *handler.Pools
+	pools       *sources.Pools
 	claims      *devices.Claims
-	lastGood    *handler.LastGood
+	lastGood    *sources.LastGood
 	twin        *twin.Keeper
 	mux         *http.ServeMux
 	callers     *handler.Callers

@@ -4,6 +4,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"forewarm.dev/webhook/audit"
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/registration"
 )
@@ -12,7 +13,7 @@ import (
 func (p *process) watchers(options handler.Options, clients kubernetes.Interface, leader *leader) []manager.Runnable {
 	recorder := p.manager.GetEventRecorder("forewarm-webhook")
 	return []manager.Runnable{
-		handler.NewAuditor(options, handler.AuditorOptions{Events: recorder, Excluded: p.target.Excluded(), Leading: leader.leading.Load, Log: p.log.WithName("auditor")}),
+		audit.NewAuditor(options, audit.AuditorOptions{Events: recorder, Excluded: p.target.Excluded(), Leading: leader.leading.Load, Log: p.log.WithName("auditor")}),
 		&registration.Guard{Client: clients, Target: p.target, Events: recorder, Leading: leader.leading.Load, Again: p.writer.Again, Log: p.log},
 	}
 }

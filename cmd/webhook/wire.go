@@ -34,6 +34,7 @@ import (
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/registration"
+	"forewarm.dev/webhook/sources"
 	"forewarm.dev/webhook/twin"
 )
 
@@ -62,11 +63,11 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := ensureNamespace(ctx, clients, settings.Namespace); err != nil {
 		return nil, err
 	}
-	kinds, err := handler.Table(settings.Kinds)
+	kinds, err := sources.Table(settings.Kinds)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{manager: mgr, settings: settings, kinds: kinds, lastGood: handler.NewLastGood(), log: log}
+	p := &process{manager: mgr, settings: settings, kinds: kinds, lastGood: sources.NewLastGood(), log: log}
 	return p, p.assemble(ctx, scheme, clients)
 }
 
@@ -91,7 +92,7 @@ func (p *process) assemble(ctx context.Context, scheme *runtime.Scheme, clients 
 // keepTwin compiles ceilings to the API server's own policies.
 func (p *process) keepTwin(writer client.Client, clients kubernetes.Interface) error {
 	kinds := map[schema.GroupVersionKind]string{}
-	for _, gvk := range handler.ParentKinds {
+	for _, gvk := range sources.ParentKinds {
 		kinds[gvk] = strings.ToLower(gvk.Kind) + "s"
 	}
 	kinds[corev1.SchemeGroupVersion.WithKind("ReplicationController")] = "replicationcontrollers"
@@ -149,7 +150,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 		return fmt.Errorf("make a client of any kind: %w", err)
 	}
 	informers, lastGood := p.manager.GetCache(), p.lastGood
-	for _, gvk := range append([]schema.GroupVersionKind{handler.NamespaceKind}, handler.ParentKinds...) {
+	for _, gvk := range append([]schema.GroupVersionKind{sources.NamespaceKind}, sources.ParentKinds...) {
 		o := &metav1.PartialObjectMetadata{}
 		o.SetGroupVersionKind(gvk)
 		informer, err := informers.GetInformer(ctx, o)
@@ -160,12 +161,12 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
 		}
 	}
-	p.pools, p.claims = handler.NewPools(informers, lastGood, p.log), devices.New(informers, clients.ResourceV1(), p.log)
+	p.pools, p.claims = sources.NewPools(informers, lastGood, p.log), devices.New(informers, clients.ResourceV1(), p.log)
 	options := handler.Options{
-		Namespaces: handler.NewNamespaces(informers, live, lastGood),
-		Parents:    handler.NewParents(informers, live, p.manager.GetRESTMapper()),
-		Owners:     handler.NewOwners(objects, p.kinds, p.log),
-		Access:     handler.NewAccess(clients.AuthorizationV1()),
+		Namespaces: sources.NewNamespaces(informers, live, lastGood),
+		Parents:    sources.NewParents(informers, live, p.manager.GetRESTMapper()),
+		Owners:     sources.NewOwners(objects, p.kinds, p.log),
+		Access:     sources.NewAccess(clients.AuthorizationV1()),
 		Book:       ledger.NewBook(writer, p.settings.Namespace),
 		Raised: func(ctx context.Context, namespace, workload string, written map[string]webhook.Rewrite) error {
 			return p.twin.Raised(ctx, namespace, workload, written)
@@ -202,7 +203,7 @@ func (p *process) keepLedgers(ctx context.Context, o ledger.KeeperOptions) error
 	o.Events, o.Registerer = p.manager.GetEventRecorder("forewarm-webhook"), ctrlmetrics.Registry
 	keeper := ledger.NewKeeper(o)
 	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(handler.NamespaceKind)
+	namespace.SetGroupVersionKind(sources.NamespaceKind)
 	informer, err := p.manager.GetCache().GetInformer(ctx, namespace)
 	if err != nil {
 		return fmt.Errorf("watch Namespaces: %w", err)

@@ -25,7 +25,7 @@ import (
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/webhook"
-	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/audit"
 )
 
 var updatePage = flag.Bool("update", false, "write docs/bypasses.md")
@@ -45,7 +45,7 @@ type suite struct {
 	*cluster.Cluster
 	client *dynamic.DynamicClient
 	// explainer is what forewarmctl explain asks.
-	explainer *handler.Explainer
+	explainer *audit.Explainer
 	// explained is how often it was.
 	explained atomic.Int64
 	// kinds are by group and resource; order is that of the page.
@@ -191,7 +191,7 @@ func newSuite(t *testing.T) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.explainer, err = handler.NewExplainer(c.RESTConfig(), table, v1alpha1.SystemNamespace); err != nil {
+	if s.explainer, err = audit.NewExplainer(c.RESTConfig(), table, v1alpha1.SystemNamespace); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"forewarm.dev/webhook"
-	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/audit"
 )
 
 // table is what the webhook knows: the built-in kinds, and those of its configuration file.
@@ -35,7 +35,7 @@ func (x trial) explain(ctx context.Context, w way, name string, asked int64) (*w
 	if err != nil {
 		return nil, err
 	}
-	ask := &handler.Ask{By: x.count.Field, To: asked}
+	ask := &audit.Ask{By: x.count.Field, To: asked}
 	if x.subject.onlyScale {
 		ask.By = "" // nobody has told where the count stands
 	}

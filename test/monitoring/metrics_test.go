@@ -25,8 +25,10 @@ import (
 	"forewarm.dev/capacity/showback"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/forecast/forecaster"
+	"forewarm.dev/webhook/audit"
 	webhookhandler "forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/ledger"
+	"forewarm.dev/webhook/sources"
 )
 
 const root = "../.."
@@ -98,10 +100,10 @@ func registered(t *testing.T) catalogue {
 	handler.NewMetrics(handler.NewIndex("hold"), all)
 	options := webhookhandler.Options{
 		Registerer: all, Log: logr.Discard(), Clock: clock.RealClock{},
-		LastGood: webhookhandler.NewLastGood(), Parents: &webhookhandler.Parents{}, Owners: webhookhandler.NewOwners(nil, nil, logr.Discard()),
+		LastGood: sources.NewLastGood(), Parents: &sources.Parents{}, Owners: sources.NewOwners(nil, nil, logr.Discard()),
 	}
 	webhookhandler.New(options)
-	webhookhandler.NewAuditor(options, webhookhandler.AuditorOptions{Log: logr.Discard()})
+	audit.NewAuditor(options, audit.AuditorOptions{Log: logr.Discard()})
 	ledger.NewKeeper(ledger.KeeperOptions{Registerer: all, Log: logr.Discard()})
 	return all
 }

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/sources"
 )
 
 const (
@@ -64,7 +65,7 @@ type AutoscalersOptions struct {
 // NewAutoscalers makes the controller, which decides as the handler of clamps does.
 func NewAutoscalers(o Options, a AutoscalersOptions) *Autoscalers {
 	c := o.converter()
-	c.parents = c.parents.behind()
+	c.parents = c.parents.Behind()
 	return &Autoscalers{
 		server: server{convert: c.clamps, chain: webhook.Clamps(), owners: o.Owners, log: o.Log.WithName("autoscalers")},
 		client: a.Client, excluded: a.Excluded, manager: a.Manager, leading: a.Leading,
@@ -80,9 +81,9 @@ func (a *Autoscalers) Register(mgr ctrl.Manager) error {
 		WithOptions(controller.Options{NeedLeaderElection: new(false)})
 	annotated := builder.WithPredicates(predicate.AnnotationChangedPredicate{})
 	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(NamespaceKind)
+	namespace.SetGroupVersionKind(sources.NamespaceKind)
 	b = b.Watches(namespace, handler.EnqueueRequestsFromMapFunc(a.within), annotated)
-	for _, gvk := range ParentKinds {
+	for _, gvk := range sources.ParentKinds {
 		o := &metav1.PartialObjectMetadata{}
 		o.SetGroupVersionKind(gvk)
 		b = b.Watches(o, handler.EnqueueRequestsFromMapFunc(a.targeting), annotated)

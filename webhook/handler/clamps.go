@@ -68,7 +68,7 @@ func (c converter) bounds(ctx context.Context, r *admissionv1.AdmissionRequest, 
 			return badObject(fmt.Errorf("decode HorizontalPodAutoscaler: %w", err))
 		}
 	}
-	kind := c.kinds.of(r.Resource)
+	kind := c.kinds.Of(r.Resource)
 	request := &out.request
 	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: r.Name}
 	request.Measure = webhook.Replicas

@@ -12,17 +12,19 @@ import (
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/parts"
+	"forewarm.dev/webhook/sources"
 )
 
 // converter turns reviews into requests.
 type converter struct {
-	namespaces *Namespaces
-	parents    *Parents
-	owners     *Owners
-	lastGood   *LastGood
-	pools      *Pools
+	namespaces *sources.Namespaces
+	parents    *sources.Parents
+	owners     *sources.Owners
+	lastGood   *sources.LastGood
+	pools      *sources.Pools
 	claims     Claims
-	kinds      kinds
+	kinds      sources.Kinds
 	// autoscalers are users.
 	autoscalers []string
 	// markClaims has pods that get their GPUs by claims alone marked for the extender.
@@ -45,7 +47,7 @@ type converted struct {
 	dryRun  bool
 	// target is the kind of the workload that an autoscaler's object points to, nil for every
 	// other object.
-	target *tableKind
+	target *sources.Kind
 }
 
 // ceilings converts a write of a workload, of a scale, or of a Namespace.
@@ -99,7 +101,7 @@ func (c converter) status(r *admissionv1.AdmissionRequest, out *converted) error
 	if err != nil {
 		return err
 	}
-	out.request.Object = webhook.Object{Kind: c.kinds.of(r.Resource).Name, Namespace: r.Namespace, Name: name(r, written)}
+	out.request.Object = webhook.Object{Kind: c.kinds.Of(r.Resource).Name, Namespace: r.Namespace, Name: name(r, written)}
 	out.request.Rewritten = rewritten(written, old)
 	return nil
 }
@@ -118,7 +120,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: name(r, written)}
 	request.Workload, request.Measure = request.Object, kind.Measure
 	request.Rewritten = rewritten(written, old)
-	if request.Counts, err = kind.changes(r, written, old); err != nil {
+	if request.Counts, err = changes(kind, r, written, old); err != nil {
 		return badObject(err)
 	}
 	if kind.Warn {
@@ -132,10 +134,10 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	out.controller = metav1.GetControllerOfNoCopy(&metav1.ObjectMeta{OwnerReferences: written.Metadata.OwnerReferences})
 	annotation := kind.Annotation()
 	if kind.Target == "" {
-		request.Own = c.lastGood.setting(request.Object, annotation, written.Metadata.UID, written.Metadata.Annotations)
-		request.Override = c.lastGood.setting(request.Object, webhook.CeilingOverride, written.Metadata.UID, written.Metadata.Annotations)
+		request.Own = c.lastGood.Setting(request.Object, annotation, written.Metadata.UID, written.Metadata.Annotations)
+		request.Override = c.lastGood.Setting(request.Object, webhook.CeilingOverride, written.Metadata.UID, written.Metadata.Annotations)
 		if !request.Create {
-			request.OldOwn = c.lastGood.setting(request.Object, annotation, old.Metadata.UID, old.Metadata.Annotations)
+			request.OldOwn = c.lastGood.Setting(request.Object, annotation, old.Metadata.UID, old.Metadata.Annotations)
 		}
 		return c.minimum(ctx, r, kind, out)
 	}
@@ -147,7 +149,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 
 // stricter is the mode that a node pool's object says, and enforce where it did not say so
 // before: lifting a ceiling and passing it takes two writes.
-func stricter(mode string, old object, create bool) webhook.Mode {
+func stricter(mode string, old parts.Object, create bool) webhook.Mode {
 	if before, set := old.Metadata.Annotations[webhook.CeilingMode]; !create && (!set || before != mode) {
 		return webhook.Enforce
 	}
@@ -157,26 +159,26 @@ func stricter(mode string, old object, create bool) webhook.Mode {
 
 // target reads the annotation of the workload that an autoscaler's object points to. One
 // that does not exist has none yet.
-func (c converter) target(ctx context.Context, r *admissionv1.AdmissionRequest, kind tableKind, out *converted) error {
-	reference, err := kind.target(r.Object.Raw)
+func (c converter) target(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, out *converted) error {
+	reference, err := targetOf(kind, r.Object.Raw)
 	if err != nil {
 		return badObject(err)
 	}
 	request := &out.request
 	request.Workload = webhook.Object{Kind: reference.Kind, Namespace: r.Namespace, Name: reference.Name}
-	if out.target, err = c.parents.kind(c.kinds, reference); err != nil || out.target == nil {
+	if out.target, err = c.parents.Kind(c.kinds, reference); err != nil || out.target == nil {
 		return err
 	}
-	workload, err := c.parents.target(ctx, *out.target, request.Workload)
-	if unreadable, ok := errors.AsType[unreadableError](err); ok {
+	workload, err := c.parents.Target(ctx, *out.target, request.Workload)
+	if unreadable, ok := errors.AsType[sources.UnreadableError](err); ok {
 		out.warnings = append(out.warnings, unlooked(request.Workload, kind.Annotation(), unreadable))
 		return nil
 	}
 	if err != nil || workload == nil {
 		return err
 	}
-	request.Own = c.lastGood.setting(request.Workload, kind.Annotation(), workload.UID, workload.Annotations)
-	request.Override = c.lastGood.setting(request.Workload, webhook.CeilingOverride, workload.UID, workload.Annotations)
+	request.Own = c.lastGood.Setting(request.Workload, kind.Annotation(), workload.UID, workload.Annotations)
+	request.Override = c.lastGood.Setting(request.Workload, webhook.CeilingOverride, workload.UID, workload.Annotations)
 	request.OldOwn = request.Own
 	return nil
 }
@@ -188,22 +190,22 @@ func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, o
 	if err != nil {
 		return err
 	}
-	kind := c.kinds.of(r.Resource)
+	kind := c.kinds.Of(r.Resource)
 	request := &out.request
 	request.Object = webhook.Object{Kind: kind.Name, Namespace: r.Namespace, Name: name(r, written)}
 	request.Workload, request.Measure = request.Object, kind.Measure
-	request.Counts = []webhook.Change{{Field: "spec.replicas", New: written.replicas(0), Old: old.replicas(0)}}
+	request.Counts = []webhook.Change{{Field: "spec.replicas", New: written.Replicas(0), Old: old.Replicas(0)}}
 	if asked, clamped := written.Metadata.Annotations[webhook.ClampedFrom]; clamped {
 		request.ClampedFrom, _ = webhook.ParseCeiling(asked)
 	}
 	if !grows(*request) {
 		return nil
 	}
-	parent, err := c.parents.get(ctx, r, old)
+	parent, err := c.parents.Get(ctx, r, old)
 	if err == nil && kind.Scaled != "" {
-		request.Counts[0], err = c.owners.scaled(ctx, kind, request.Object, request.Counts[0])
+		request.Counts[0], err = c.owners.Scaled(ctx, kind, request.Object, request.Counts[0])
 	}
-	if unreadable, ok := errors.AsType[unreadableError](err); ok {
+	if unreadable, ok := errors.AsType[sources.UnreadableError](err); ok {
 		out.warnings = append(out.warnings, unlooked(request.Object, kind.Annotation(), unreadable))
 		return nil
 	}
@@ -214,19 +216,19 @@ func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, o
 	if mode, set := parent.Annotations[webhook.CeilingMode]; set && kind.Measure == webhook.Nodes {
 		request.Mode, _ = webhook.ParseMode(mode)
 	}
-	request.Own = c.lastGood.setting(request.Object, kind.Annotation(), parent.UID, parent.Annotations)
-	request.Override = c.lastGood.setting(request.Object, webhook.CeilingOverride, parent.UID, parent.Annotations)
+	request.Own = c.lastGood.Setting(request.Object, kind.Annotation(), parent.UID, parent.Annotations)
+	request.Override = c.lastGood.Setting(request.Object, webhook.CeilingOverride, parent.UID, parent.Annotations)
 	request.OldOwn = request.Own
 	return nil
 }
 
-func unlooked(o webhook.Object, annotation string, err unreadableError) string {
+func unlooked(o webhook.Object, annotation string, err sources.UnreadableError) string {
 	return fmt.Sprintf("%s: its own annotation %s was not looked at: %v", o, annotation, err)
 }
 
 // above reads what binds from above, and the Namespace's mode where the object says none.
 func (c converter) above(ctx context.Context, namespace string, request *webhook.Request) error {
-	above, mode, err := c.namespaces.above(ctx, namespace, request.Measure)
+	above, mode, err := c.namespaces.Above(ctx, namespace, request.Measure)
 	request.Above = append(request.Above, above...)
 	if request.Mode == "" {
 		request.Mode = mode
@@ -243,7 +245,7 @@ func (c converter) pods(ctx context.Context, r *admissionv1.AdmissionRequest) (c
 	if r.Operation != admissionv1.Create || r.SubResource != "" {
 		return converted{request: request}, nil
 	}
-	pod, err := decodePod(r.Object.Raw)
+	pod, err := parts.PodOf(r.Object.Raw)
 	if err != nil || pod == nil {
 		return converted{request: request}, badObject(err)
 	}
@@ -251,10 +253,10 @@ func (c converter) pods(ctx context.Context, r *admissionv1.AdmissionRequest) (c
 	if request.Claims, err = c.claimed(ctx, r.Namespace, webhook.ClaimsOf(pod)); err != nil {
 		return converted{request: request}, err
 	}
-	if request.Pools, err = c.pools.list(ctx); err != nil || len(request.Pools) == 0 {
+	if request.Pools, err = c.pools.List(ctx); err != nil || len(request.Pools) == 0 {
 		return converted{request: request}, err
 	}
-	namespace, err := c.namespaces.get(ctx, r.Namespace)
+	namespace, err := c.namespaces.Get(ctx, r.Namespace)
 	if err != nil {
 		return converted{}, err
 	}
@@ -270,6 +272,15 @@ func (c converter) claimed(ctx context.Context, namespace string, refs []webhook
 	return c.claims.Of(ctx, namespace, refs)
 }
 
+// decodeBoth reads what is written and what was there.
+func decodeBoth(r *admissionv1.AdmissionRequest) (written, old parts.Object, err error) {
+	if written, err = parts.ObjectOf(r.Object.Raw, "object"); err != nil {
+		return written, old, badObject(err)
+	}
+	old, err = parts.ObjectOf(r.OldObject.Raw, "oldObject")
+	return written, old, badObject(err)
+}
+
 // badObject is nil for no error.
 func badObject(err error) error {
 	if err == nil {
@@ -279,7 +290,7 @@ func badObject(err error) error {
 }
 
 // name is empty in the review of a create that leaves the name to the server.
-func name(r *admissionv1.AdmissionRequest, written object) string {
+func name(r *admissionv1.AdmissionRequest, written parts.Object) string {
 	if r.Name != "" {
 		return r.Name
 	}
@@ -287,7 +298,7 @@ func name(r *admissionv1.AdmissionRequest, written object) string {
 }
 
 // rewritten are the annotations of ours that a write sets, changes or removes.
-func rewritten(written, old object) map[string]webhook.Rewrite {
+func rewritten(written, old parts.Object) map[string]webhook.Rewrite {
 	var out map[string]webhook.Rewrite
 	for _, annotation := range webhook.Written() {
 		var w webhook.Rewrite

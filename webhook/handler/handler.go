@@ -26,6 +26,8 @@ import (
 
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/ledger"
+	"forewarm.dev/webhook/parts"
+	"forewarm.dev/webhook/sources"
 )
 
 const (
@@ -48,12 +50,12 @@ const (
 
 // Options are what all handlers need.
 type Options struct {
-	Namespaces *Namespaces
-	Parents    *Parents
-	Owners     *Owners
-	Access     *Access
-	LastGood   *LastGood
-	Pools      *Pools
+	Namespaces *sources.Namespaces
+	Parents    *sources.Parents
+	Owners     *sources.Owners
+	Access     *sources.Access
+	LastGood   *sources.LastGood
+	Pools      *sources.Pools
 	// Claims finds what pods claim by DRA; nil where nothing is to be found.
 	Claims Claims
 	// MarkClaims has pods that get their GPUs by claims alone marked for the extender.
@@ -80,7 +82,7 @@ type Claims interface {
 type Handlers struct{ Ceilings, Totals, Clamps, Pods http.Handler }
 
 func (o Options) converter() converter {
-	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, o.Claims, index(o.Kinds), o.Autoscalers, o.MarkClaims, o.Clock}
+	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, o.Claims, sources.Index(o.Kinds), o.Autoscalers, o.MarkClaims, o.Clock}
 }
 
 // New makes the handlers.
@@ -99,8 +101,8 @@ func New(o Options) Handlers {
 type server struct {
 	convert func(context.Context, *admissionv1.AdmissionRequest) (converted, error)
 	chain   webhook.Chain
-	owners  *Owners
-	access  *Access
+	owners  *sources.Owners
+	access  *sources.Access
 	book    *ledger.Book
 	raised  Raised
 	metrics metrics
@@ -239,7 +241,7 @@ func (s server) decide(ctx context.Context, c converted) (webhook.Decision, erro
 	}
 	c.request.May = map[webhook.Verb]bool{}
 	for decision.Needs != "" && !c.request.May[decision.Needs] {
-		may, err := s.access.may(ctx, c.user, decision.Needs, c.request.Object)
+		may, err := s.access.May(ctx, c.user, decision.Needs, c.request.Object)
 		if err != nil {
 			return decision, err
 		}
@@ -257,14 +259,14 @@ func (s server) decide(ctx context.Context, c converted) (webhook.Decision, erro
 func (s server) learn(ctx context.Context, c *converted) (bool, error) {
 	r := &c.request
 	if c.controller != nil {
-		owner, err := s.owners.get(ctx, r.Object.Namespace, c.controller)
+		owner, err := s.owners.Get(ctx, r.Object.Namespace, c.controller)
 		if err != nil {
 			return false, err
 		}
 		r.Owner = owner
 	}
 	if c.target != nil {
-		standing, err := s.owners.standing(ctx, *c.target, r.Workload)
+		standing, err := s.owners.Standing(ctx, *c.target, r.Workload)
 		if err != nil {
 			return false, err
 		}
@@ -292,7 +294,7 @@ func read(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (*admissio
 	if err != nil {
 		return nil, refusal{http.StatusBadRequest, "BadRequest", fmt.Errorf("read body: %w", err)}
 	}
-	review, err := decodeReview(body.Bytes())
+	review, err := parts.Review(body.Bytes())
 	if err != nil {
 		return nil, refusal{http.StatusBadRequest, "BadRequest", fmt.Errorf("decode AdmissionReview: %w", err)}
 	}

@@ -36,13 +36,14 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/sources"
 )
 
 // world is what the handlers read from: a cache and an API server.
 type world struct {
 	live     *metadatafake.FakeMetadataClient
 	access   *kubefake.Clientset
-	lastGood *LastGood
+	lastGood *sources.LastGood
 	registry *prometheus.Registry
 	ceilings http.Handler
 	clamps   http.Handler
@@ -103,8 +104,8 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 		}
 	}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(cached...).Build()
-	w := &world{live: metadatafake.NewSimpleMetadataClient(scheme, live...), lastGood: NewLastGood(), registry: prometheus.NewRegistry()}
-	pools := NewPools(installed{reader: reader}, NewLastGood(), logr.Discard())
+	w := &world{live: metadatafake.NewSimpleMetadataClient(scheme, live...), lastGood: sources.NewLastGood(), registry: prometheus.NewRegistry()}
+	pools := sources.NewPools(installed{reader: reader}, sources.NewLastGood(), logr.Discard())
 	if err := pools.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -116,9 +117,9 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 		return true, sar, nil
 	})
 	w.options = Options{
-		Access:     NewAccess(w.access.AuthorizationV1()),
-		Namespaces: NewNamespaces(reader, w.live, w.lastGood), Parents: NewParents(reader, w.live, meta.NewDefaultRESTMapper(nil)),
-		Owners: NewOwners(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), owners()...), table, logr.Discard()), LastGood: w.lastGood, Pools: pools, Kinds: table,
+		Access:     sources.NewAccess(w.access.AuthorizationV1()),
+		Namespaces: sources.NewNamespaces(reader, w.live, w.lastGood), Parents: sources.NewParents(reader, w.live, meta.NewDefaultRESTMapper(nil)),
+		Owners: sources.NewOwners(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), owners()...), table, logr.Discard()), LastGood: w.lastGood, Pools: pools, Kinds: table,
 		Autoscalers: []string{"hpa"},
 		Registerer:  w.registry, Log: logr.Discard(), Clock: testingclock.NewFakePassiveClock(time.Unix(0, 0)),
 	}

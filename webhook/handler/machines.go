@@ -44,7 +44,7 @@ func (c converter) machine(ctx context.Context, r *admissionv1.AdmissionRequest,
 // clusterOf reads what the Cluster of a Machine says. One that is still to be made says nothing.
 func (c converter) clusterOf(ctx context.Context, r *admissionv1.AdmissionRequest, request *webhook.Request) error {
 	on := request.Workload
-	o, err := c.namespaces.live.Resource(resourceBeside(r, "clusters")).Namespace(on.Namespace).Get(ctx, on.Name, metav1.GetOptions{})
+	o, err := c.namespaces.Live.Resource(resourceBeside(r, "clusters")).Namespace(on.Namespace).Get(ctx, on.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -54,15 +54,15 @@ func (c converter) clusterOf(ctx context.Context, r *admissionv1.AdmissionReques
 	if mode, set := o.Annotations[webhook.CeilingMode]; set {
 		request.Mode, _ = webhook.ParseMode(mode)
 	}
-	request.Own = c.lastGood.setting(on, webhook.MaxNodes, o.UID, o.Annotations)
-	request.Override = c.lastGood.setting(on, webhook.CeilingOverride, o.UID, o.Annotations)
+	request.Own = c.lastGood.Setting(on, webhook.MaxNodes, o.UID, o.Annotations)
+	request.Override = c.lastGood.Setting(on, webhook.CeilingOverride, o.UID, o.Annotations)
 	return nil
 }
 
 // standing is how many Machines a Cluster has, those that controllers made too. As of NodeClaims,
 // what is being deleted does not count.
 func (c converter) standing(ctx context.Context, r *admissionv1.AdmissionRequest, cluster string) (int64, error) {
-	list, err := c.namespaces.live.Resource(resourceBeside(r, webhook.Machines.Resource)).Namespace(r.Namespace).
+	list, err := c.namespaces.Live.Resource(resourceBeside(r, webhook.Machines.Resource)).Namespace(r.Namespace).
 		List(ctx, metav1.ListOptions{LabelSelector: labels.Set{webhook.ClusterOfMachine: cluster}.String()})
 	if err != nil {
 		return 0, fmt.Errorf("list the Machines of Cluster %s/%s: %w", r.Namespace, cluster, err)

@@ -16,6 +16,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/quantity"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/sources"
 )
 
 // judgedBy is how many nodes of a pool are looked at to tell how large they are.
@@ -23,7 +24,7 @@ const judgedBy = 50
 
 // minimum makes a count of the nodes that the chunks of a WarmPool need at least for their min,
 // where max-nodes binds it: its own, that of the one NodePool that it selects, or the cluster's.
-func (c converter) minimum(ctx context.Context, r *admissionv1.AdmissionRequest, kind tableKind, out *converted) error {
+func (c converter) minimum(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, out *converted) error {
 	if !kind.Keeps {
 		return nil
 	}
@@ -43,7 +44,7 @@ func (c converter) keep(ctx context.Context, before, after v1alpha1.WarmPool, ou
 	if err := c.selectedPool(ctx, &after.Spec.Nodes.Selector, request); err != nil {
 		return err
 	}
-	cluster, _, err := c.namespaces.above(ctx, "", webhook.Nodes)
+	cluster, _, err := c.namespaces.Above(ctx, "", webhook.Nodes)
 	if err != nil || !bounded(append(append(cluster, request.Above...), request.Own, request.OldOwn)) {
 		return err
 	}
@@ -125,14 +126,14 @@ func (c converter) selectedPool(ctx context.Context, selector *metav1.LabelSelec
 	if name == "" {
 		return nil
 	}
-	o, err := c.namespaces.live.Resource(nodePools).Get(ctx, name, metav1.GetOptions{})
+	o, err := c.namespaces.Live.Resource(sources.NodePools).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("get NodePool %s: %w", name, err)
 	}
-	if s := c.lastGood.setting(webhook.Object{Kind: "NodePool", Name: o.Name}, webhook.MaxNodes, o.UID, o.Annotations); s.Set {
+	if s := c.lastGood.Setting(webhook.Object{Kind: "NodePool", Name: o.Name}, webhook.MaxNodes, o.UID, o.Annotations); s.Set {
 		request.Above = append(request.Above, s)
 	}
 	return nil
@@ -144,7 +145,7 @@ func (c converter) sizes(ctx context.Context, of *metav1.LabelSelector) ([]quant
 	if err != nil {
 		return nil, badObject(fmt.Errorf("spec.nodes.selector: %w", err))
 	}
-	list, err := c.owners.live.Resource(nodes).List(ctx, metav1.ListOptions{LabelSelector: selector.String(), Limit: judgedBy})
+	list, err := c.owners.Live.Resource(sources.Nodes).List(ctx, metav1.ListOptions{LabelSelector: selector.String(), Limit: judgedBy})
 	if err != nil {
 		return nil, fmt.Errorf("list nodes of %s: %w", selector, err)
 	}

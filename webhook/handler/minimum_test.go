@@ -12,6 +12,7 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/sources"
 )
 
 // TestMinimum: what a WarmPool always keeps is held to max-nodes, as far as its nodes tell how many
@@ -60,7 +61,7 @@ func TestMinimum(t *testing.T) {
 			live = append(live, metadataOf("karpenter.sh/v1", "NodePool", "a100", "1", c.ofPool))
 		}
 		w := newWorld(t, append(team(nil)[:1], metadataOf("v1", "Namespace", "kube-system", "1", c.ofCluster)), live...)
-		objects := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{nodes: "NodeList"})
+		objects := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{sources.Nodes: "NodeList"})
 		for name, like := range map[string]*unstructured.Unstructured{"a100": c.live, "old": node} {
 			if like == nil {
 				continue
@@ -73,7 +74,7 @@ func TestMinimum(t *testing.T) {
 			}
 		}
 		conv := w.options.converter()
-		conv.owners = &Owners{live: objects}
+		conv.owners = &sources.Owners{Live: objects}
 		r := &admissionv1.AdmissionRequest{Operation: admissionv1.Create, Name: "a100", Resource: metav1.GroupVersionResource{Group: "forewarm.dev", Version: "v1alpha1", Resource: "warmpools"}}
 		r.Object.Raw = []byte(c.now)
 		if c.old != "" {

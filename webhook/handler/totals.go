@@ -14,6 +14,8 @@ import (
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/expression"
 	"forewarm.dev/webhook/ledger"
+	"forewarm.dev/webhook/parts"
+	"forewarm.dev/webhook/sources"
 )
 
 // pledge is a claim on the totals of a holder.
@@ -30,13 +32,13 @@ func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) 
 	}
 	kind, known := c.kinds[metav1.GroupResource{Group: r.Resource.Group, Resource: r.Resource.Resource}]
 	if !known || !kind.Counted() {
-		return converted{request: webhook.Request{Object: webhook.Object{Kind: c.kinds.of(r.Resource).Name, Namespace: r.Namespace, Name: r.Name}}}, nil
+		return converted{request: webhook.Request{Object: webhook.Object{Kind: c.kinds.Of(r.Resource).Name, Namespace: r.Namespace, Name: r.Name}}}, nil
 	}
 	out, err := c.ceilings(ctx, r)
 	if err != nil {
 		return out, err
 	}
-	namespace, err := c.namespaces.get(ctx, r.Namespace)
+	namespace, err := c.namespaces.Get(ctx, r.Namespace)
 	if err != nil {
 		return out, err
 	}
@@ -45,8 +47,8 @@ func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) 
 	claim := webhook.Claim{
 		Object: out.request.Object, Mode: mode, Now: c.now(),
 		Totals: []webhook.Setting{
-			c.lastGood.setting(on, webhook.MaxTotalReplicas, namespace.UID, namespace.Annotations),
-			c.lastGood.setting(on, webhook.MaxGPUs, namespace.UID, namespace.Annotations),
+			c.lastGood.Setting(on, webhook.MaxTotalReplicas, namespace.UID, namespace.Annotations),
+			c.lastGood.Setting(on, webhook.MaxGPUs, namespace.UID, namespace.Annotations),
 		},
 	}
 	if claim.Object.Name == "" {
@@ -67,18 +69,18 @@ func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) 
 func (c converter) now() time.Time { return c.clock.Now().UTC().Truncate(time.Microsecond) }
 
 // amounts are what the object counts for before and after the write.
-func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest, kind tableKind, claim *webhook.Claim) error {
+func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, claim *webhook.Claim) error {
 	if r.SubResource == "scale" {
 		return c.scaled(ctx, r, kind, claim)
 	}
-	written, err := decodeAny(r.Object.Raw, "object")
+	written, err := parts.Any(r.Object.Raw, "object")
 	if err != nil {
 		return badObject(err)
 	}
 	if claim.New, err = c.asked(ctx, r.Namespace, kind, written); err != nil || r.Operation == admissionv1.Create {
 		return err
 	}
-	old, err := decodeAny(r.OldObject.Raw, "oldObject")
+	old, err := parts.Any(r.OldObject.Raw, "oldObject")
 	if err != nil {
 		return badObject(err)
 	}
@@ -88,7 +90,7 @@ func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest,
 }
 
 // asked is what an object asks for, with what its pods claim.
-func (c converter) asked(ctx context.Context, namespace string, kind tableKind, object any) (webhook.Amounts, error) {
+func (c converter) asked(ctx context.Context, namespace string, kind sources.Kind, object any) (webhook.Amounts, error) {
 	ask := kind.Ask(object)
 	claims, err := c.claimed(ctx, namespace, ask.Claims())
 	return ask.With(claims), err
@@ -97,17 +99,17 @@ func (c converter) asked(ctx context.Context, namespace string, kind tableKind, 
 // scaled are the amounts of the parent of a scale. Where its replicas are all that counts, the
 // Scale tells them, else the parent is read. If it has changed since the Scale was, the write is
 // going to be reviewed again.
-func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, kind tableKind, claim *webhook.Claim) error {
+func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, claim *webhook.Claim) error {
 	written, old, err := decodeBoth(r)
 	if err != nil {
 		return err
 	}
 	claim.Version = old.Metadata.ResourceVersion
-	claim.Old.Replicas, claim.New.Replicas = old.replicas(0), written.replicas(0)
-	if kind.plain && !claim.Totals[1].Set {
+	claim.Old.Replicas, claim.New.Replicas = old.Replicas(0), written.Replicas(0)
+	if kind.Plain && !claim.Totals[1].Set {
 		return nil
 	}
-	parent, err := c.owners.read(ctx, kind, r.Namespace, r.Name)
+	parent, err := c.owners.Read(ctx, kind, r.Namespace, r.Name)
 	if apierrors.IsNotFound(err) {
 		return nil // and so the write fails
 	}
@@ -118,7 +120,7 @@ func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	if kind.Scaled == "" {
 		field = []string{"spec", "replicas"}
 	}
-	for amounts, replicas := range map[*webhook.Amounts]int64{&claim.Old: old.replicas(0), &claim.New: written.replicas(0)} {
+	for amounts, replicas := range map[*webhook.Amounts]int64{&claim.Old: old.Replicas(0), &claim.New: written.Replicas(0)} {
 		if err := unstructured.SetNestedField(parent.Object, replicas, field...); err != nil {
 			return fmt.Errorf("scale %s: %w", claim.Object, err)
 		}
@@ -133,7 +135,7 @@ func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, 
 // cluster.
 func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
 	out := converted{request: webhook.Request{Object: webhook.Object{Kind: webhook.NodeClaims.Name, Name: r.Name}, Create: true}, dryRun: r.DryRun != nil && *r.DryRun}
-	written, err := decodeAny(r.Object.Raw, "object")
+	written, err := parts.Any(r.Object.Raw, "object")
 	if err != nil || r.Operation != admissionv1.Create {
 		return out, badObject(err)
 	}
@@ -142,7 +144,7 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 	}
 	out.request.Instances = &webhook.Instances{New: webhook.NodeClaims.Instances.Of(written)}
 	if pool := poolOf(written); pool != "" {
-		o, err := c.namespaces.live.Resource(nodePools).Get(ctx, pool, metav1.GetOptions{})
+		o, err := c.namespaces.Live.Resource(sources.NodePools).Get(ctx, pool, metav1.GetOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return out, fmt.Errorf("get NodePool %s: %w", pool, err)
 		}
@@ -150,22 +152,22 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 			on := webhook.Object{Kind: "NodePool", Name: pool}
 			c.node(&out, ledger.Holder{Kind: ledger.NodePool, Name: pool}, on, o)
 			out.request.Mode, _ = webhook.ParseMode(o.Annotations[webhook.CeilingMode])
-			out.request.Instances.Lists = append(out.request.Instances.Lists, c.lastGood.setting(on, webhook.AllowedInstanceTypes, o.UID, o.Annotations))
+			out.request.Instances.Lists = append(out.request.Instances.Lists, c.lastGood.Setting(on, webhook.AllowedInstanceTypes, o.UID, o.Annotations))
 		}
 	}
-	system, err := c.namespaces.get(ctx, metav1.NamespaceSystem)
+	system, err := c.namespaces.Get(ctx, metav1.NamespaceSystem)
 	if err != nil {
 		return out, err
 	}
 	c.node(&out, ledger.Holder{Kind: ledger.Cluster}, webhook.Object{Kind: "Namespace", Name: metav1.NamespaceSystem}, system)
-	cluster, err := c.namespaces.instances(ctx)
+	cluster, err := c.namespaces.Instances(ctx)
 	out.request.Instances.Lists = append(out.request.Instances.Lists, cluster)
 	return out, err
 }
 
 // node claims one node of a holder that bounds them.
 func (c converter) node(out *converted, holder ledger.Holder, on webhook.Object, o *metav1.PartialObjectMetadata) {
-	total := c.lastGood.setting(on, webhook.MaxNodes, o.UID, o.Annotations)
+	total := c.lastGood.Setting(on, webhook.MaxNodes, o.UID, o.Annotations)
 	if !total.Set {
 		return
 	}
@@ -215,7 +217,7 @@ func (s server) counted(ctx context.Context, c converted) (bool, error) {
 	if c.controller == nil {
 		return false, nil
 	}
-	owner, err := s.owners.get(ctx, c.request.Object.Namespace, c.controller)
+	owner, err := s.owners.Get(ctx, c.request.Object.Namespace, c.controller)
 	return owner != nil && within(c.request, owner.Bound), err
 }
 

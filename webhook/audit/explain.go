@@ -1,4 +1,6 @@
-package handler
+// Package audit tells what the webhook would say of objects that stand: of one that somebody asks about,
+// and of all that are above their ceiling.
+package audit
 
 import (
 	"context"
@@ -23,16 +25,20 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/sources"
 )
 
 // Explainer tells what the webhook would say of an object, by the same code. It reads all of
 // it from the API server, and knows no last good values.
 type Explainer struct {
-	server
-	converter converter
-	kinds     kinds
-	objects   dynamic.Interface
-	client    client.Client
+	reviewer   *handler.Reviewer
+	namespaces *sources.Namespaces
+	lastGood   *sources.LastGood
+	kinds      sources.Kinds
+	clock      clock.PassiveClock
+	objects    dynamic.Interface
+	client     client.Client
 	// mapper knows short names too.
 	mapper meta.RESTMapper
 	// namespace has the ledgers.
@@ -80,17 +86,22 @@ func NewExplainer(config *rest.Config, table []webhook.Kind, namespace string) (
 	if err != nil {
 		return nil, err
 	}
-	lastGood := NewLastGood()
+	options := handler.Options{
+		Owners: sources.NewOwners(objects, table, logr.Discard()), LastGood: sources.NewLastGood(), Kinds: table, Clock: clock.RealClock{},
+		Parents: sources.NewParents(reader, live, reader.RESTMapper()),
+	}
+	options.Namespaces = sources.NewNamespaces(reader, live, options.LastGood)
+	out := newExplainer(options)
+	out.client, out.namespace, out.mapper = reader, namespace, restmapper.NewShortcutExpander(reader.RESTMapper(), names, nil)
+	return out, nil
+}
+
+// newExplainer makes one that reads as the handlers do, and knows of no ledger.
+func newExplainer(o handler.Options) *Explainer {
 	return &Explainer{
-		server: server{chain: webhook.Ceilings(), owners: NewOwners(objects, table, logr.Discard())},
-		converter: converter{
-			owners:     NewOwners(objects, table, logr.Discard()),
-			namespaces: NewNamespaces(reader, live, lastGood), parents: NewParents(reader, live, reader.RESTMapper()),
-			lastGood: lastGood, kinds: index(table), clock: clock.RealClock{},
-		},
-		kinds: index(table), objects: objects, client: reader, namespace: namespace,
-		mapper: restmapper.NewShortcutExpander(reader.RESTMapper(), names, nil),
-	}, nil
+		reviewer: handler.NewReviewer(o), namespaces: o.Namespaces, lastGood: o.LastGood, kinds: sources.Index(o.Kinds),
+		clock: o.Clock, objects: o.Owners.Live,
+	}
 }
 
 // Find gets an object by resource or kind, with or without its group, as kubectl takes it.
@@ -147,33 +158,33 @@ func (e *Explainer) Explain(ctx context.Context, gvr schema.GroupVersionResource
 	return out, err
 }
 
-func (e *Explainer) explain(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured, ask *Ask) (Explanation, converted, error) {
+func (e *Explainer) explain(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured, ask *Ask) (Explanation, handler.Look, error) {
 	raw, err := o.MarshalJSON()
 	if err != nil {
-		return Explanation{}, converted{}, err
+		return Explanation{}, handler.Look{}, err
 	}
 	review := &admissionv1.AdmissionRequest{
 		Operation: admissionv1.Create, Namespace: o.GetNamespace(), Name: o.GetName(),
 		Resource: metav1.GroupVersionResource{Group: gvr.Group, Version: gvr.Version, Resource: gvr.Resource},
 	}
 	review.Object.Raw = raw
-	c, err := e.converter.explained(ctx, review)
+	c, err := e.reviewer.Look(ctx, review)
 	if err != nil {
 		return Explanation{}, c, err
 	}
 	if _, known := e.kinds[metav1.GroupResource{Group: gvr.Group, Resource: gvr.Resource}]; !known {
-		if c.request.Counts[0].New, err = e.scaleOf(ctx, gvr, o); err != nil {
+		if c.Request.Counts[0].New, err = e.scaleOf(ctx, gvr, o); err != nil {
 			return Explanation{}, c, err
 		}
 	}
-	for i := range c.request.Counts {
-		c.request.Counts[i].Old = c.request.Counts[i].New
+	for i := range c.Request.Counts {
+		c.Request.Counts[i].Old = c.Request.Counts[i].New
 	}
-	out := Explanation{Request: c.request}
-	out.Limit, out.By, out.Bound = webhook.Effective(c.request)
-	out.Unapproved, out.ApprovedBy = webhook.Unapproved(c.request.Instances)
+	out := Explanation{Request: c.Request}
+	out.Limit, out.By, out.Bound = webhook.Effective(c.Request)
+	out.Unapproved, out.ApprovedBy = webhook.Unapproved(c.Request.Instances)
 	if ask == nil {
-		out.Decision, err = e.decide(ctx, c)
+		out.Decision, err = e.reviewer.Decide(ctx, c)
 		return out, c, err
 	}
 	out.Decision, err = e.ask(ctx, review, o, c, *ask)
@@ -192,22 +203,22 @@ func (e *Explainer) scaleOf(ctx context.Context, gvr schema.GroupVersionResource
 }
 
 // ask decides about a number as the webhook would: what it clamps first is held to what is left.
-func (e *Explainer) ask(ctx context.Context, review *admissionv1.AdmissionRequest, o *unstructured.Unstructured, c converted, ask Ask) (webhook.Decision, error) {
-	i := ask.of(c.request.Counts)
+func (e *Explainer) ask(ctx context.Context, review *admissionv1.AdmissionRequest, o *unstructured.Unstructured, c handler.Look, ask Ask) (webhook.Decision, error) {
+	i := ask.of(c.Request.Counts)
 	if i < 0 {
-		return webhook.Decision{}, fmt.Errorf("%s has no count %q: it has %s", c.request.Object, ask.By, fieldsOf(c.request.Counts))
+		return webhook.Decision{}, fmt.Errorf("%s has no count %q: it has %s", c.Request.Object, ask.By, fieldsOf(c.Request.Counts))
 	}
 	clamped := webhook.Decision{}
 	if review.Resource.Resource == "horizontalpodautoscalers" {
-		ask.By = c.request.Counts[i].Field
+		ask.By = c.Request.Counts[i].Field
 		var err error
 		if clamped, ask.To, err = e.clamp(ctx, review, o, ask); err != nil {
 			return clamped, err
 		}
 	}
-	c.request.Counts = slices.Clone(c.request.Counts)
-	c.request.Counts[i].New = ask.To
-	decision, err := e.decide(ctx, c)
+	c.Request.Counts = slices.Clone(c.Request.Counts)
+	c.Request.Counts[i].New = ask.To
+	decision, err := e.reviewer.Decide(ctx, c)
 	if err != nil || decision.Verdict == webhook.Deny || clamped.Reason != webhook.ReasonClamped {
 		return decision, err
 	}
@@ -229,13 +240,7 @@ func (e *Explainer) clamp(ctx context.Context, review *admissionv1.AdmissionRequ
 	}
 	write := *review
 	write.Operation, write.OldObject, write.Object.Raw = admissionv1.Update, review.Object, raw
-	c, err := e.converter.clamps(ctx, &write)
-	if err != nil {
-		return webhook.Decision{}, 0, err
-	}
-	clamps := e.server
-	clamps.chain = webhook.Clamps()
-	decision, err := clamps.decide(ctx, c)
+	decision, err := e.reviewer.Clamp(ctx, &write)
 	for _, op := range decision.Patch {
 		if n, is := op.Value.(int64); is && op.Path == "/"+strings.ReplaceAll(ask.By, ".", "/") {
 			ask.To = n
@@ -252,38 +257,13 @@ func fieldsOf(counts []webhook.Change) string {
 	return strings.Join(names, ", ")
 }
 
-// explained reads all that bears on an object that stands, whether it grows or not.
-func (c converter) explained(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
-	kind, known := c.kinds[metav1.GroupResource{Group: r.Resource.Group, Resource: r.Resource.Resource}]
-	if !known { // it can only grow by /scale
-		kind = c.kinds.of(r.Resource)
-		kind.Counts, kind.plain = webhook.Kinds()[0].Counts, true
-		c.kinds = kinds{metav1.GroupResource{Group: r.Resource.Group, Resource: r.Resource.Resource}: kind}
-	}
-	out := converted{request: webhook.Request{Create: true, Now: c.clock.Now()}}
-	if err := c.object(ctx, r, &out); err != nil {
-		return out, err
-	}
-	if kind.Target != "" && !grows(out.request) {
-		if err := c.target(ctx, r, kind, &out); err != nil {
-			return out, err
-		}
-	}
-	out.request.Create, out.request.Rewritten, out.request.OldOwn = false, nil, out.request.Own
-	err := c.above(ctx, r.Namespace, &out.request)
-	if i := out.request.Instances; i != nil {
-		i.Old = i.New
-	}
-	return out, err
-}
-
 // pageOf is how many objects are listed at once.
 const pageOf = 250
 
 // Above calls found with each object of a kind that stands above its ceiling, and pace after
 // each page of objects that was looked at. A kind that the server does not have has none.
 func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
-	return client.IgnoreNotFound(tableKind{Kind: kind}.served(func(gvr schema.GroupVersionResource) error {
+	return client.IgnoreNotFound(sources.Kind{Kind: kind}.Served(func(gvr schema.GroupVersionResource) error {
 		return e.above(ctx, gvr, namespace, found, pace)
 	}))
 }

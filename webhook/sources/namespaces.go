@@ -1,4 +1,4 @@
-package handler
+package sources
 
 import (
 	"context"
@@ -15,8 +15,9 @@ import (
 // Namespaces reads the metadata of Namespaces from a cache, which may be behind by the
 // time a watch event takes. A Namespace that is too new for the cache is read live.
 type Namespaces struct {
-	cached   client.Reader
-	live     metadata.Interface
+	cached client.Reader
+	// Live reads the metadata of every object from the API server.
+	Live     metadata.Interface
 	lastGood *LastGood
 }
 
@@ -25,12 +26,13 @@ func NewNamespaces(cached client.Reader, live metadata.Interface, lastGood *Last
 	return &Namespaces{cached, live, lastGood}
 }
 
-func (n *Namespaces) get(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
+// Get is the metadata of a Namespace.
+func (n *Namespaces) Get(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
 	o := &metav1.PartialObjectMetadata{}
 	o.SetGroupVersionKind(NamespaceKind)
 	err := n.cached.Get(ctx, client.ObjectKey{Name: name}, o, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
-		o, err = n.live.Resource(NamespaceKind.GroupVersion().WithResource("namespaces")).Get(ctx, name, metav1.GetOptions{})
+		o, err = n.Live.Resource(NamespaceKind.GroupVersion().WithResource("namespaces")).Get(ctx, name, metav1.GetOptions{})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get Namespace %s: %w", name, err)
@@ -38,9 +40,9 @@ func (n *Namespaces) get(ctx context.Context, name string) (*metav1.PartialObjec
 	return o, nil
 }
 
-// above are the annotations that bind the objects of a Namespace from above, and the mode
+// Above are the annotations that bind the objects of a Namespace from above, and the mode
 // that it sets. An object of the cluster, such as a node pool, has no Namespace.
-func (n *Namespaces) above(ctx context.Context, namespace string, measure webhook.Measure) ([]webhook.Setting, webhook.Mode, error) {
+func (n *Namespaces) Above(ctx context.Context, namespace string, measure webhook.Measure) ([]webhook.Setting, webhook.Mode, error) {
 	mode := webhook.Enforce
 	var out []webhook.Setting
 	names := []string{metav1.NamespaceSystem}
@@ -48,12 +50,12 @@ func (n *Namespaces) above(ctx context.Context, namespace string, measure webhoo
 		names = []string{namespace, metav1.NamespaceSystem}
 	}
 	for _, name := range names {
-		o, err := n.get(ctx, name)
+		o, err := n.Get(ctx, name)
 		if err != nil {
 			return nil, mode, err
 		}
 		for _, annotation := range fromAbove(measure, name == namespace) {
-			if s := n.lastGood.setting(webhook.Object{Kind: "Namespace", Name: name}, annotation, o.UID, o.Annotations); s.Set {
+			if s := n.lastGood.Setting(webhook.Object{Kind: "Namespace", Name: name}, annotation, o.UID, o.Annotations); s.Set {
 				out = append(out, s)
 			}
 		}
@@ -64,13 +66,13 @@ func (n *Namespaces) above(ctx context.Context, namespace string, measure webhoo
 	return out, mode, nil
 }
 
-// instances is the cluster's list of approved instance types.
-func (n *Namespaces) instances(ctx context.Context) (webhook.Setting, error) {
-	o, err := n.get(ctx, metav1.NamespaceSystem)
+// Instances is the cluster's list of approved instance types.
+func (n *Namespaces) Instances(ctx context.Context) (webhook.Setting, error) {
+	o, err := n.Get(ctx, metav1.NamespaceSystem)
 	if err != nil {
 		return webhook.Setting{}, err
 	}
-	return n.lastGood.setting(webhook.Object{Kind: "Namespace", Name: o.Name}, webhook.AllowedInstanceTypes, o.UID, o.Annotations), nil
+	return n.lastGood.Setting(webhook.Object{Kind: "Namespace", Name: o.Name}, webhook.AllowedInstanceTypes, o.UID, o.Annotations), nil
 }
 
 // fromAbove are the annotations by which a Namespace bounds what it holds, or kube-system

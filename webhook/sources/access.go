@@ -1,4 +1,4 @@
-package handler
+package sources
 
 import (
 	"context"
@@ -24,8 +24,8 @@ func NewAccess(client authorizationclient.SubjectAccessReviewsGetter) *Access {
 	return &Access{client.SubjectAccessReviews()}
 }
 
-// may says whether a user has a verb on the ceilings of an object.
-func (a *Access) may(ctx context.Context, who authenticationv1.UserInfo, verb webhook.Verb, on webhook.Object) (bool, error) {
+// May says whether a user has a verb on the ceilings of an object.
+func (a *Access) May(ctx context.Context, who authenticationv1.UserInfo, verb webhook.Verb, on webhook.Object) (bool, error) {
 	namespace := on.Namespace
 	if on.Kind == "Namespace" {
 		namespace = on.Name

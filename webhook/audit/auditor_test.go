@@ -1,4 +1,4 @@
-package handler
+package audit
 
 import (
 	"strings"
@@ -18,8 +18,7 @@ import (
 
 // TestAuditorRests: after a whole round the auditor takes its time, until a ceiling changes.
 func TestAuditorRests(t *testing.T) {
-	w := newWorld(t, team(nil))
-	w.options.Kinds = w.options.Kinds[:1] // Deployments, of which there is one
+	w := newWorld(t, nil)
 	a := NewAuditor(w.options, AuditorOptions{Events: events.NewFakeRecorder(9), Leading: func() bool { return true }, Log: logr.Discard()})
 	const page, quick, later = 10 * time.Millisecond, 190 * time.Millisecond, 1990 * time.Millisecond
 	step := func(what string, want time.Duration) {
@@ -34,15 +33,15 @@ func TestAuditorRests(t *testing.T) {
 	if got := a.rest(time.Minute); got != auditEvery {
 		t.Errorf("rests %s after a long page, want %s", got, auditEvery)
 	}
-	seen := w.lastGood.Handler()
-	lowered := metadataOf("v1", "Namespace", "team", "2", ceilingOf("3"))
+	seen := w.options.LastGood.Handler()
+	lowered := metadataOf("v1", "Namespace", "team", map[string]string{webhook.MaxReplicas: "3"})
 	seen.OnAdd(lowered, false)
 	step("a ceiling came", quick)
 	a.round(t.Context())
 	step("after a round with it", later)
-	seen.OnUpdate(lowered, metadataOf("v1", "Namespace", "team", "3", ceilingOf("3")))
+	seen.OnUpdate(lowered, metadataOf("v1", "Namespace", "team", map[string]string{webhook.MaxReplicas: "3"}))
 	step("something else changed", later)
-	seen.OnUpdate(lowered, metadataOf("v1", "Namespace", "team", "4", ceilingOf("2")))
+	seen.OnUpdate(lowered, metadataOf("v1", "Namespace", "team", map[string]string{webhook.MaxReplicas: "2"}))
 	step("it was lowered", quick)
 	a.round(t.Context())
 	seen.OnDelete(lowered)
@@ -51,16 +50,16 @@ func TestAuditorRests(t *testing.T) {
 
 // TestAuditorTellsOfWhatCannotBeRead: once for each value, and what holds meanwhile.
 func TestAuditorTellsOfWhatCannotBeRead(t *testing.T) {
-	w := newWorld(t, team(nil))
+	w := newWorld(t, nil)
 	w.options.Kinds = nil
 	recorder := events.NewFakeRecorder(9)
 	a := NewAuditor(w.options, AuditorOptions{Events: recorder, Leading: func() bool { return true }, Log: logr.Discard()})
 	list := func(value string) *v1alpha1.WarmPool {
 		return &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100", UID: "p-1", Annotations: map[string]string{webhook.AllowedInstanceTypes: value}}}
 	}
-	owned := metadataOf("apps/v1", "ReplicaSet", "team", "1", ceilingOf("many"))
+	owned := metadataOf("apps/v1", "ReplicaSet", "team", map[string]string{webhook.MaxReplicas: "many"})
 	owned.UID, owned.OwnerReferences = "rs-1", []metav1.OwnerReference{{Controller: new(true)}}
-	seen := w.lastGood.Handler()
+	seen := w.options.LastGood.Handler()
 	seen.OnAdd(owned, false)
 	for _, step := range []struct {
 		see  client.Object
@@ -69,7 +68,7 @@ func TestAuditorTellsOfWhatCannotBeRead(t *testing.T) {
 		{list("p4d.*"), ""},
 		{list("p4d.*; g5"), `WarmPool a100: annotation forewarm.dev/allowed-instance-types`},
 		{list("p4d.*; g5"), ""},
-		{metadataOf("v1", "Namespace", "team", "2", ceilingOf("lots")), "Namespace team: annotation forewarm.dev/max-replicas"},
+		{metadataOf("v1", "Namespace", "team", map[string]string{webhook.MaxReplicas: "lots"}), "Namespace team: annotation forewarm.dev/max-replicas"},
 		{list("g5.*"), ""},
 		{list("g5.*;"), "the last good value, g5.*, stays in force"},
 	} {
@@ -87,7 +86,7 @@ func TestAuditorTellsOfWhatCannotBeRead(t *testing.T) {
 
 // TestNodesAreCountedInPages: with a pause behind each, as objects are looked at.
 func TestNodesAreCountedInPages(t *testing.T) {
-	w := newWorld(t, append(team(nil)[:1], metadataOf("v1", "Namespace", "kube-system", "1", map[string]string{webhook.MaxNodes: "1"})))
+	w := newWorld(t, map[string]string{webhook.MaxNodes: "1"})
 	pages := []metav1.List{
 		{ListMeta: metav1.ListMeta{Continue: "more"}, Items: nodesNamed(t, "a", "b")},
 		{Items: nodesNamed(t, "c")},
@@ -109,7 +108,7 @@ func nodesNamed(t *testing.T, names ...string) []runtime.RawExtension {
 	t.Helper()
 	var out []runtime.RawExtension
 	for _, name := range names {
-		out = append(out, runtime.RawExtension{Object: metadataOf("v1", "Node", name, "1", nil)})
+		out = append(out, runtime.RawExtension{Object: metadataOf("v1", "Node", name, nil)})
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package handler
+package sources
 
 import (
 	"maps"
@@ -104,15 +104,15 @@ func (l *LastGood) forget(seen any) {
 	}
 }
 
-// unreadable are the values that cannot be read, with the objects that carry them.
-func (l *LastGood) unreadable() map[*metav1.PartialObjectMetadata][]webhook.Setting {
+// Unreadable are the values that cannot be read, with the objects that carry them.
+func (l *LastGood) Unreadable() map[*metav1.PartialObjectMetadata][]webhook.Setting {
 	l.mu.RLock()
 	objects := slices.Collect(maps.Values(l.unread))
 	l.mu.RUnlock()
 	out := map[*metav1.PartialObjectMetadata][]webhook.Setting{}
 	for _, o := range objects {
 		for _, annotation := range webhook.Written() {
-			s := l.setting(webhook.Object{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, annotation, o.UID, o.Annotations)
+			s := l.Setting(webhook.Object{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, annotation, o.UID, o.Annotations)
 			if s.Set && webhook.Malformed(annotation, s.Value) != nil {
 				out[o] = append(out[o], s)
 			}
@@ -121,8 +121,8 @@ func (l *LastGood) unreadable() map[*metav1.PartialObjectMetadata][]webhook.Sett
 	return out
 }
 
-// setting is an annotation on an object, with its last good value.
-func (l *LastGood) setting(on webhook.Object, annotation string, uid types.UID, annotations map[string]string) webhook.Setting {
+// Setting is an annotation on an object, with its last good value.
+func (l *LastGood) Setting(on webhook.Object, annotation string, uid types.UID, annotations map[string]string) webhook.Setting {
 	s := webhook.Setting{On: on, Annotation: annotation}
 	if s.Value, s.Set = annotations[annotation]; !s.Set {
 		return s
@@ -134,3 +134,6 @@ func (l *LastGood) setting(on webhook.Object, annotation string, uid types.UID, 
 	}
 	return s
 }
+
+// Changes counts how often a value came, went or changed.
+func (l *LastGood) Changes() int64 { return l.changes.Load() }

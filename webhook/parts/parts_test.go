@@ -1,8 +1,6 @@
-package handler
+package parts
 
 import (
-	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -15,7 +13,7 @@ import (
 	"forewarm.dev/webhook"
 )
 
-func TestDecodeReview(t *testing.T) {
+func TestReview(t *testing.T) {
 	const head = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":`
 	cases := map[string]struct {
 		body        string
@@ -36,7 +34,7 @@ func TestDecodeReview(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			review, err := decodeReview([]byte(c.body))
+			review, err := Review([]byte(c.body))
 			if err != nil || c.wantErr {
 				if (err != nil) != c.wantErr {
 					t.Errorf("error %v, want one: %t", err, c.wantErr)
@@ -51,9 +49,9 @@ func TestDecodeReview(t *testing.T) {
 	}
 }
 
-// FuzzDecodeObject: picking parts out never panics, and never changes what a whole decoding
+// FuzzObject: picking parts out never panics, and never changes what a whole decoding
 // would have found.
-func FuzzDecodeObject(f *testing.F) {
+func FuzzObject(f *testing.F) {
 	for _, seed := range []string{
 		``, ` `, `null`, `5`, `[]`, `{}`, `{"spec":{"replicas":3}}`, `{"spec":{"Replicas":3},"Spec":{"replicas":4}}`, `{"spec":null,"metadata":[]}`,
 		`{"spec":{"replicas":3},"spec":{"replicas":4}}`, `{"sp\u0065c":{"replicas":3}}`, `{"spec":{"repl\u0069cas":3}}`, `{"spec":{"replicas":-0}} x`, `{"a":"\\\"","spec":{"replicas":1}}`,
@@ -63,21 +61,21 @@ func FuzzDecodeObject(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		got, err := decodeObject([]byte(raw), "object")
-		var want object
+		got, err := ObjectOf([]byte(raw), "object")
+		var want Object
 		if strings.TrimSpace(raw) != "" && json.UnmarshalCaseSensitivePreserveInts([]byte(raw), &want) != nil {
 			return
 		}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%q: %v\n%s", raw, err, diff)
 		}
-		_, _ = decodeReview([]byte(raw))
-		_, _ = decodeReview([]byte(`{"request":` + raw))
+		_, _ = Review([]byte(raw))
+		_, _ = Review([]byte(`{"request":` + raw))
 	})
 }
 
-// FuzzDecodePod: what is left out of a pod changes no decision about it.
-func FuzzDecodePod(f *testing.F) {
+// FuzzPod: what is left out of a pod changes no decision about it.
+func FuzzPod(f *testing.F) {
 	for _, seed := range []string{
 		`{"metadata":{"name":"p","namespace":"team","labels":{"a":"b"},"annotations":{"forewarm.dev/pool":"a100"}},"spec":{"containers":[{"name":"c","image":"i","env":[{"name":"]","value":"}"}],"resources":{"requests":{"nvidia.com/gpu":"2"}}}]}}`,
 		`{"metadata":{},"spec":{"initContainers":[{"restartPolicy":"Always","resources":{"requests":{"amd.com/gpu":1}}}],"containers":[ {} , {"resources":{"claims":[{"name":"g"}]}} ],"affinity":{"podAffinity":{},"nodeAffinity":{}},"resourceClaims":[{"name":"g","resourceClaimName":"x"}]}}`,
@@ -88,7 +86,7 @@ func FuzzDecodePod(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		got, err := decodePod([]byte(raw))
+		got, err := PodOf([]byte(raw))
 		var whole struct {
 			Metadata *metav1.ObjectMeta `json:"metadata"`
 			Spec     *corev1.PodSpec    `json:"spec"`
@@ -119,37 +117,4 @@ func FuzzDecodePod(f *testing.F) {
 			t.Errorf("%q: claims:\n%s", raw, diff)
 		}
 	})
-}
-
-// BenchmarkPod reviews a pod of a usual size.
-func BenchmarkPod(b *testing.B) {
-	w := podWorld(b)
-	body := podReview([]byte(`{"metadata":{"generateName":"train-","labels":{"a":"b"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:spec":{"f:containers":{}}}},`, 20) + `{}]},"spec":{"containers":[{"name":"c","image":"registry.example.com/shop/main:1","env":[` +
-		strings.Repeat(`{"name":"SHOP_SETTING","value":"https://backend.shop.svc"},`, 40) + `{"name":"LAST","value":"1"}],"resources":{"limits":{"nvidia.com/gpu":"2"},"requests":{"nvidia.com/gpu":"2","cpu":"1"}}}]}}`))
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if response := post(w.pods, body); response.Code != http.StatusOK || !strings.Contains(response.Body.String(), `"JSONPatch"`) {
-			b.Fatal(response.Body.String())
-		}
-	}
-}
-
-// BenchmarkDeployment reviews the growth of a Deployment of a usual size.
-func BenchmarkDeployment(b *testing.B) {
-	w := newWorld(b, team(ceilingOf("100")))
-	object := func(replicas int) string {
-		container := `{"name":"c","image":"registry.example.com/shop/main:1","env":[` + strings.Repeat(`{"name":"SHOP_SETTING","value":"https://backend.shop.svc"},`, 40) + `{"name":"LAST","value":"1"}]}`
-		managed := `{"manager":"kubectl","operation":"Update","fieldsV1":{` + strings.Repeat(`"f:spec":{"f:replicas":{},"f:template":{}},`, 40) + `"f:last":{}}}`
-		return fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"team","uid":"u-1","resourceVersion":"7","annotations":{"forewarm.dev/max-replicas":"50"},"managedFields":[%s]},`+
-			`"spec":{"replicas":%d,"template":{"spec":{"containers":[%s]}}}}`, managed, replicas, container)
-	}
-	body := deploymentReview("UPDATE", object(4), object(3))
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if response := post(w.ceilings, body); response.Code != http.StatusOK || !strings.Contains(response.Body.String(), `"allowed":true`) {
-			b.Fatal(response.Body.String())
-		}
-	}
 }

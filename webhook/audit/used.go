@@ -1,8 +1,9 @@
-package handler
+package audit
 
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,7 +15,9 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/ledger"
+	"forewarm.dev/webhook/sources"
 )
 
 // Used is a total, and what its ledger says is used of it.
@@ -36,18 +39,13 @@ type sum struct {
 	mode   webhook.Mode
 }
 
-var (
-	// nodePools are the resource of Karpenter's NodePools.
-	nodePools  = webhook.NodePools.In(webhook.NodePools.Version)
-	namespaces = corev1.Resource("namespaces")
-	nodes      = corev1.SchemeGroupVersion.WithResource("nodes")
-)
+var namespaces = corev1.Resource("namespaces")
 
 // sumOf is what an object sets for a holder; on is how messages name it.
 func (e *Explainer) sumOf(h ledger.Holder, on webhook.Object, o metav1.Object) []sum {
 	out := sum{holder: h}
 	for _, annotation := range h.Totals() {
-		if s := e.converter.lastGood.setting(on, annotation, o.GetUID(), o.GetAnnotations()); s.Set {
+		if s := e.lastGood.Setting(on, annotation, o.GetUID(), o.GetAnnotations()); s.Set {
 			out.totals = append(out.totals, s)
 		}
 	}
@@ -70,19 +68,19 @@ func (e *Explainer) namespaceSums(o metav1.Object) []sum {
 
 // sums are those that an object is part of, or that it sets itself.
 func (e *Explainer) sums(ctx context.Context, gvr schema.GroupVersionResource, o *unstructured.Unstructured) ([]sum, error) {
-	name, kind := metav1.NamespaceSystem, e.kinds.of(metav1.GroupVersionResource(gvr))
+	name, kind := metav1.NamespaceSystem, e.kinds.Of(metav1.GroupVersionResource(gvr))
 	var out []sum
 	switch {
 	case gvr.GroupResource() == namespaces:
 		return e.namespaceSums(o), nil
-	case gvr.GroupResource() == nodePools.GroupResource():
+	case gvr.GroupResource() == sources.NodePools.GroupResource():
 		out = e.sumOf(ledger.Holder{Kind: ledger.NodePool, Name: o.GetName()}, webhook.Object{Kind: kind.Name, Name: o.GetName()}, o)
 	case len(kind.Counts) > 0 && kind.Counted():
 		name = o.GetNamespace()
 	default:
 		return nil, nil
 	}
-	namespace, err := e.converter.namespaces.get(ctx, name)
+	namespace, err := e.namespaces.Get(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +106,8 @@ func (e *Explainer) ExplainTotals(ctx context.Context, gvr schema.GroupVersionRe
 	if err != nil || len(sums) == 0 {
 		return out, err
 	}
-	kind := e.kinds.of(metav1.GroupVersionResource(gvr))
-	if gvr.GroupResource() == nodePools.GroupResource() {
+	kind := e.kinds.Of(metav1.GroupVersionResource(gvr))
+	if gvr.GroupResource() == sources.NodePools.GroupResource() {
 		return out, e.use(ctx, &out, sums, nil)
 	}
 	if len(kind.Ask(o.Object).Claims()) > 0 {
@@ -130,7 +128,7 @@ func (e *Explainer) explainNamespace(ctx context.Context, o *unstructured.Unstru
 	}
 	out := Explanation{Request: webhook.Request{Object: on}}
 	for _, annotation := range webhook.Written() {
-		out.Request.Above = append(out.Request.Above, e.converter.lastGood.setting(on, annotation, o.GetUID(), o.GetAnnotations()))
+		out.Request.Above = append(out.Request.Above, e.lastGood.Setting(on, annotation, o.GetUID(), o.GetAnnotations()))
 	}
 	return out, e.use(ctx, &out, sums, nil)
 }
@@ -170,19 +168,19 @@ func (s sum) used(l webhook.Ledger, total webhook.Setting) Used {
 
 // claim is what an object would claim of totals for a number, if any is asked about; nil where its
 // controller is counted in its place.
-func (e *Explainer) claim(ctx context.Context, kind tableKind, o *unstructured.Unstructured, c converted, ask *Ask) (*webhook.Claim, error) {
+func (e *Explainer) claim(ctx context.Context, kind sources.Kind, o *unstructured.Unstructured, c handler.Look, ask *Ask) (*webhook.Claim, error) {
 	if ask == nil {
 		return nil, nil
 	}
-	if replaced, err := e.counted(ctx, c); replaced || err != nil {
+	if replaced, err := e.reviewer.Counted(ctx, c); replaced || err != nil {
 		return nil, err
 	}
 	old := kind.Ask(o.Object).With(nil)
 	claim := &webhook.Claim{
-		Object: c.request.Object, Key: webhook.KeyOf(kind.Group, kind.Resource, o.GetName()), Version: o.GetResourceVersion(),
-		Old: old, New: old.At(c.request.Counts[ask.of(c.request.Counts)].Old, ask.To), Now: e.converter.now(),
+		Object: c.Request.Object, Key: webhook.KeyOf(kind.Group, kind.Resource, o.GetName()), Version: o.GetResourceVersion(),
+		Old: old, New: old.At(c.Request.Counts[ask.of(c.Request.Counts)].Old, ask.To), Now: e.clock.Now().UTC().Truncate(time.Microsecond),
 	}
-	if kind.plain {
+	if kind.Plain {
 		asked := o.DeepCopy()
 		if err := unstructured.SetNestedField(asked.Object, ask.To, "spec", "replicas"); err != nil {
 			return nil, err
@@ -196,7 +194,7 @@ func (e *Explainer) claim(ctx context.Context, kind tableKind, o *unstructured.U
 // refuses one, since it runs already, and not every one comes of an object that is held. One that is
 // being deleted does not count. It calls pace after each page of Nodes.
 func (e *Explainer) Nodes(ctx context.Context, pace func()) (used Used, counted bool, err error) {
-	system, err := e.converter.namespaces.get(ctx, metav1.NamespaceSystem)
+	system, err := e.namespaces.Get(ctx, metav1.NamespaceSystem)
 	if err != nil {
 		return Used{}, false, err
 	}
@@ -207,7 +205,7 @@ func (e *Explainer) Nodes(ctx context.Context, pace func()) (used Used, counted 
 	used = sums[0].used(webhook.Ledger{}, sums[0].totals[0])
 	used.Carrier = system
 	for next := ""; ; {
-		list, err := e.converter.namespaces.live.Resource(nodes).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
+		list, err := e.namespaces.Live.Resource(sources.Nodes).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
 		if err != nil {
 			return used, false, fmt.Errorf("list Nodes: %w", err)
 		}
@@ -255,7 +253,7 @@ func (e *Explainer) TotalsAbove(ctx context.Context, found func(Used)) error {
 // sumsOf are what the object sets that a ledger is of; none where it is gone.
 func (e *Explainer) sumsOf(ctx context.Context, h ledger.Holder) ([]sum, error) {
 	if h.Kind == ledger.NodePool {
-		pool, err := e.converter.namespaces.live.Resource(nodePools).Get(ctx, h.Name, metav1.GetOptions{})
+		pool, err := e.namespaces.Live.Resource(sources.NodePools).Get(ctx, h.Name, metav1.GetOptions{})
 		if err != nil {
 			return nil, client.IgnoreNotFound(err)
 		}
@@ -265,7 +263,7 @@ func (e *Explainer) sumsOf(ctx context.Context, h ledger.Holder) ([]sum, error) 
 	if h.Kind == ledger.Namespace {
 		name = h.Name
 	}
-	namespace, err := e.converter.namespaces.get(ctx, name)
+	namespace, err := e.namespaces.Get(ctx, name)
 	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}

@@ -1,4 +1,4 @@
-package handler
+package sources
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/parts"
 )
 
 // Kinds whose metadata is watched.
@@ -42,17 +43,18 @@ func NewParents(cached client.Reader, live metadata.Interface, mapper meta.RESTM
 	return &Parents{cached: cached, live: live, mapper: mapper}
 }
 
-// unreadableError says that Forewarm may not read a kind.
-type unreadableError struct{ err error }
+// UnreadableError says that Forewarm may not read a kind.
+type UnreadableError struct{ err error }
 
-func (e unreadableError) Error() string {
+// Error names the remedy.
+func (e UnreadableError) Error() string {
 	return fmt.Sprintf("%v; let the ClusterRole forewarm-webhook-parents get this resource", e.err)
 }
 
-// get is the metadata of the parent of a scale. The Scale carries the parent's UID and
+// Get is the metadata of the parent of a scale. The Scale carries the parent's UID and
 // resource version: where the cache holds that version it is exact, else the parent is
 // read live.
-func (p *Parents) get(ctx context.Context, r *admissionv1.AdmissionRequest, scale object) (*metav1.PartialObjectMetadata, error) {
+func (p *Parents) Get(ctx context.Context, r *admissionv1.AdmissionRequest, scale parts.Object) (*metav1.PartialObjectMetadata, error) {
 	for _, gvk := range ParentKinds {
 		if gvk.Group != r.Resource.Group || strings.ToLower(gvk.Kind)+"s" != r.Resource.Resource {
 			continue
@@ -72,21 +74,21 @@ func (p *Parents) get(ctx context.Context, r *admissionv1.AdmissionRequest, scal
 	return o, nil
 }
 
-// behind finds targets in the cache, where it holds their kind: for those who are told when
+// Behind finds targets in the cache, where it holds their kind: for those who are told when
 // it changes.
-func (p *Parents) behind() *Parents {
+func (p *Parents) Behind() *Parents {
 	out := *p
 	out.cachedTargets = true
 	return &out
 }
 
-// kind is the kind of what a reference names, nil where there is none.
-func (p *Parents) kind(table kinds, reference autoscalingv1.CrossVersionObjectReference) (*tableKind, error) {
+// Kind is the kind of what a reference names, nil where there is none.
+func (p *Parents) Kind(table Kinds, reference autoscalingv1.CrossVersionObjectReference) (*Kind, error) {
 	gv, err := schema.ParseGroupVersion(reference.APIVersion)
 	if err != nil {
 		return nil, nil //nolint:nilerr // no such workload exists
 	}
-	if known, ok := table.named(gv.Group, reference.Kind); ok {
+	if known, ok := table.Named(gv.Group, reference.Kind); ok {
 		return &known, nil
 	}
 	mapping, err := p.mapper.RESTMapping(gv.WithKind(reference.Kind).GroupKind(), gv.Version)
@@ -96,13 +98,13 @@ func (p *Parents) kind(table kinds, reference autoscalingv1.CrossVersionObjectRe
 	if err != nil {
 		return nil, fmt.Errorf("find the resource of %s %s: %w", reference.APIVersion, reference.Kind, err)
 	}
-	return new(table.of(metav1.GroupVersionResource(mapping.Resource))), nil
+	return new(table.Of(metav1.GroupVersionResource(mapping.Resource))), nil
 }
 
-// target is the metadata of the workload that an autoscaler's object points to, nil where
+// Target is the metadata of the workload that an autoscaler's object points to, nil where
 // there is none. It is read live, unless from behind: nothing in the reference tells whether a
 // cache is exact.
-func (p *Parents) target(ctx context.Context, kind tableKind, workload webhook.Object) (*metav1.PartialObjectMetadata, error) {
+func (p *Parents) Target(ctx context.Context, kind Kind, workload webhook.Object) (*metav1.PartialObjectMetadata, error) {
 	o, err := p.findTarget(ctx, kind, workload)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -113,7 +115,7 @@ func (p *Parents) target(ctx context.Context, kind tableKind, workload webhook.O
 	return o, nil
 }
 
-func (p *Parents) findTarget(ctx context.Context, kind tableKind, workload webhook.Object) (o *metav1.PartialObjectMetadata, err error) {
+func (p *Parents) findTarget(ctx context.Context, kind Kind, workload webhook.Object) (o *metav1.PartialObjectMetadata, err error) {
 	for _, gvk := range ParentKinds {
 		if p.cachedTargets && gvk.Group == kind.Group && gvk.Kind == workload.Kind {
 			o := &metav1.PartialObjectMetadata{}
@@ -121,7 +123,7 @@ func (p *Parents) findTarget(ctx context.Context, kind tableKind, workload webho
 			return o, p.cached.Get(ctx, client.ObjectKey{Namespace: workload.Namespace, Name: workload.Name}, o, client.UnsafeDisableDeepCopy)
 		}
 	}
-	err = kind.served(func(gvr schema.GroupVersionResource) error {
+	err = kind.Served(func(gvr schema.GroupVersionResource) error {
 		o, err = p.read(ctx, gvr, workload.Namespace, workload.Name)
 		return err
 	})
@@ -131,7 +133,7 @@ func (p *Parents) findTarget(ctx context.Context, kind tableKind, workload webho
 func (p *Parents) read(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (*metav1.PartialObjectMetadata, error) {
 	o, err := p.live.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsForbidden(err) {
-		return nil, unreadableError{err}
+		return nil, UnreadableError{err}
 	}
 	return o, err
 }

@@ -1,4 +1,4 @@
-package handler
+package sources
 
 import (
 	"context"
@@ -17,30 +17,31 @@ import (
 
 // Owners asks controllers how much they give what they control.
 type Owners struct {
-	live  dynamic.Interface
-	kinds kinds
+	// Live reads every object from the API server.
+	Live  dynamic.Interface
+	kinds Kinds
 	log   logr.Logger
 }
 
 // NewOwners makes a reader of the controllers whose kinds answer for others.
 func NewOwners(live dynamic.Interface, table []webhook.Kind, log logr.Logger) *Owners {
-	return &Owners{live, index(table), log}
+	return &Owners{live, Index(table), log}
 }
 
-// get is the controller that a reference names, nil where none of that UID exists, or where
+// Get is the controller that a reference names, nil where none of that UID exists, or where
 // its kind answers for nobody: then the object is held on its own. A controller that may not
 // be read is believed, since a rollout that stalls is worse than a ceiling that is passed.
-func (o *Owners) get(ctx context.Context, namespace string, reference *metav1.OwnerReference) (*webhook.Owner, error) {
+func (o *Owners) Get(ctx context.Context, namespace string, reference *metav1.OwnerReference) (*webhook.Owner, error) {
 	gv, err := schema.ParseGroupVersion(reference.APIVersion)
 	if err != nil {
 		return nil, nil //nolint:nilerr // no such controller exists
 	}
-	kind, known := o.kinds.named(gv.Group, reference.Kind)
+	kind, known := o.kinds.Named(gv.Group, reference.Kind)
 	if !known || !kind.Vouches {
 		return nil, nil
 	}
 	owner := &webhook.Owner{Object: webhook.Object{Kind: reference.Kind, Namespace: namespace, Name: reference.Name}, Bound: math.MaxInt64}
-	found, err := o.read(ctx, kind, namespace, reference.Name)
+	found, err := o.Read(ctx, kind, namespace, reference.Name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
@@ -56,18 +57,18 @@ func (o *Owners) get(ctx context.Context, namespace string, reference *metav1.Ow
 	return owner, nil
 }
 
-// read gets an object of a kind of the table.
-func (o *Owners) read(ctx context.Context, kind tableKind, namespace, name string) (found *unstructured.Unstructured, err error) {
-	err = kind.served(func(gvr schema.GroupVersionResource) error {
-		found, err = o.live.Resource(gvr).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+// Read gets an object of a kind of the table.
+func (o *Owners) Read(ctx context.Context, kind Kind, namespace, name string) (found *unstructured.Unstructured, err error) {
+	err = kind.Served(func(gvr schema.GroupVersionResource) error {
+		found, err = o.Live.Resource(gvr).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 		return err
 	})
 	return found, err
 }
 
-// standing is how many replicas a workload asks for already, 0 where that cannot be told.
-func (o *Owners) standing(ctx context.Context, kind tableKind, workload webhook.Object) (int64, error) {
-	found, err := o.read(ctx, kind, workload.Namespace, workload.Name)
+// Standing is how many replicas a workload asks for already, 0 where that cannot be told.
+func (o *Owners) Standing(ctx context.Context, kind Kind, workload webhook.Object) (int64, error) {
+	found, err := o.Read(ctx, kind, workload.Namespace, workload.Name)
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return 0, nil
 	}
@@ -78,12 +79,12 @@ func (o *Owners) standing(ctx context.Context, kind tableKind, workload webhook.
 	return replicas, nil
 }
 
-// scaled is the count that a scale of an object comes to, where what /scale writes is only a
+// Scaled is the count that a scale of an object comes to, where what /scale writes is only a
 // part of it.
-func (o *Owners) scaled(ctx context.Context, kind tableKind, object webhook.Object, change webhook.Change) (webhook.Change, error) {
-	found, err := o.read(ctx, kind, object.Namespace, object.Name)
+func (o *Owners) Scaled(ctx context.Context, kind Kind, object webhook.Object, change webhook.Change) (webhook.Change, error) {
+	found, err := o.Read(ctx, kind, object.Namespace, object.Name)
 	if apierrors.IsForbidden(err) {
-		return change, unreadableError{err}
+		return change, UnreadableError{err}
 	}
 	if err != nil {
 		return change, fmt.Errorf("get %s, which is scaled: %w", object, err)

@@ -1,4 +1,6 @@
-package handler
+// Package parts reads those parts of an admission review, and of the objects in it, that a decision
+// looks at.
+package parts
 
 import (
 	"bytes"
@@ -82,10 +84,10 @@ func appendName(out []byte, start int, name []byte) []byte {
 	return append(append(out, name...), ':')
 }
 
-// decodeReview decodes a review. Its objects are not decoded but stay parts of the body, and
+// Review decodes a review. Its objects are not decoded but stay parts of the body, and
 // the options of the write are left out, as is what was asked for before the API server
 // converted it.
-func decodeReview(body []byte) (*admissionv1.AdmissionReview, error) {
+func Review(body []byte) (*admissionv1.AdmissionReview, error) {
 	var object, old []byte
 	rest := append(make([]byte, 0, 2048), '{')
 	body = bytes.TrimSpace(body)

@@ -1,19 +1,18 @@
-package handler
+package parts
 
 import (
 	"bytes"
 	"fmt"
 
-	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/json"
 )
 
-// object is what a ceiling needs to know of a workload, a Scale of any kind, or a
+// Object is what a ceiling needs to know of a workload, a Scale of any kind, or a
 // Namespace.
-type object struct {
+type Object struct {
 	Metadata struct {
 		Name            string                  `json:"name"`
 		UID             types.UID               `json:"uid"`
@@ -26,17 +25,17 @@ type object struct {
 	} `json:"spec"`
 }
 
-// objectParts are the members of the JSON that object has.
+// objectParts are the members of the JSON that an Object has.
 var objectParts = wanted{
 	"metadata": {"name": nil, "uid": nil, "resourceVersion": nil, "annotations": nil, "ownerReferences": nil},
 	"spec":     {"replicas": nil},
 }
 
-// decodeObject reads names case-sensitively, as the API server does, so that "Replicas"
+// ObjectOf reads names case-sensitively, as the API server does, so that "Replicas"
 // is not mistaken for replicas. No bytes are an empty object: there is no old one on
 // create.
-func decodeObject(raw []byte, what string) (object, error) {
-	var o object
+func ObjectOf(raw []byte, what string) (Object, error) {
+	var o Object
 	if raw = bytes.TrimSpace(raw); len(raw) == 0 {
 		return o, nil
 	}
@@ -53,21 +52,12 @@ func decodeObject(raw []byte, what string) (object, error) {
 	return o, nil
 }
 
-// replicas is the number of replicas, or absent where none is given.
-func (o object) replicas(absent int64) int64 {
+// Replicas is the number of replicas, or absent where none is given.
+func (o Object) Replicas(absent int64) int64 {
 	if o.Spec.Replicas == nil {
 		return absent
 	}
 	return *o.Spec.Replicas
-}
-
-// decodeBoth reads what is written and what was there.
-func decodeBoth(r *admissionv1.AdmissionRequest) (written, old object, err error) {
-	if written, err = decodeObject(r.Object.Raw, "object"); err != nil {
-		return written, old, badObject(err)
-	}
-	old, err = decodeObject(r.OldObject.Raw, "oldObject")
-	return written, old, badObject(err)
 }
 
 // podParts are the members that a review of a pod looks at.
@@ -81,9 +71,9 @@ var podParts = wanted{
 
 var containerParts = wanted{"name": nil, "restartPolicy": nil, "resources": nil}
 
-// decodePod returns what is looked at of a pod, and nil for one without metadata or spec, to
+// PodOf returns what is looked at of a pod, and nil for one without metadata or spec, to
 // which no patch applies.
-func decodePod(raw []byte) (*corev1.Pod, error) {
+func PodOf(raw []byte) (*corev1.Pod, error) {
 	var parts struct {
 		Metadata *metav1.ObjectMeta `json:"metadata"`
 		Spec     *corev1.PodSpec    `json:"spec"`
@@ -103,4 +93,16 @@ func decodePod(raw []byte) (*corev1.Pod, error) {
 		return nil, nil
 	}
 	return &corev1.Pod{ObjectMeta: *parts.Metadata, Spec: *parts.Spec}, nil
+}
+
+// Any is a whole object, numbers as int64 or float64, nil where there is none.
+func Any(raw []byte, what string) (any, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var out any
+	if err := json.UnmarshalCaseSensitivePreserveInts(raw, &out); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", what, err)
+	}
+	return out, nil
 }

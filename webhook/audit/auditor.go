@@ -1,4 +1,4 @@
-package handler
+package audit
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/handler"
 )
 
 const (
@@ -63,18 +64,17 @@ type AuditorOptions struct {
 }
 
 // NewAuditor makes an auditor, which reads annotations as the handlers do.
-func NewAuditor(o Options, a AuditorOptions) *Auditor {
-	c := o.converter()
-	c.parents = c.parents.behind()
+func NewAuditor(o handler.Options, a AuditorOptions) *Auditor {
+	o.Parents = o.Parents.Behind()
 	above := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "forewarm_webhook_above_ceiling_objects",
 		Help: "Objects that stand above their ceiling, as the leading replica saw last.",
 	}, []string{"measure"})
 	o.Registerer.MustRegister(above)
 	return &Auditor{
-		explainer: &Explainer{server: server{chain: webhook.Ceilings(), owners: o.Owners}, converter: c, kinds: c.kinds, objects: o.Owners.live},
+		explainer: newExplainer(o),
 		table:     o.Kinds, options: a, above: above, told: map[types.UID]string{}, unread: map[string]bool{},
-		unreadable: o.LastGood.unreadable, changes: o.LastGood.changes.Load, looked: -1,
+		unreadable: o.LastGood.Unreadable, changes: o.LastGood.Changes, looked: -1,
 	}
 }
 

@@ -1,4 +1,4 @@
-package handler
+package sources
 
 import (
 	"testing"
@@ -16,7 +16,7 @@ import (
 
 // TestNoPools: a cluster without the CRD has none.
 func TestNoPools(t *testing.T) {
-	if pools, err := NewPools(nil, NewLastGood(), logr.Discard()).list(t.Context()); err != nil || pools != nil {
+	if pools, err := NewPools(nil, NewLastGood(), logr.Discard()).List(t.Context()); err != nil || pools != nil {
 		t.Errorf("without the CRD: %v, %v; want none", pools, err)
 	}
 }

@@ -1,4 +1,4 @@
-package handler
+package sources
 
 import (
 	"cmp"
@@ -52,7 +52,8 @@ func NewPools(cached cache.Cache, lastGood *LastGood, log logr.Logger) *Pools {
 	})}
 }
 
-func (p *Pools) list(ctx context.Context) ([]webhook.Pool, error) {
+// List is every pool that takes pods.
+func (p *Pools) List(ctx context.Context) ([]webhook.Pool, error) {
 	if !p.Installed() {
 		return nil, nil
 	}
