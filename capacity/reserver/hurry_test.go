@@ -56,6 +56,8 @@ func (s *samples) Observe(_ context.Context, _ forecaster.Pool, _ string, at tim
 	return nil
 }
 
+func (s *samples) Keep([]string) {}
+
 func (s *samples) Forecast(context.Context, forecaster.Pool, string, []time.Duration, time.Time) (forecaster.Answer, error) {
 	return forecaster.Answer{}, nil
 }

@@ -38,6 +38,8 @@ type Forecaster interface {
 	Forecast(ctx context.Context, pool forecaster.Pool, chunk string, horizon []time.Duration, now time.Time) (forecaster.Answer, error)
 	// History is the demand recorded so far.
 	History(pool forecaster.Pool, chunk string) forecast.Series
+	// Keep forgets all other pools.
+	Keep(pools []string)
 }
 
 // Options are what a Reserver needs.

@@ -108,6 +108,16 @@ func (f *Forecaster) Reset() {
 	}
 }
 
+// Keep forgets all pools but those of these names, and what is measured of them.
+func (f *Forecaster) Keep(pools []string) {
+	for key := range f.series {
+		if !slices.Contains(pools, key.pool) {
+			delete(f.series, key)
+			f.metrics.forget(key.pool)
+		}
+	}
+}
+
 // Observe records the demand of a chunk, in chunks, in the interval that a time is in. Where
 // several fall into one interval, the highest counts for the forecast. When the store does
 // not take a sample, the error says so, and the sample is kept and offered again with the

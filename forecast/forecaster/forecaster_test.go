@@ -244,6 +244,28 @@ forewarm_forecast_age_seconds{chunk="single",pool="a100"} 90
 	}
 }
 
+func TestPoolsThatAreGoneAreForgotten(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := New(Options{Store: &memoryStore{}, Model: seeing{new(forecast.Series)}, Registerer: registry})
+	other := pool
+	other.Name = "other"
+	for _, p := range []Pool{pool, other} {
+		if err := f.Observe(t.Context(), p, "single", start, 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Forecast(t.Context(), p, "single", nil, start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Keep([]string{"other"})
+	if got := testutil.CollectAndCount(registry, "forewarm_forecast_age_seconds"); got != 1 {
+		t.Errorf("%d pools are measured, want the one that is there", got)
+	}
+	if mine, its := len(f.History(pool, "single").Values), len(f.History(other, "single").Values); mine != 0 || its != 1 {
+		t.Errorf("%d values of the pool that is gone are in memory, and %d of the other; want 0 and 1", mine, its)
+	}
+}
+
 func TestSamplesWaitForAStoreThatDoesNotAnswer(t *testing.T) {
 	store := &memoryStore{fails: true}
 	var got forecast.Series

@@ -42,3 +42,10 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	}
 	return m
 }
+
+// forget drops what was measured of a pool that is gone.
+func (m *metrics) forget(pool string) {
+	for _, gauge := range []*prometheus.GaugeVec{m.age, m.version, m.degraded, m.loss, m.coverage} {
+		gauge.DeletePartialMatch(prometheus.Labels{"pool": pool})
+	}
+}
