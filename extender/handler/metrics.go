@@ -37,7 +37,12 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 			Name: "forewarm_extender_scheduler_changes_total", Help: "How often another scheduler has taken over.",
 		}),
 	}
-	// What has not happened yet is zero, not missing.
+	// What has not happened yet is zero, not missing, so that a rate sees the first one.
+	for _, verb := range []string{"filter", "prioritize", "preempt"} {
+		for _, result := range []string{"ok", "unsynced", "late", "failed", "refused", "unsent"} {
+			m.requests.WithLabelValues(verb, result)
+		}
+	}
 	for _, kind := range []string{"missing", "stale", "gone"} {
 		m.repairs.WithLabelValues(kind)
 	}

@@ -336,6 +336,8 @@ func TestHTTP(t *testing.T) {
 forewarm_webhook_decisions_total{reason="BadRequest",verdict="Error"} 6
 forewarm_webhook_decisions_total{reason="InternalError",verdict="Error"} 1
 forewarm_webhook_decisions_total{reason="NoCeiling",verdict="Allow"} 1
+forewarm_webhook_decisions_total{reason="Overloaded",verdict="Error"} 0
+forewarm_webhook_decisions_total{reason="Panic",verdict="Error"} 0
 forewarm_webhook_decisions_total{reason="TooLarge",verdict="Error"} 1
 `
 	if err := testutil.GatherAndCompare(w.registry, strings.NewReader(want), "forewarm_webhook_decisions_total"); err != nil {

@@ -26,6 +26,9 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 		}),
 	}
 	registerer.MustRegister(m.decisions, m.duration)
+	for _, reason := range []string{"Panic", "Overloaded", "InternalError", "BadRequest", "TooLarge"} {
+		m.decisions.WithLabelValues("Error", reason) // counts from zero, so that a rate sees the first one
+	}
 	return m
 }
 
