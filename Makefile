@@ -9,7 +9,7 @@ SHELL := bash
 # Builds do not depend on how, and by whom, the checkout was made.
 export GOFLAGS += -buildvcs=false
 
-MODULES := . test/tools test/chart test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
+MODULES := . test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs
@@ -37,15 +37,17 @@ test: control-plane ## Build the control plane if needed, then run all tests.
 	packages=$$($(UNIT_PACKAGES)); go test -timeout 10m $$packages
 	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 $$packages
 	cd test/chart && go test -timeout 15m ./...
+	cd test/monitoring/operator && go test ./...
 
 .PHONY: fmt
 fmt: linters ## Format the source.
 	bin/golangci-lint fmt ./...
 
 .PHONY: generate
-generate: linters ## Write deep copies and CRDs from the API types, plain manifests and the page of values from the chart.
+generate: linters ## Write deep copies and CRDs from the API types, plain manifests and the page of values from the chart, dashboards.
 	bin/controller-gen object crd:crdVersions=v1 paths=./api/... output:crd:dir=manifests/crd
 	cd test/chart && go run ./write ../..
+	go run ./internal/monitoring/write manifests/monitoring
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s).

@@ -26,6 +26,7 @@ const (
 	Karpenter         = "karpenter"
 	KarpenterCRDs     = "karpenter-crds"
 	Prometheus        = "prometheus"
+	Promtool          = "promtool"
 	ControllerGen     = "controller-gen"
 	GolangCILint      = "golangci-lint"
 	Gatekeeper        = "gatekeeper"
@@ -37,7 +38,7 @@ const (
 // ControlPlane lists what the launcher in test/cluster starts; Linters what `make verify`
 // runs; Peers what `make bench-webhook PEERS=1` measures beside Forewarm.
 var (
-	ControlPlane = []string{Etcd, APIServer, Scheduler, ControllerManager, KWOK, Karpenter, KarpenterCRDs, Prometheus}
+	ControlPlane = []string{Etcd, APIServer, Scheduler, ControllerManager, KWOK, Karpenter, KarpenterCRDs, Prometheus, Promtool}
 	Linters      = []string{ControllerGen, GolangCILint}
 	Peers        = []string{Gatekeeper, GatekeeperCRDs, Kyverno, KyvernoCRDs}
 )
@@ -77,6 +78,7 @@ var recipes = map[string]recipe{
 	KarpenterCRDs:     {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", copies: []string{"kwok/charts/crds", "kwok/apis/crds"}},
 	// Without the clouds' libraries for service discovery, which take most of the build.
 	Prometheus:     {folder: prometheusRecipe, module: "github.com/prometheus/prometheus", program: "github.com/prometheus/prometheus/cmd/prometheus", tags: "remove_all_sd"},
+	Promtool:       {folder: prometheusRecipe, module: "github.com/prometheus/prometheus", program: "github.com/prometheus/prometheus/cmd/promtool", tags: "remove_all_sd"},
 	ControllerGen:  {folder: toolsRecipe, module: "sigs.k8s.io/controller-tools", program: "sigs.k8s.io/controller-tools/cmd/controller-gen"},
 	GolangCILint:   {folder: toolsRecipe, module: "github.com/golangci/golangci-lint/v2", program: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
 	Gatekeeper:     {folder: gatekeeperRecipe, module: "github.com/open-policy-agent/gatekeeper/v3", program: "github.com/open-policy-agent/gatekeeper/v3"},

@@ -1,0 +1,254 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
+	"sigs.k8s.io/yaml"
+
+	"forewarm.dev/internal/monitoring"
+)
+
+var folder = filepath.Join(root, "manifests", "monitoring")
+
+// rule is what we read of rules.yaml.
+type rule struct {
+	Record      string            `json:"record"`
+	Alert       string            `json:"alert"`
+	Expr        string            `json:"expr"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+func rules(t *testing.T) []rule {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, "rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Rules []rule `json:"rules"`
+		} `json:"groups"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	var all []rule
+	for _, group := range file.Groups {
+		all = append(all, group.Rules...)
+	}
+	return all
+}
+
+// TestGeneratedFilesAreCurrent: what is in manifests/monitoring is what the source makes.
+func TestGeneratedFilesAreCurrent(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(folder, "rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := monitoring.Files(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range files {
+		got, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil || string(got) != string(want) {
+			t.Errorf("%s is not current (%v); run: make generate", name, err)
+		}
+	}
+	err = filepath.WalkDir(filepath.Join(folder, "dashboards"), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && files[filepath.Join("dashboards", entry.Name())] == nil {
+			err = fmt.Errorf("%s is made by nothing", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestQueriesAskForMetricsThatThereAre: in rules and dashboards, with labels that they have.
+func TestQueriesAskForMetricsThatThereAre(t *testing.T) {
+	known := registered(t)
+	recorded := map[string]bool{}
+	queries := map[string]string{}
+	for _, r := range rules(t) {
+		if r.Record != "" {
+			recorded[r.Record] = true
+		}
+		queries[r.Record+r.Alert] = r.Expr
+	}
+	for _, q := range panelQueries(t) {
+		queries[q.panel] = q.expr
+	}
+	asked := map[string]bool{}
+	for from, expr := range queries {
+		parsed, err := parser.NewParser(parser.Options{}).ParseExpr(Fill(expr, "5m"))
+		if err != nil {
+			t.Errorf("%s: %v in %s", from, err, expr)
+			continue
+		}
+		parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
+			if selector, ok := n.(*parser.VectorSelector); ok {
+				for _, problem := range problems(selector, known, recorded, asked) {
+					t.Errorf("%s: %s", from, problem)
+				}
+			}
+			return nil
+		})
+	}
+	for name := range known {
+		if !asked[name] {
+			t.Errorf("no rule and no dashboard asks for %s: who would look at it?", name)
+		}
+	}
+}
+
+// problems of one selector; the metrics of ours that it asks for are added to asked.
+func problems(selector *parser.VectorSelector, known catalogue, recorded, asked map[string]bool) []string {
+	base := selector.Name
+	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+		if m, ok := known[strings.TrimSuffix(base, suffix)]; ok && m.kind == "histogram" {
+			base = strings.TrimSuffix(base, suffix)
+		}
+	}
+	m, ours := known[base]
+	switch {
+	case ours:
+		asked[base] = true
+	case base == "" || recorded[base] || strings.HasPrefix(base, "process_"):
+		return nil
+	default:
+		return []string{"there is no metric " + selector.Name}
+	}
+	var found []string
+	for _, matcher := range selector.LabelMatchers {
+		if matcher.Name != model.MetricNameLabel && !slices.Contains(m.labels, matcher.Name) {
+			found = append(found, fmt.Sprintf("%s has no label %s", base, matcher.Name))
+		}
+	}
+	return found
+}
+
+type panelQuery struct{ panel, expr string }
+
+// panelQueries are those of all dashboards.
+func panelQueries(t *testing.T) []panelQuery {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "dashboards", "*.json"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("dashboards: %v, %v", files, err)
+	}
+	var all []panelQuery
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		queries, err := Queries(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range queries {
+			all = append(all, panelQuery{fmt.Sprintf("%s, %s %s", filepath.Base(file), q.Panel, q.Ref), q.Expr})
+		}
+	}
+	return all
+}
+
+// TestEveryAlertHasARunbook that its annotation leads to, and each page an alert.
+func TestEveryAlertHasARunbook(t *testing.T) {
+	const base = "https://forewarm.dev/docs/runbooks/"
+	tests, err := os.ReadFile(filepath.Join(folder, "rules_test.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages []string
+	for _, r := range rules(t) {
+		if r.Alert == "" {
+			continue
+		}
+		name := r.Alert + ".md"
+		pages = append(pages, name)
+		if r.Annotations["runbook_url"] != base+name {
+			t.Errorf("%s: the runbook is %q, want %q", r.Alert, r.Annotations["runbook_url"], base+name)
+		}
+		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) {
+			t.Errorf("%s: no summary, description or severity", r.Alert)
+		}
+		page, err := os.ReadFile(filepath.Join(root, "docs", "runbooks", name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, part := range []string{"# " + r.Alert + "\n", "\n## What it means\n", "\n## What to look at\n", "\n## What to do\n"} {
+			if !strings.Contains("\n"+string(page), part) {
+				t.Errorf("docs/runbooks/%s has no %q", name, strings.TrimSpace(part))
+			}
+		}
+		if !strings.Contains(string(tests), "runbook_url: "+base+name) && !strings.Contains(string(tests), `alertname="`+r.Alert+`"`) {
+			t.Errorf("no test in rules_test.yaml fires %s", r.Alert)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(root, "docs", "runbooks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there []string
+	for _, entry := range entries {
+		if entry.Name() != "README.md" {
+			there = append(there, entry.Name())
+		}
+	}
+	slices.Sort(pages)
+	if diff := cmp.Diff(pages, there); diff != "" {
+		t.Errorf("alerts (-) and pages (+):\n%s", diff)
+	}
+}
+
+// TestDashboardsAreWhole: what Grafana needs of a file, and no panel that says nothing.
+func TestDashboardsAreWhole(t *testing.T) {
+	for _, q := range panelQueries(t) {
+		if q.expr == "" || strings.HasSuffix(q.panel, ", ") {
+			t.Errorf("%q asks %q", q.panel, q.expr)
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(folder, "dashboards", "*.json"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var board struct {
+			UID    string `json:"uid"`
+			Panels []struct {
+				ID          int    `json:"id"`
+				Type        string `json:"type"`
+				Title       string `json:"title"`
+				Description string `json:"description"`
+				GridPos     struct{ X, Y, W, H int }
+			} `json:"panels"`
+		}
+		if err := json.Unmarshal(text, &board); err != nil {
+			t.Fatal(err)
+		}
+		if board.UID+".json" != filepath.Base(file) {
+			t.Errorf("%s holds uid %s", file, board.UID)
+		}
+		for i, p := range board.Panels {
+			if p.ID != i+1 || p.Type != "row" && (p.Description == "" || p.GridPos.X+p.GridPos.W > 24) {
+				t.Errorf("%s: %+v", board.UID, p)
+			}
+		}
+	}
+}
