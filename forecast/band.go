@@ -24,11 +24,15 @@ func (m *mixture) spread(point float64) float64 {
 	return math.Sqrt(max(point, 0) + member.OffsetOfMean*m.Mean(0, m.N-1) + tiny)
 }
 
-// fillBand looks at the errors at a mark. One whose outcome was never seen, as a day ahead on
-// the second day, errs like the mark before it, by a factor of the square root of time more.
+// fewErrors is how many errors are too few to tell how a mark errs.
+const fewErrors = fewOrigins / 2
+
+// fillBand looks at the errors at a mark. One whose outcome was seen hardly ever, as a day ahead on
+// the third day, errs like the mark before it, by a factor of the square root of time more.
 func (m *mixture) fillBand(in marksIn, j int) {
 	steps, b := m.marks[j], m.bands[j]
 	likeness, order, total, squares := m.likeness[in.part], in.order[:0], 0.0, 0.0
+	apart := blocks{length: steps}
 	for i, p := range m.pasts {
 		b.errors[i] = math.NaN()
 		if m.known(i, steps) {
@@ -37,9 +41,10 @@ func (m *mixture) fillBand(in marksIn, j int) {
 			order = append(order, i)
 			total += likeness[i]
 			squares += likeness[i] * likeness[i]
+			apart.add(len(m.Values)-1-p.index, likeness[i])
 		}
 	}
-	if len(order) == 0 {
+	if len(order) == 0 || len(order) < fewErrors && j > 0 {
 		if j > 0 {
 			copy(b.errors, m.bands[j-1].errors)
 			floats.ScaleTo(b.curve, math.Sqrt(float64(steps)/float64(m.marks[j-1])), m.bands[j-1].curve)
@@ -57,6 +62,10 @@ func (m *mixture) fillBand(in marksIn, j int) {
 			reached += likeness[order[at]]
 		}
 		b.curve[k] = b.errors[order[at]]
+	}
+	middle, freedom := middleOf(b.curve), apart.freedom()
+	for k, deviations := range m.deviations {
+		b.curve[k] = middle + (b.curve[k]-middle)*tWider(deviations, freedom)
 	}
 }
 

@@ -35,6 +35,8 @@ type mixture struct {
 	// zero. even are the levels of a curve.
 	compounds []*compound
 	even      []float64
+	// deviations are those of a curve, were it normal.
+	deviations []float64
 }
 
 func newMixture(p problem, step time.Duration) *mixture {
@@ -90,11 +92,11 @@ func (m *mixture) learn() {
 	m.compare()
 	m.shares, m.powers = make([][]float64, len(m.edges)), make([]float64, len(m.edges))
 	m.bands = make([]band, len(m.marks))
-	m.compounds, m.even = make([]*compound, len(m.edges)), evenly(mostPaths)
+	m.compounds, m.deviations = make([]*compound, len(m.edges)), deviationsOf(mostPaths)
 	var sizes [][]float64
 	intermittent := m.intermittent()
 	if intermittent {
-		sizes = m.sizesThen()
+		sizes, m.even = m.sizesThen(), evenly(mostPaths)
 	}
 	errors, curves := table(len(m.marks), len(m.pasts)), table(len(m.marks), mostPaths)
 	in := marksIn{points: make([]float32, len(m.set.Members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}

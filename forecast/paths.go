@@ -33,7 +33,17 @@ func (p problem) paths(origins []origin, points [][][]float64, weights [][]float
 			for c, w := range weights[j] {
 				residual -= w * points[c][i][j]
 			}
-			paths[k][j] = p.possible(ahead[j] + residual)
+			paths[k][j] = residual
+		}
+	}
+	for j, steps := range p.steps {
+		apart := blocks{length: steps}
+		for _, o := range origins {
+			apart.add(o.index, o.weight)
+		}
+		widen(paths, j, apart.freedom())
+		for _, path := range paths {
+			path[j] = p.possible(ahead[j] + path[j])
 		}
 	}
 	return paths
