@@ -2,12 +2,14 @@ package extender
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/types"
 
 	"forewarm.dev/internal/quantity"
@@ -233,6 +235,32 @@ func TestPlaceholdersDieInsteadOfRealWork(t *testing.T) {
 	needsCPU.Requests["cpu"] = 1000
 	if got := SelectVictims(needsCPU, map[string]Candidate{"n": {Node: node(), Victims: Victims{Pods: []Victim{work}}}}, held); got["n"].Pods[0].UID != "work" {
 		t.Errorf("without the CPU that it asks for: %v, want the scheduler's victims", got)
+	}
+}
+
+// TestRealWorkIsSpared: where every placeholder has been given to somebody, those that the scheduler
+// would delete by itself go before real work does; and before a pod waits for room, it takes what is
+// given to nobody.
+func TestRealWorkIsSpared(t *testing.T) {
+	work := Victims{Pods: []Victim{{UID: "work", Requests: quantity.Vector{gpu: 4}, Priority: -100}}}
+	given := placeholders("a100", 1)
+	given.Pods[0].Taken = true
+	settling := Candidate{Node: used("settling", 4, func(n *Node) { n.Settling = true }), Victims: work}
+	for name, test := range map[string]struct {
+		candidates map[string]Candidate
+		want       []string
+	}{
+		"given to others":          {map[string]Candidate{"given": {Victims: given}, "work": {Victims: work}}, []string{"given"}},
+		"rather than to wait":      {map[string]Candidate{"given": {Victims: given}, "settling": settling}, []string{"given"}},
+		"given to nobody":          {map[string]Candidate{"warm": {Victims: placeholders("a100", 1)}, "settling": settling}, []string{"warm"}},
+		"only work is there":       {map[string]Candidate{"settling": settling, "work": {Victims: work}}, nil},
+		"and there is no room":     {map[string]Candidate{"work": {Victims: work}}, []string{"work"}},
+		"work beside placeholders": {map[string]Candidate{"both": {Victims: with(given, work.Pods...)}}, []string{"both"}},
+	} {
+		got := slices.Sorted(maps.Keys(SelectVictims(asks(1, "a100"), test.candidates, held)))
+		if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: nodes (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

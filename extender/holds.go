@@ -16,6 +16,8 @@ import (
 type Hold struct {
 	Node     string
 	Requests quantity.Vector
+	// Version is the pod's resource version that was known at the answer; empty if none is.
+	Version string
 	// Nominated holds are what the pod's own status says; all others are what we expect.
 	Nominated bool
 	// Expires is when the hold is worth nothing any more, whatever has become of the pod.

@@ -13,30 +13,30 @@ import (
 // SelectVictims chooses among the nodes that the scheduler could preempt on:
 //  1. a node whose placeholder victims are guarded against the pod's class is dropped, and so is
 //     one where nobody would have to die but we refuse the pod;
-//  2. if on some node the pod fits as soon as those placeholders are gone that other pods, or the
-//     pod itself, have been given, none is returned: the pod only has to wait, and is tried again
-//     with each of them that goes;
-//  3. if on some node placeholders alone make room, the node with the first to be consumed, the
-//     fewest, then the least held, and then the first name is kept, and no real work is evicted:
-//     also where the scheduler, which goes by priority, would have taken real work beside them.
-//     It is one node, so that the caller knows which placeholders are taken: the scheduler
-//     deletes them later than it asks about the next pod;
-//  4. else the rest is returned as it came, so that ordinary preemption goes on.
+//  2. if on some node placeholders alone make room that no other pod has been given, the node with
+//     the first to be consumed, the fewest, then the least held, and then the first name is kept,
+//     and no real work is evicted: also where the scheduler, which goes by priority, would have
+//     taken real work beside them. It is one node, so that the caller knows which placeholders are
+//     taken: the scheduler deletes them later than it asks about the next pod;
+//  3. if on some node the scheduler itself would delete nothing but placeholders, though others
+//     have been given them, only such nodes are kept: it has counted whom it sent there before;
+//  4. if the pod fits on some node as soon as those placeholders are gone that other pods, or the
+//     pod itself, have been given, none is returned, since only real work could go instead: the pod
+//     waits, and is tried again with each placeholder that goes;
+//  5. else the rest is returned as it came, so that ordinary preemption goes on.
 //
 // A node where nobody dies (schedulers after 1.37 send such) costs nothing and is kept if it is
 // not refused. Nodes are never added.
 func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[string]Victims {
 	allowed := make(map[string]Victims, len(candidates))
 	scarce := scarceResource(pod, held)
-	best, lowest := "", cost{}
+	best, lowest, wait := "", cost{}, false
 	for name, c := range candidates {
 		if dropped(pod, c, held) {
 			continue
 		}
-		if coming(pod, c) {
-			return map[string]Victims{}
-		}
 		allowed[name] = c.Victims
+		wait = wait || coming(pod, c)
 		victims, ok := takeover(pod, c, held)
 		if !ok {
 			continue
@@ -49,9 +49,23 @@ func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[s
 	}
 	if best != "" {
 		maps.DeleteFunc(allowed, func(name string, v Victims) bool { return len(v.Pods) > 0 && name != best })
+		return allowed
+	}
+	return spareWork(allowed, wait)
+}
+
+// spareWork leaves real work alone if placeholders that others have been given would go instead, or
+// if the pod has only to wait for such.
+func spareWork(allowed map[string]Victims, wait bool) map[string]Victims {
+	kept := maps.Clone(allowed)
+	maps.DeleteFunc(kept, func(_ string, v Victims) bool { return slices.ContainsFunc(v.Pods, isWork) })
+	if len(kept) > 0 || wait {
+		return kept
 	}
 	return allowed
 }
+
+func isWork(v Victim) bool { return v.Pool == "" }
 
 // dropped tells whether preemption on a node would break a guard, or end in our refusal.
 func dropped(pod *Pod, c Candidate, held []Held) bool {

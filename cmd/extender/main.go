@@ -16,7 +16,8 @@ const about = `extender answers the filter, prioritize and preempt calls of kube
 
 Run it beside the scheduler: it serves plain HTTP on loopback, or TLS to callers with a client
 certificate. It answers from informers, asks nobody, and passes everything through when it is
-not synced or late. It writes one annotation, forewarm.dev/requeued, to have a pod tried again.
+not synced or late. To have a pod tried again it writes one annotation, forewarm.dev/requeued,
+or deletes the placeholder pods that it waits for in vain.
 manifests/scheduler shows the scheduler's side of the configuration.`
 
 func main() { os.Exit(observe.Main("extender", about, run)) }

@@ -19,6 +19,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/requeue"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
 )
@@ -57,7 +58,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	for _, part := range []manager.Runnable{
 		devices, s,
 		&handler.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: metrics, Log: log, Now: audit},
-		&handler.Poker{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log},
+		&requeue.Requeuer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log},
 		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &handler.Epochs{Index: index, Metrics: metrics, Audit: audit}},
 	} {
 		if err := m.Add(part); err != nil {

@@ -26,12 +26,12 @@ func (x *Index) claim(pod types.UID, victims []extender.Victim) {
 
 // unclaim takes back what a pod was given and has not been deleted.
 func (x *Index) unclaim(pod types.UID) {
-	x.dropClaims(func(c claim) bool { return c.by == pod })
+	x.dropClaims(func(_ types.UID, c claim) bool { return c.by == pod })
 }
 
-func (x *Index) dropClaims(when func(claim) bool) {
+func (x *Index) dropClaims(when func(placeholder types.UID, c claim) bool) {
 	for uid, c := range x.claims {
-		if when(c) {
+		if when(uid, c) {
 			delete(x.claims, uid)
 			x.mark(uid)
 		}

@@ -45,6 +45,9 @@ func TestAPlaceholderIsGivenOnce(t *testing.T) {
 		"the first is gone":                 {func(x *Index) { x.DropPod(taker("first")) }, []types.UID{"hold-1"}},
 		"the first is elsewhere":            {func(x *Index) { x.SetPod(pod("ml", "first", "warm-2", "1")) }, []types.UID{"hold-1"}},
 		"the first has ended":               {func(x *Index) { p := taker("first"); p.Status.Phase = corev1.PodFailed; x.SetPod(p) }, []types.UID{"hold-1"}},
+		"the first was sent elsewhere":      {func(x *Index) { x.SetPod(nominatedPod("first", "warm-2")) }, []types.UID{"hold-1"}},
+		"the first was sent where it was":   {func(x *Index) { x.SetPod(nominatedPod("first", "warm-1")) }, []types.UID{"cheap"}},
+		"the first found no room after all": {func(x *Index) { x.SetPod(unschedulablePod("first")) }, []types.UID{"hold-1"}},
 		"nothing was deleted for long":      {func(x *Index) { later(x, holdFor+time.Second) }, []types.UID{"hold-1"}},
 		"another scheduler leads":           {func(x *Index) { x.Reconcile() }, []types.UID{"hold-1"}},
 		"it is deleted, the first not seen": {func(x *Index) { x.DropPod(placeholder("hold-1", "warm-1")) }, []types.UID{"cheap"}},
@@ -82,5 +85,57 @@ func TestWhoHasBeenGivenRoomWaits(t *testing.T) {
 	}
 	if len(x.claims) != 0 {
 		t.Errorf("claims %v are left", x.claims)
+	}
+}
+
+// TestNewsOlderThanAnAnswerIsIgnored: what a pod says of an attempt before the last comes after our
+// answer, since our cache is behind.
+func TestNewsOlderThanAnAnswerIsIgnored(t *testing.T) {
+	version := func(p *corev1.Pod, version string) *corev1.Pod { p.ResourceVersion = version; return p }
+	for name, test := range map[string]struct {
+		news *corev1.Pod
+		want string
+	}{
+		"no room":     {version(unschedulablePod("first"), "99"), "warm-1"},
+		"another":     {version(nominatedPod("first", "warm-2"), "100"), "warm-1"},
+		"no room now": {version(unschedulablePod("first"), "101"), ""},
+		"another now": {version(nominatedPod("first", "warm-2"), "101"), "warm-2"},
+	} {
+		x := mixed()
+		victims(x, version(taker("first"), "100"))
+		x.SetPod(test.news)
+		if hold, _ := x.holds.Of("first"); hold.Node != test.want || x.taken("hold-1") != (test.want == "warm-1") {
+			t.Errorf("%s: expected on %q, its placeholder taken: %v", name, hold.Node, x.taken("hold-1"))
+		}
+	}
+}
+
+// TestOverdue: a pod that was told to wait for what is not deleted, since nobody heard of it, gets it
+// in the end, and nobody gets anything before that or twice.
+func TestOverdue(t *testing.T) {
+	x := mixed()
+	for _, name := range []string{"first", "second"} {
+		victims(x, taker(name))
+	}
+	x.SetPod(nominatedPod("first", "warm-1")) // for the sake of somebody else than hold-1
+	x.DropPod(pod("web", "cheap", "warm-1", "6"))
+	x.SetPod(pod("web", "cheap-2", "warm-1", "5"))
+	if got := victims(x, taker("third")); got != nil {
+		t.Fatalf("victims %v, want none: room is coming", got)
+	}
+	if _, _, ok := x.Overdue(); ok {
+		t.Error("somebody is overdue at once")
+	}
+	x.SetPod(pod("ml", "first", "warm-1", "1"))
+	later(x, patience+time.Millisecond)
+	pod, placeholders, ok := x.Overdue()
+	if !ok || pod.Name != "third" || len(placeholders) != 1 || placeholders[0].Name != "hold-1" {
+		t.Errorf("%v: %v for %s, want hold-1 for third", ok, placeholders, pod)
+	}
+	if hold, _ := x.holds.Of("third"); hold.Node != "warm-1" || !x.taken("hold-1") {
+		t.Errorf("third is expected on %q", hold.Node)
+	}
+	if _, _, again := x.Overdue(); again || len(x.told) != 0 {
+		t.Error("it is overdue still")
 	}
 }

@@ -13,6 +13,7 @@ func (x *Index) Filter(pod *corev1.Pod, nodes []string) []extender.Verdict {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.release(pod.UID)
+	delete(x.told, pod.UID) // the scheduler has found room
 	asked := x.pod(pod)
 	verdicts := extender.Filter(asked, x.convert(nodes), x.held)
 	only, passed := "", 0
@@ -23,7 +24,7 @@ func (x *Index) Filter(pod *corev1.Pod, nodes []string) []extender.Verdict {
 		}
 	}
 	if passed == 1 {
-		x.hold(asked, only)
+		x.hold(asked, pod.ResourceVersion, only)
 	}
 	return verdicts
 }
@@ -37,7 +38,7 @@ func (x *Index) Score(pod *corev1.Pod, nodes []string) []int64 {
 	scores := extender.Score(asked, x.convert(nodes), x.held)
 	for i, score := range scores {
 		if score == extender.MaxScore {
-			x.hold(asked, nodes[i])
+			x.hold(asked, pod.ResourceVersion, nodes[i])
 			break
 		}
 	}
@@ -63,23 +64,29 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 	x.unclaim(pod.UID)
 	converted := make(map[string]extender.Candidate, len(candidates))
 	for name, given := range candidates {
-		c := extender.Candidate{Victims: extender.Victims{PDBViolations: given.PDBViolations}}
-		if e := x.nodes[name]; e != nil && e.known {
-			e.Settling = x.now().Before(e.settles)
-			c.Node = &e.Node
-		}
+		victims := extender.Victims{PDBViolations: given.PDBViolations}
 		for _, uid := range given.Pods {
-			c.Pods = append(c.Pods, x.victim(uid))
+			victims.Pods = append(victims.Pods, x.victim(uid))
 		}
-		converted[name] = c
+		converted[name] = x.candidate(name, victims)
 	}
 	asked := x.pod(pod)
 	answer := extender.SelectVictims(asked, converted, x.held)
 	if node, victims, ok := takeover(answer); ok {
-		x.hold(asked, node)
+		x.hold(asked, pod.ResourceVersion, node)
 		x.claim(pod.UID, victims)
 	}
+	x.remember(pod, candidates, answer)
 	return answer
+}
+
+func (x *Index) candidate(name string, victims extender.Victims) extender.Candidate {
+	e := x.nodes[name]
+	if e == nil || !e.known {
+		return extender.Candidate{Victims: victims}
+	}
+	e.Settling = x.now().Before(e.settles)
+	return extender.Candidate{Node: &e.Node, Victims: victims}
 }
 
 func (x *Index) convert(names []string) []*extender.Node {

@@ -10,9 +10,9 @@ import (
 	"forewarm.dev/internal/quantity"
 )
 
-// hold expects a pod on a node, for a while.
-func (x *Index) hold(pod *extender.Pod, node string) {
-	x.put(pod.UID, extender.Hold{Node: node, Requests: pod.Requests, Expires: x.now().Add(holdFor)})
+// hold expects a pod, which the scheduler knows in a version, on a node, for a while.
+func (x *Index) hold(pod *extender.Pod, version, node string) {
+	x.put(pod.UID, extender.Hold{Node: node, Requests: pod.Requests, Version: version, Expires: x.now().Add(holdFor)})
 }
 
 func (x *Index) put(uid types.UID, hold extender.Hold) {
@@ -34,18 +34,29 @@ func (x *Index) release(uid types.UID) {
 }
 
 // expect takes in what an unbound pod says itself: for which node room was made, which outlives
-// a restart of ours; or that the scheduler could not place it, so that it is expected nowhere.
+// a restart of ours; or that the scheduler could not place it, so that it is expected nowhere. What
+// it was given elsewhere it does not take: our answer came too late, or others left it no room.
 func (x *Index) expect(pod *corev1.Pod) {
 	unschedulable := unschedulable(pod)
 	switch node := pod.Status.NominatedNodeName; {
+	case x.answered(pod):
 	case node != "":
+		x.dropClaims(func(placeholder types.UID, c claim) bool { return c.by == pod.UID && x.pods[placeholder].node != node })
 		x.put(pod.UID, extender.Hold{Node: node, Requests: x.devices.requests(pod, quantity.OfPod(pod)), Nominated: true, Expires: x.now().Add(nominatedFor)})
 	case unschedulable != nil:
 		x.release(pod.UID)
+		x.unclaim(pod.UID)
 	}
 	if unschedulable != nil {
 		x.await(pod, unschedulable.Message)
 	}
+}
+
+// answered tells whether what a pod says is older than our last answer about it: the scheduler had
+// seen it, and our cache is behind.
+func (x *Index) answered(pod *corev1.Pod) bool {
+	hold, ok := x.holds.Of(pod.UID)
+	return ok && hold.Version != "" && !newer(pod.ResourceVersion, hold.Version)
 }
 
 func unschedulable(pod *corev1.Pod) *corev1.PodCondition {
@@ -65,7 +76,7 @@ func (x *Index) Expire() {
 	for _, uid := range x.holds.Expired(x.now()) {
 		x.release(uid)
 	}
-	x.dropClaims(func(c claim) bool { return x.now().After(c.until) })
+	x.dropClaims(func(_ types.UID, c claim) bool { return x.now().After(c.until) })
 }
 
 // Reconcile forgets every hold that no pod vouches for: another scheduler leads, and what the

@@ -46,6 +46,7 @@ type Index struct {
 	held       []extender.Held
 	holds      extender.Holds
 	claims     map[types.UID]claim // by placeholder
+	told       map[types.UID]told  // by the pod that waits
 	waiting    waiting
 	devices    devices
 }
@@ -77,7 +78,7 @@ func NewIndex(placeholderNamespace string) *Index {
 		placeholders: placeholderNamespace, now: time.Now,
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
 		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
-		claims:  map[types.UID]claim{},
+		claims: map[types.UID]claim{}, told: map[types.UID]told{},
 		waiting: newWaiting(), devices: newDevices(),
 	}
 }
@@ -146,6 +147,7 @@ func (x *Index) setPod(pod *corev1.Pod) {
 	case pod.Spec.NodeName != "":
 		x.release(pod.UID)
 		x.unclaim(pod.UID)
+		delete(x.told, pod.UID)
 	default:
 		x.expect(pod)
 		if pool == "" {
@@ -200,6 +202,7 @@ func (x *Index) dropPod(uid types.UID) {
 	x.settle(uid)
 	x.drop(uid)
 	x.waiting.drop(uid)
+	delete(x.told, uid)
 }
 
 // settle ends what is open about a pod that is no more: where it was expected, what it was given,

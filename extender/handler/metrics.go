@@ -12,6 +12,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	repairs  *prometheus.CounterVec
 	pokes    *prometheus.CounterVec
+	taken    *prometheus.CounterVec
 	epochs   prometheus.Counter
 }
 
@@ -33,6 +34,10 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 		pokes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_extender_pokes_total", Help: "Pods touched so that the scheduler tries them again, by result: ok, failed.",
 		}, []string{"result"}),
+		taken: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_extender_placeholders_deleted_total",
+			Help: "Placeholders deleted for pods that the scheduler had not tried again, by result: ok, failed.",
+		}, []string{"result"}),
 		epochs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "forewarm_extender_scheduler_changes_total", Help: "How often another scheduler has taken over.",
 		}),
@@ -48,12 +53,26 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 	}
 	for _, result := range []string{"ok", "failed"} {
 		m.pokes.WithLabelValues(result)
+		m.taken.WithLabelValues(result)
 	}
 	holds := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "forewarm_extender_tentative_holds", Help: "Pods that are expected on a node and not bound yet.",
 	}, func() float64 { return float64(index.Holds()) })
-	registerer.MustRegister(m.requests, m.duration, m.repairs, m.pokes, m.epochs, holds)
+	registerer.MustRegister(m.requests, m.duration, m.repairs, m.pokes, m.taken, m.epochs, holds)
 	return m
+}
+
+// Touched counts a pod that was touched, or could not be.
+func (m *Metrics) Touched(err error) { m.pokes.WithLabelValues(resultOf(err)).Inc() }
+
+// Took counts a placeholder that was deleted, or could not be.
+func (m *Metrics) Took(err error) { m.taken.WithLabelValues(resultOf(err)).Inc() }
+
+func resultOf(err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return "ok"
 }
 
 func (m *Metrics) observe(verb, result string, took time.Duration) {

@@ -2,23 +2,16 @@ package handler
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 )
-
-// pokeEvery bounds how often pods are touched: 50 a second.
-const pokeEvery = 20 * time.Millisecond
 
 // waiting are the pods that the scheduler could not place and that we have refused nodes. It
 // retries them by itself after five minutes, or when a pod or a node changes; a WarmPool is
@@ -111,78 +104,24 @@ func (x *Index) wake() {
 	}
 }
 
-// due takes the pod out that comes first: the highest priority, then who has waited longest.
-func (x *Index) due() (pod waitingPod, value string, ok bool) {
+// Due takes the pod out that is to be touched first, with the value of the annotation: the highest
+// priority, then who has waited longest.
+func (x *Index) Due() (pod types.NamespacedName, value string, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	first := types.UID("")
-	for uid := range x.waiting.due {
-		a, b := x.waiting.pods[uid], x.waiting.pods[first]
-		if first == "" || cmp.Or(cmp.Compare(b.priority, a.priority), a.since.Compare(b.since), cmp.Compare(uid, first)) < 0 {
-			first = uid
+	for len(x.waiting.due) > 0 {
+		first := slices.MinFunc(slices.Collect(maps.Keys(x.waiting.due)), func(a, b types.UID) int {
+			p, q := x.waiting.pods[a], x.waiting.pods[b]
+			return cmp.Or(cmp.Compare(q.priority, p.priority), p.since.Compare(q.since), cmp.Compare(a, b))
+		})
+		waits := x.waiting.pods[first]
+		x.waiting.drop(first)
+		if value := x.touch(waits.pools); value != "" { // else the pool holds again
+			return waits.key, value, true
 		}
 	}
-	if first == "" {
-		return waitingPod{}, "", false
-	}
-	pod = x.waiting.pods[first]
-	x.waiting.drop(first)
-	value = x.touch(pod.pools)
-	return pod, value, value != ""
+	return types.NamespacedName{}, "", false
 }
 
-// Poker touches pods that wait for a reason which is gone, so that the scheduler tries them again
-// at once. Every replica does: they write the same, and the second changes nothing.
-type Poker struct {
-	Index   *Index
-	Client  client.Client
-	Metrics *Metrics
-	Log     logr.Logger
-}
-
-// NeedLeaderElection says that every replica pokes.
-func (p *Poker) NeedLeaderElection() bool { return false }
-
-// Start pokes until ctx ends.
-func (p *Poker) Start(ctx context.Context) error {
-	tick := time.NewTicker(pokeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-p.Index.waiting.wake:
-		}
-		for p.next(ctx) {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
-			}
-		}
-	}
-}
-
-// next pokes one pod; false if none is due.
-func (p *Poker) next(ctx context.Context) bool {
-	pod, value, ok := p.Index.due()
-	if !ok {
-		p.Index.mu.Lock()
-		defer p.Index.mu.Unlock()
-		return len(p.Index.waiting.due) > 0
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationRequeued: value}}})
-	if err == nil {
-		target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.key.Namespace, Name: pod.key.Name}}
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		err = client.IgnoreNotFound(p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)))
-	}
-	result := "ok"
-	if err != nil {
-		result = "failed"
-		p.Log.Error(err, "Pod not touched; the scheduler retries it within five minutes", "pod", pod.key)
-	}
-	p.Metrics.pokes.WithLabelValues(result).Inc()
-	return true
-}
+// Woken has an element when pods have become due.
+func (x *Index) Woken() <-chan struct{} { return x.waiting.wake }

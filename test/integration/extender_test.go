@@ -74,7 +74,7 @@ func (e *extenderEnv) install(t *testing.T) {
 		}
 	}
 	root := filepath.Join("..", "..", "manifests")
-	if err := e.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "extender.yaml"), filepath.Join(root, "rbac", "extender-account.yaml")); err != nil {
+	if err := e.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "extender.yaml"), filepath.Join(root, "rbac", "extender-account.yaml"), filepath.Join(root, "rbac", "extender-placeholders.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -1,0 +1,103 @@
+package requeue
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender/handler"
+)
+
+// requeuer knows of a pool that lets everybody have its capacity, and of no pod yet.
+func requeuer(objects ...client.Object) *Requeuer {
+	x := handler.NewIndex("hold")
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100", ResourceVersion: "7"}}
+	pool.Spec.Mode = v1alpha1.ModeEnforce
+	x.SetPool(pool)
+	return &Requeuer{
+		Index: x, Client: fake.NewClientBuilder().WithObjects(objects...).Build(),
+		Metrics: handler.NewMetrics(x, prometheus.NewRegistry()), Log: logr.Discard(),
+	}
+}
+
+func TestTouch(t *testing.T) {
+	refused := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "refused", UID: "refused"}}
+	refused.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+		Message: "0/1 nodes are available: 1 node(s) kept warm for the demand class of WarmPool a100, which this pod is not in",
+	}}
+	r := requeuer(refused)
+	if r.touch(t.Context()) {
+		t.Error("nobody waits, and somebody was touched")
+	}
+	r.Index.SetPod(refused)
+	if !r.touch(t.Context()) || r.touch(t.Context()) {
+		t.Error("want one pod touched, once")
+	}
+	got := &corev1.Pod{}
+	if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(refused), got); err != nil || got.Annotations[v1alpha1.AnnotationRequeued] != "a100/7" {
+		t.Errorf("%v, annotations %v", err, got.Annotations)
+	}
+}
+
+// gpuPod asks for GPUs, on a node or on none yet.
+func gpuPod(namespace, name, node, gpus string) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name)}}
+	p.Spec.NodeName = node
+	p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse(gpus)}}}}
+	p.Spec.Priority = new(int32(1))
+	return p
+}
+
+func held(name string) *corev1.Pod {
+	p := gpuPod("hold", name, "n", "1")
+	p.Labels, p.Spec.PriorityClassName = map[string]string{v1alpha1.LabelPool: "a100"}, v1alpha1.PlaceholderPriorityClass
+	p.Spec.Priority = new(int32(-10))
+	return p
+}
+
+// TestTake: a placeholder was given to a pod that takes the room of real work instead, and another
+// pod was told to wait for it.
+func TestTake(t *testing.T) {
+	r := requeuer(held("held"), held("other"))
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	node.Status.Allocatable = corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("3"), corev1.ResourcePods: resource.MustParse("9")}
+	work := gpuPod("web", "work", "n", "2")
+	r.Index.SetNode(node)
+	r.Index.SetPod(held("held"))
+	r.Index.SetPod(work)
+	candidates := handler.Candidates{"n": {Pods: []types.UID{"work"}}}
+	r.Index.SelectVictims(gpuPod("ml", "first", "", "1"), candidates)
+	r.Index.DropPod(work)
+	r.Index.SetPod(gpuPod("web", "less", "n", "1"))
+	if got := r.Index.SelectVictims(gpuPod("ml", "second", "", "1"), candidates); len(got) > 0 {
+		t.Fatalf("victims %v, want none: room is coming", got)
+	}
+	r.Index.SetPod(gpuPod("ml", "first", "n", "1"))
+	if r.take(t.Context()) {
+		t.Error("a placeholder was deleted at once")
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(20 * time.Second); !r.take(t.Context()); <-tick.C {
+		if time.Now().After(limit) {
+			t.Fatal("no placeholder is deleted")
+		}
+	}
+	if err := r.Client.Get(t.Context(), client.ObjectKey{Namespace: "hold", Name: "held"}, &corev1.Pod{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the placeholder is still there: %v", err)
+	}
+	if err := r.Client.Get(t.Context(), client.ObjectKey{Namespace: "hold", Name: "other"}, &corev1.Pod{}); err != nil {
+		t.Errorf("another: %v", err)
+	}
+}
