@@ -295,6 +295,16 @@ func (e *extenderEnv) requests(t *testing.T) map[string]float64 {
 	return counts
 }
 
+// counter is the sum of one of the extender's counters over its labels.
+func (e *extenderEnv) counter(t *testing.T, name string) float64 {
+	t.Helper()
+	sum := 0.0
+	for _, m := range metricsOf(t, http.DefaultClient, "http://"+e.metrics+"/metrics")[name].GetMetric() {
+		sum += m.GetCounter().GetValue()
+	}
+	return sum
+}
+
 func extenderAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
