@@ -15,7 +15,8 @@ const GPUs Measure = "GPUs"
 // Amounts are what an object takes of each total.
 type Amounts struct{ Replicas, GPUs, Nodes int64 }
 
-func (a Amounts) of(m Measure) int64 {
+// Of is the amount that a measure counts.
+func (a Amounts) Of(m Measure) int64 {
 	switch m {
 	case Nodes:
 		return a.Nodes
@@ -26,17 +27,18 @@ func (a Amounts) of(m Measure) int64 {
 	}
 }
 
-// most is the greater of both, each by itself.
-func (a Amounts) most(b Amounts) Amounts {
+// Most is the greater of both, each by itself.
+func (a Amounts) Most(b Amounts) Amounts {
 	return Amounts{max(a.Replicas, b.Replicas), max(a.GPUs, b.GPUs), max(a.Nodes, b.Nodes)}
 }
 
-// least is the smaller of both, each by itself.
-func (a Amounts) least(b Amounts) Amounts {
+// Least is the smaller of both, each by itself.
+func (a Amounts) Least(b Amounts) Amounts {
 	return Amounts{min(a.Replicas, b.Replicas), min(a.GPUs, b.GPUs), min(a.Nodes, b.Nodes)}
 }
 
-func (a Amounts) plus(b Amounts) Amounts {
+// Plus is the sum of both.
+func (a Amounts) Plus(b Amounts) Amounts {
 	return Amounts{quantity.Add(a.Replicas, b.Replicas), quantity.Add(a.GPUs, b.GPUs), quantity.Add(a.Nodes, b.Nodes)}
 }
 
@@ -108,7 +110,7 @@ func (k Kind) Ask(object any) Ask {
 	for _, c := range k.Counts {
 		batches := c.batches(object)
 		a.counts = append(a.counts, batches)
-		a.own = a.own.most(Amounts{Replicas: c.Of.Evaluate(object), GPUs: gpus(batches, nil)})
+		a.own = a.own.Most(Amounts{Replicas: c.Of.Evaluate(object), GPUs: gpus(batches, nil)})
 		claims = claims || len(claimsIn(batches)) > 0
 	}
 	if !claims {

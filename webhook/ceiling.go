@@ -28,14 +28,20 @@ func ceiling(r Request, d *draft) bool {
 
 // above settles what happens above a ceiling.
 func (d *draft) above(mode Mode, message string) bool {
+	d.decision.Exceed(mode, ReasonAboveCeiling, message)
+	return true
+}
+
+// Exceed makes a decision about what is above something that binds it: by its mode it is refused,
+// told or let through.
+func (d *Decision) Exceed(mode Mode, reason Reason, message string) {
+	d.Verdict, d.Reason, d.Message = Allow, reason, ""
 	switch mode {
 	case Warn:
-		d.warn(message)
-		return d.finish(Allow, ReasonAboveCeiling, "")
+		d.Warnings = append(d.Warnings, message)
 	case Audit:
-		return d.finish(Allow, ReasonAboveCeiling, "")
 	default:
-		return d.finish(Deny, ReasonAboveCeiling, message)
+		d.Verdict, d.Message = Deny, message
 	}
 }
 
@@ -44,7 +50,10 @@ func (d *draft) above(mode Mode, message string) bool {
 func lowest(r Request, d *draft) (limit int64, by Setting) {
 	limit = -1
 	for i, s := range append([]Setting{r.Own, r.OldOwn}, r.Above...) {
-		n, known := s.limit(r.Workload, d, i == 1 && s.Value == r.Own.Value)
+		n, known, warning := s.Limit(r.Workload)
+		if told := i == 1 && s.Value == r.Own.Value; warning != "" && !told {
+			d.warn(warning)
+		}
 		if known && (limit < 0 || n < limit) {
 			limit, by = n, s
 		}
@@ -59,25 +68,23 @@ func Effective(r Request) (limit int64, by Setting, bound bool) {
 	return limit, by, limit >= 0
 }
 
-// limit is what a setting allows a workload: by its value, or by the last good one while
+// Limit is what a setting allows a workload: by its value, or by the last good one while
 // the value is malformed. Where none is known there is no number, and the writer is warned:
 // zero would stop a cluster because of a typo.
-func (s Setting) limit(workload Object, d *draft, told bool) (limit int64, known bool) {
+func (s Setting) Limit(workload Object) (limit int64, known bool, warning string) {
 	if !s.Set {
-		return 0, false
+		return 0, false, ""
 	}
 	limit, known, err := s.read(s.Value, workload)
 	if err == nil {
-		return limit, known
+		return limit, known, ""
 	}
-	if !told {
-		d.warn(stale(s, err))
-	}
+	warning = stale(s, err)
 	if s.LastGood == nil {
-		return 0, false
+		return 0, false, warning
 	}
 	limit, known, _ = s.read(*s.LastGood, workload)
-	return limit, known
+	return limit, known, warning
 }
 
 func (s Setting) read(value string, workload Object) (limit int64, known bool, err error) {
@@ -114,11 +121,11 @@ func denial(r Request, c Change, by Setting, limit int64) string {
 	if c.Old > limit {
 		remedy += fmt.Sprintf("; the %d %s that exist already may stay", c.Old, r.Measure)
 	}
-	return fmt.Sprintf("%s: %s, at most %d allowed by %s; %s", r.Object, asked, limit, source(by), remedy)
+	return fmt.Sprintf("%s: %s, at most %d allowed by %s; %s", r.Object, asked, limit, Source(by), remedy)
 }
 
-// source names what set a ceiling.
-func source(by Setting) string {
+// Source names what set a ceiling.
+func Source(by Setting) string {
 	set := fmt.Sprintf("annotation %s=%q on %s", by.Annotation, by.Value, by.On)
 	if err := Malformed(by.Annotation, by.Value); err != nil {
 		set += fmt.Sprintf(" (malformed; its last good value, %s, stays in force)", *by.LastGood)

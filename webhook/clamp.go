@@ -76,7 +76,7 @@ func clampBounds(r Request, d *draft) bool {
 		d.clamped(r, highest.wanted, highest.allowed, by)
 	}
 	if lowest.lowered() {
-		d.warn(fmt.Sprintf("%s: spec.minReplicas %d is brought down to %d: %s is held to %s", r.Object, lowest.wanted, lowest.allowed, r.Workload, source(by)))
+		d.warn(fmt.Sprintf("%s: spec.minReplicas %d is brought down to %d: %s is held to %s", r.Object, lowest.wanted, lowest.allowed, r.Workload, Source(by)))
 	}
 	d.decision.Patch = b.patch(highest, lowest)
 	return d.finish(Allow, highest.reason(limit), "")
@@ -166,6 +166,6 @@ func (r Request) enforced() bool {
 
 // clamped tells the writer and the audit log.
 func (d *draft) clamped(r Request, asked, allowed int64, by Setting) {
-	d.warn(fmt.Sprintf("%s: %d %s asked for, brought down to %d: %s is held to %s", r.Object, asked, r.Measure, allowed, r.Workload, source(by)))
+	d.warn(fmt.Sprintf("%s: %d %s asked for, brought down to %d: %s is held to %s", r.Object, asked, r.Measure, allowed, r.Workload, Source(by)))
 	d.decision.Audit = map[string]string{"clamped-from": strconv.FormatInt(asked, 10), "clamped-to": strconv.FormatInt(allowed, 10)}
 }

@@ -12,7 +12,7 @@
 // with old = 0 on create: what stands above its ceiling already is grandfathered, and
 // decreases always pass.
 //
-// A total bounds a sum. What counts for it is in a [Ledger], which package ledger keeps.
+// A total bounds a sum: see package total.
 //
 // A write that changes the workload's own annotation and grows it is held to the smaller
 // of the annotation before and after, so that a ceiling cannot be lifted and passed in one

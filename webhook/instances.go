@@ -107,5 +107,5 @@ func unapprovedMessage(o Object, types []string, by Setting) string {
 		}
 	}
 	return fmt.Sprintf("%s: %s allowed by it and not approved by %s; require %s In approved ones, or have somebody who may edit %s approve more",
-		o, asked, source(by), expression.InstanceTypeLabel, by.On)
+		o, asked, Source(by), expression.InstanceTypeLabel, by.On)
 }

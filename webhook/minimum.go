@@ -59,7 +59,7 @@ func Unjudged(r Request, kept []Kept) string {
 	}
 	limit, by, bound := Effective(r)
 	if needs := LeastNodes(kept, shapes); bound && needs > limit {
-		return fmt.Sprintf("%s: %s needs %d nodes unless one holds more than the largest chunk, and at most %d are allowed by %s; lower min, or have it raised, if nodes are no larger", r.Object, MinField, needs, limit, source(by))
+		return fmt.Sprintf("%s: %s needs %d nodes unless one holds more than the largest chunk, and at most %d are allowed by %s; lower min, or have it raised, if nodes are no larger", r.Object, MinField, needs, limit, Source(by))
 	}
 	return ""
 }

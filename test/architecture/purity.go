@@ -28,6 +28,7 @@ var pure = map[string][]string{
 	"capacity/waiting":      {},
 	"capacity/simulate":     append(slices.Clone(kubernetesTypes), numerics, quantities, Module+"/forecast", Module+"/forecast/backtest", Module+"/capacity", Module+"/capacity/policy"),
 	"webhook":               append(slices.Clone(kubernetesTypes), quantities, Module+"/webhook/expression"),
+	"webhook/total":         append(slices.Clone(kubernetesTypes), quantities, Module+"/webhook"),
 	"webhook/expression":    append(slices.Clone(kubernetesTypes), quantities),
 	"extender":              append(slices.Clone(kubernetesTypes), quantities),
 }

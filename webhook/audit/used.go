@@ -18,6 +18,7 @@ import (
 	"forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/sources"
+	"forewarm.dev/webhook/total"
 )
 
 // Used is a total, and what its ledger says is used of it.
@@ -135,7 +136,7 @@ func (e *Explainer) explainNamespace(ctx context.Context, o *unstructured.Unstru
 
 // use adds what is used of the totals to an explanation, and what they say to a claim, if any. A
 // ledger that is not there, or that one may not read, is told of instead.
-func (e *Explainer) use(ctx context.Context, out *Explanation, sums []sum, claim *webhook.Claim) error {
+func (e *Explainer) use(ctx context.Context, out *Explanation, sums []sum, claim *total.Claim) error {
 	for _, s := range sums {
 		l, err := ledger.Read(ctx, e.client, e.namespace, s.holder)
 		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
@@ -145,14 +146,14 @@ func (e *Explainer) use(ctx context.Context, out *Explanation, sums []sum, claim
 		if err != nil {
 			return err
 		}
-		for _, total := range s.totals {
-			out.Used = append(out.Used, s.used(l, total))
+		for _, by := range s.totals {
+			out.Used = append(out.Used, s.used(l, by))
 		}
 		if claim == nil || out.Decision.Verdict == webhook.Deny {
 			continue
 		}
 		claim.Totals, claim.Mode = s.totals, s.mode
-		if decision, _ := l.Review(*claim); decision.Verdict == webhook.Deny || decision.Reason == webhook.ReasonAboveTotal {
+		if decision, _ := l.Review(*claim); decision.Verdict == webhook.Deny || decision.Reason == total.ReasonAboveTotal {
 			decision.Warnings = append(decision.Warnings, out.Decision.Warnings...)
 			out.Decision = decision
 		}
@@ -160,15 +161,15 @@ func (e *Explainer) use(ctx context.Context, out *Explanation, sums []sum, claim
 	return nil
 }
 
-func (s sum) used(l webhook.Ledger, total webhook.Setting) Used {
-	out := Used{Total: total, Mode: s.mode}
-	out.Amount, out.Limit, out.Bound = l.Used(total)
+func (s sum) used(l total.Ledger, by webhook.Setting) Used {
+	out := Used{Total: by, Mode: s.mode}
+	out.Amount, out.Limit, out.Bound = l.Used(by)
 	return out
 }
 
 // claim is what an object would claim of totals for a number, if any is asked about; nil where its
 // controller is counted in its place.
-func (e *Explainer) claim(ctx context.Context, kind sources.Kind, o *unstructured.Unstructured, c handler.Look, ask *Ask) (*webhook.Claim, error) {
+func (e *Explainer) claim(ctx context.Context, kind sources.Kind, o *unstructured.Unstructured, c handler.Look, ask *Ask) (*total.Claim, error) {
 	if ask == nil {
 		return nil, nil
 	}
@@ -176,8 +177,8 @@ func (e *Explainer) claim(ctx context.Context, kind sources.Kind, o *unstructure
 		return nil, err
 	}
 	old := kind.Ask(o.Object).With(nil)
-	claim := &webhook.Claim{
-		Object: c.Request.Object, Key: webhook.KeyOf(kind.Group, kind.Resource, o.GetName()), Version: o.GetResourceVersion(),
+	claim := &total.Claim{
+		Object: c.Request.Object, Key: total.KeyOf(kind.Group, kind.Resource, o.GetName()), Version: o.GetResourceVersion(),
 		Old: old, New: old.At(c.Request.Counts[ask.of(c.Request.Counts)].Old, ask.To), Now: e.clock.Now().UTC().Truncate(time.Microsecond),
 	}
 	if kind.Plain {
@@ -202,7 +203,7 @@ func (e *Explainer) Nodes(ctx context.Context, pace func()) (used Used, counted 
 	if len(sums) == 0 {
 		return Used{}, false, nil
 	}
-	used = sums[0].used(webhook.Ledger{}, sums[0].totals[0])
+	used = sums[0].used(total.Ledger{}, sums[0].totals[0])
 	used.Carrier = system
 	for next := ""; ; {
 		list, err := e.namespaces.Live.Resource(sources.Nodes).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
@@ -240,8 +241,8 @@ func (e *Explainer) TotalsAbove(ctx context.Context, found func(Used)) error {
 			return err
 		}
 		for _, s := range sums {
-			for _, total := range s.totals {
-				if used := s.used(l, total); s.holder == h && used.Exceeds() {
+			for _, by := range s.totals {
+				if used := s.used(l, by); s.holder == h && used.Exceeds() {
 					found(used)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // Raised is told of a write that was let in and loosens what a workload says of its own ceiling.
@@ -23,7 +24,7 @@ func (s server) tell(ctx context.Context, r *admissionv1.AdmissionRequest, c con
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := s.raised(ctx, r.Namespace, string(webhook.KeyOf(r.Resource.Group, r.Resource.Resource, r.Name)), c.request.Rewritten); err != nil {
+	if err := s.raised(ctx, r.Namespace, string(total.KeyOf(r.Resource.Group, r.Resource.Resource, r.Name)), c.request.Rewritten); err != nil {
 		s.log.V(1).Info("A raise is followed later", "object", c.request.Object.String(), "reason", err.Error())
 	}
 }

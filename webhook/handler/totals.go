@@ -16,12 +16,13 @@ import (
 	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/parts"
 	"forewarm.dev/webhook/sources"
+	"forewarm.dev/webhook/total"
 )
 
 // pledge is a claim on the totals of a holder.
 type pledge struct {
 	holder ledger.Holder
-	claim  webhook.Claim
+	claim  total.Claim
 }
 
 // totals converts a growth of what counts: it is reviewed as on the path of the ceilings, since
@@ -44,7 +45,7 @@ func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) 
 	}
 	on := webhook.Object{Kind: "Namespace", Name: r.Namespace}
 	mode, _ := webhook.ParseMode(namespace.Annotations[webhook.CeilingMode])
-	claim := webhook.Claim{
+	claim := total.Claim{
 		Object: out.request.Object, Mode: mode, Now: c.now(),
 		Totals: []webhook.Setting{
 			c.lastGood.Setting(on, webhook.MaxTotalReplicas, namespace.UID, namespace.Annotations),
@@ -54,7 +55,7 @@ func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) 
 	if claim.Object.Name == "" {
 		return out, badObject(fmt.Errorf("%s has no name, by which it could be counted", claim.Object.Kind))
 	}
-	claim.Key = webhook.KeyOf(kind.Group, kind.Resource, claim.Object.Name)
+	claim.Key = total.KeyOf(kind.Group, kind.Resource, claim.Object.Name)
 	if err := c.amounts(ctx, r, kind, &claim); err != nil {
 		return out, err
 	}
@@ -69,7 +70,7 @@ func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) 
 func (c converter) now() time.Time { return c.clock.Now().UTC().Truncate(time.Microsecond) }
 
 // amounts are what the object counts for before and after the write.
-func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, claim *webhook.Claim) error {
+func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, claim *total.Claim) error {
 	if r.SubResource == "scale" {
 		return c.scaled(ctx, r, kind, claim)
 	}
@@ -99,7 +100,7 @@ func (c converter) asked(ctx context.Context, namespace string, kind sources.Kin
 // scaled are the amounts of the parent of a scale. Where its replicas are all that counts, the
 // Scale tells them, else the parent is read. If it has changed since the Scale was, the write is
 // going to be reviewed again.
-func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, claim *webhook.Claim) error {
+func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, kind sources.Kind, claim *total.Claim) error {
 	written, old, err := decodeBoth(r)
 	if err != nil {
 		return err
@@ -167,14 +168,14 @@ func (c converter) nodeClaim(ctx context.Context, r *admissionv1.AdmissionReques
 
 // node claims one node of a holder that bounds them.
 func (c converter) node(out *converted, holder ledger.Holder, on webhook.Object, o *metav1.PartialObjectMetadata) {
-	total := c.lastGood.Setting(on, webhook.MaxNodes, o.UID, o.Annotations)
-	if !total.Set {
+	most := c.lastGood.Setting(on, webhook.MaxNodes, o.UID, o.Annotations)
+	if !most.Set {
 		return
 	}
 	mode, _ := webhook.ParseMode(o.Annotations[webhook.CeilingMode])
-	out.pledges = append(out.pledges, pledge{holder, webhook.Claim{
-		Object: out.request.Object, Key: webhook.KeyOf(webhook.NodeClaims.Group, webhook.NodeClaims.Resource, out.request.Object.Name),
-		New: webhook.Amounts{Nodes: 1}, Totals: []webhook.Setting{total}, Mode: mode, Now: c.now(),
+	out.pledges = append(out.pledges, pledge{holder, total.Claim{
+		Object: out.request.Object, Key: total.KeyOf(webhook.NodeClaims.Group, webhook.NodeClaims.Resource, out.request.Object.Name),
+		New: webhook.Amounts{Nodes: 1}, Totals: []webhook.Setting{most}, Mode: mode, Now: c.now(),
 	}})
 }
 

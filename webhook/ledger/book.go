@@ -14,6 +14,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 const (
@@ -54,7 +55,7 @@ type desk struct {
 
 // act changes a ledger, of which it may be given several versions one after the other. changed
 // has it written; not sure has it asked again with the ledger as it stands now.
-type act func(*webhook.Ledger) (changed, sure bool)
+type act func(*total.Ledger) (changed, sure bool)
 
 type work struct {
 	ctx  context.Context
@@ -66,9 +67,9 @@ type work struct {
 // returns; not on a dry run. It is refused only by the ledger as it stands now, and a dry run, which
 // no write tells of a change by others, is let in only by that too. An error means that nothing was
 // decided.
-func (b *Book) Claim(ctx context.Context, h Holder, c webhook.Claim, dry bool) (webhook.Decision, error) {
+func (b *Book) Claim(ctx context.Context, h Holder, c total.Claim, dry bool) (webhook.Decision, error) {
 	var decision webhook.Decision
-	review := func(l *webhook.Ledger) (changed, sure bool) {
+	review := func(l *total.Ledger) (changed, sure bool) {
 		d, entry := l.Review(c)
 		decision = d
 		if entry == nil || dry {
@@ -96,9 +97,9 @@ func (b *Book) Claim(ctx context.Context, h Holder, c webhook.Claim, dry bool) (
 }
 
 // Release takes back a create that was let in at a time, where nothing else came of it.
-func (b *Book) Release(ctx context.Context, h Holder, key webhook.Key, letIn time.Time) error {
-	return b.change(ctx, h, func(l *webhook.Ledger) (changed, sure bool) {
-		if e := l.Entries[key]; e.Coming != webhook.Creation || !e.LetIn.Equal(letIn) {
+func (b *Book) Release(ctx context.Context, h Holder, key total.Key, letIn time.Time) error {
+	return b.change(ctx, h, func(l *total.Ledger) (changed, sure bool) {
+		if e := l.Entries[key]; e.Coming != total.Creation || !e.LetIn.Equal(letIn) {
 			return false, true
 		}
 		delete(l.Entries, key)

@@ -19,6 +19,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 var team = Holder{Namespace, "team"}
@@ -34,15 +35,15 @@ func store(t *testing.T, funcs interceptor.Funcs) client.Client {
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(l).WithStatusSubresource(l).WithInterceptorFuncs(funcs).Build()
 }
 
-func claim(name string, replicas int64, total string) webhook.Claim {
-	return webhook.Claim{
-		Object: webhook.Object{Kind: "Deployment", Namespace: "team", Name: name}, Key: webhook.KeyOf("apps", "deployments", name),
+func claim(name string, replicas int64, limit string) total.Claim {
+	return total.Claim{
+		Object: webhook.Object{Kind: "Deployment", Namespace: "team", Name: name}, Key: total.KeyOf("apps", "deployments", name),
 		New: webhook.Amounts{Replicas: replicas}, Now: time.Unix(1000, 0),
-		Totals: []webhook.Setting{{On: webhook.Object{Kind: "Namespace", Name: "team"}, Annotation: webhook.MaxTotalReplicas, Set: true, Value: total}},
+		Totals: []webhook.Setting{{On: webhook.Object{Kind: "Namespace", Name: "team"}, Annotation: webhook.MaxTotalReplicas, Set: true, Value: limit}},
 	}
 }
 
-func read(t *testing.T, c client.Client) webhook.Ledger {
+func read(t *testing.T, c client.Client) total.Ledger {
 	t.Helper()
 	l := &v1alpha1.Ledger{}
 	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "forewarm-system", Name: team.ledger()}, l); err != nil {
@@ -91,7 +92,7 @@ func TestRefusedByTheLedgerAsItStands(t *testing.T) {
 	for _, step := range []func() (webhook.Decision, error){
 		func() (webhook.Decision, error) { return mine.Claim(t.Context(), team, claim("a", 5, "5"), false) },
 		func() (webhook.Decision, error) {
-			return webhook.Decision{Verdict: webhook.Allow}, other.Release(t.Context(), team, webhook.KeyOf("apps", "deployments", "a"), time.Unix(1000, 0))
+			return webhook.Decision{Verdict: webhook.Allow}, other.Release(t.Context(), team, total.KeyOf("apps", "deployments", "a"), time.Unix(1000, 0))
 		},
 		func() (webhook.Decision, error) { return mine.Claim(t.Context(), team, claim("b", 5, "5"), false) },
 	} {

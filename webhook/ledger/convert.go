@@ -9,6 +9,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // Holder is what carries the annotations of a ledger.
@@ -82,22 +83,22 @@ func (h Holder) String() string {
 	return h.Kind + " " + h.Name
 }
 
-func fromAPI(o *v1alpha1.Ledger) webhook.Ledger {
-	l := webhook.Ledger{
+func fromAPI(o *v1alpha1.Ledger) total.Ledger {
+	l := total.Ledger{
 		Version: o.ResourceVersion, Complete: o.Data.Complete, Standing: webhook.Amounts(o.Data.Standing), UpTo: o.Data.UpTo,
-		Entries: make(map[webhook.Key]webhook.Entry, len(o.Data.Entries)),
+		Entries: make(map[total.Key]total.Entry, len(o.Data.Entries)),
 	}
 	for _, e := range o.Data.Entries {
-		l.Entries[webhook.Key(e.Object)] = webhook.Entry{
+		l.Entries[total.Key(e.Object)] = total.Entry{
 			Amounts: webhook.Amounts(e.LedgerAmounts), Standing: webhook.Amounts(e.Standing),
-			Coming: webhook.Coming(e.Coming), Version: e.Version, LetIn: e.LetIn.Time,
+			Coming: total.Coming(e.Coming), Version: e.Version, LetIn: e.LetIn.Time,
 		}
 	}
 	return l
 }
 
 // toAPI writes a ledger into an object.
-func toAPI(l webhook.Ledger, into *v1alpha1.LedgerData) {
+func toAPI(l total.Ledger, into *v1alpha1.LedgerData) {
 	into.Complete, into.Standing, into.UpTo = l.Complete, v1alpha1.LedgerAmounts(l.Standing), l.UpTo
 	into.Entries = make([]v1alpha1.LedgerEntry, 0, len(l.Entries))
 	for key, e := range l.Entries {

@@ -16,6 +16,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // keep makes one holder right: 1 observe, 2 make or remove the ledger, 3 have it follow. It
@@ -107,7 +108,7 @@ func (t *term) holding(h Holder) *holding {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.holders[h] == nil {
-		t.holders[h] = &holding{claims: map[webhook.Key]sighting{}}
+		t.holders[h] = &holding{claims: map[total.Key]sighting{}}
 	}
 	return t.holders[h]
 }
@@ -166,7 +167,7 @@ func (t *term) settle(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier
 		return 0, err
 	}
 	complete, behind, coming := t.complete(h, carrier), false, false
-	err = t.Book.change(ctx, h, func(l *webhook.Ledger) (changed, sure bool) {
+	err = t.Book.change(ctx, h, func(l *total.Ledger) (changed, sure bool) {
 		before := *l
 		if behind = len(l.Behind(sight)) > 0; behind {
 			return false, false
@@ -208,8 +209,8 @@ func (t *term) complete(h Holder, carrier *metav1.PartialObjectMetadata) bool {
 
 // sight is what the watches show of what counts for a holder. Where one is behind the ledger, as
 // that of a new leader may be, the API server is asked.
-func (t *term) sight(ctx context.Context, h Holder, l webhook.Ledger) (webhook.Sight, error) {
-	out := webhook.Sight{Objects: map[webhook.Key]webhook.Seen{}, UpTo: map[string]string{}}
+func (t *term) sight(ctx context.Context, h Holder, l total.Ledger) (total.Sight, error) {
+	out := total.Sight{Objects: map[total.Key]total.Seen{}, UpTo: map[string]string{}}
 	for _, w := range t.watches.each() {
 		if !h.counts(w.kind) {
 			continue
@@ -231,7 +232,7 @@ func (t *term) sight(ctx context.Context, h Holder, l webhook.Ledger) (webhook.S
 			if err != nil {
 				return out, err
 			}
-			out.Objects[webhook.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = webhook.Seen{Amounts: amounts, Version: o.ResourceVersion, Born: w.bornAt(o)}
+			out.Objects[total.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = total.Seen{Amounts: amounts, Version: o.ResourceVersion, Born: w.bornAt(o)}
 		}
 	}
 	return out, nil
@@ -260,14 +261,14 @@ func (t *term) asked(ctx context.Context, h Holder, w *watch) ([]*object, string
 
 // over are the entries that only a look at the object can settle: what was let in so long ago
 // that it cannot come any more. It puts what it finds into the sight.
-func (t *term) over(ctx context.Context, h Holder, l webhook.Ledger, sight webhook.Sight) (map[webhook.Key]time.Time, error) {
+func (t *term) over(ctx context.Context, h Holder, l total.Ledger, sight total.Sight) (map[total.Key]time.Time, error) {
 	holding, now := t.holding(h), time.Now()
-	claims, over := map[webhook.Key]sighting{}, map[webhook.Key]time.Time{}
+	claims, over := map[total.Key]sighting{}, map[total.Key]time.Time{}
 	for key, e := range l.Entries {
 		resource, _ := parse(key)
 		if _, there := sight.Objects[key]; !there {
 			if upTo, looked := sight.UpTo[resource.String()]; looked {
-				sight.Objects[key] = webhook.Seen{Version: upTo}
+				sight.Objects[key] = total.Seen{Version: upTo}
 			}
 		}
 		s := holding.claims[key]
@@ -289,35 +290,35 @@ func (t *term) over(ctx context.Context, h Holder, l webhook.Ledger, sight webho
 }
 
 // read looks at an object. One that is counted elsewhere, or not at all, is as good as gone.
-func (t *term) read(ctx context.Context, h Holder, key webhook.Key) (webhook.Seen, error) {
+func (t *term) read(ctx context.Context, h Holder, key total.Key) (total.Seen, error) {
 	resource, name := parse(key)
 	w := t.watches.of(resource)
 	if w == nil {
-		return webhook.Seen{}, nil
+		return total.Seen{}, nil
 	}
 	found, err := t.Live.Resource(resourceOf(w.kind)).Namespace(h.namespace()).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-		return webhook.Seen{}, nil
+		return total.Seen{}, nil
 	}
 	if err != nil {
-		return webhook.Seen{}, fmt.Errorf("get %s of %s: %w", key, h, err)
+		return total.Seen{}, fmt.Errorf("get %s of %s: %w", key, h, err)
 	}
 	return t.glance(ctx, w, h, found)
 }
 
 // glance counts an object as its watch would.
-func (t *term) glance(ctx context.Context, w *watch, h Holder, found *unstructured.Unstructured) (webhook.Seen, error) {
+func (t *term) glance(ctx context.Context, w *watch, h Holder, found *unstructured.Unstructured) (total.Seen, error) {
 	slim, err := w.slim(found)
 	o, ok := slim.(*object)
 	if err != nil || !ok || t.watches.vouched(o) || h.Kind == NodePool && o.pool != h.Name {
-		return webhook.Seen{}, err
+		return total.Seen{}, err
 	}
 	amounts, err := t.amounts(ctx, o)
-	return webhook.Seen{Amounts: amounts, Version: o.ResourceVersion}, err
+	return total.Seen{Amounts: amounts, Version: o.ResourceVersion}, err
 }
 
 // parse splits a key.
-func parse(key webhook.Key) (schema.GroupResource, string) {
+func parse(key total.Key) (schema.GroupResource, string) {
 	resource, name, _ := strings.Cut(string(key), "/")
 	return schema.ParseGroupResource(resource), name
 }

@@ -22,6 +22,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 const (
@@ -184,9 +185,9 @@ type holding struct {
 	// open is since when every growth is reviewed; zero before.
 	open time.Time
 	// claims are since when each claim was seen, by the leader's own clock.
-	claims map[webhook.Key]sighting
+	claims map[total.Key]sighting
 	// above are the totals that it stands above, as was seen last.
-	above []webhook.Excess
+	above []total.Excess
 }
 
 type sighting struct{ letIn, seen time.Time }

@@ -15,6 +15,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 func newAbove(registerer prometheus.Registerer) *prometheus.GaugeVec {
@@ -48,7 +49,7 @@ func settings(h Holder, carrier *metav1.PartialObjectMetadata) []webhook.Setting
 
 // report tells in the ledger's status, by a metric, and, where that is new, by an event whether
 // more stands than a total allows. What a new ledger has not counted yet is not told of.
-func (t *term) report(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier *metav1.PartialObjectMetadata, l webhook.Ledger) error {
+func (t *term) report(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier *metav1.PartialObjectMetadata, l total.Ledger) error {
 	if !l.Complete {
 		return nil
 	}
@@ -69,7 +70,7 @@ func (t *term) report(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier
 	return nil
 }
 
-func conditionOf(above []webhook.Excess) metav1.Condition {
+func conditionOf(above []total.Excess) metav1.Condition {
 	if len(above) == 0 {
 		return metav1.Condition{Type: v1alpha1.ConditionAboveCeiling, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonWithinCeiling}
 	}
@@ -84,7 +85,7 @@ func conditionOf(above []webhook.Excess) metav1.Condition {
 }
 
 // measure has the metric follow what is seen of a holder.
-func (t *term) measure(h Holder, above []webhook.Excess) {
+func (t *term) measure(h Holder, above []total.Excess) {
 	holding := t.holding(h)
 	for _, e := range holding.above {
 		t.counts[e.Measure]--

@@ -16,6 +16,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // TestReport: what stands above a total is told in the status, by one event, and by the metric,
@@ -40,7 +41,7 @@ func TestReport(t *testing.T) {
 		if err := c.Get(t.Context(), key, o); err != nil {
 			t.Fatal(err)
 		}
-		if err := term.report(t.Context(), team, o, carrier, webhook.Ledger{Complete: true, Standing: step.standing}); err != nil {
+		if err := term.report(t.Context(), team, o, carrier, total.Ledger{Complete: true, Standing: step.standing}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Get(t.Context(), key, o); err != nil {
@@ -63,7 +64,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: the metric is %v, want %v", name, got, want)
 		}
 	}
-	unfinished := term.report(t.Context(), team, nil, carrier, webhook.Ledger{Standing: webhook.Amounts{Replicas: 99}})
+	unfinished := term.report(t.Context(), team, nil, carrier, total.Ledger{Standing: webhook.Amounts{Replicas: 99}})
 	if unfinished != nil {
 		t.Errorf("a ledger that is still being counted: %v", unfinished)
 	}
@@ -81,7 +82,7 @@ func TestReportIsCheap(t *testing.T) {
 			t.Fatal(err)
 		}
 		report := func(h Holder, replicas int64) {
-			if err := term.report(t.Context(), h, o.DeepCopy(), carrier, webhook.Ledger{Complete: true, Standing: webhook.Amounts{Replicas: replicas}}); err != nil {
+			if err := term.report(t.Context(), h, o.DeepCopy(), carrier, total.Ledger{Complete: true, Standing: webhook.Amounts{Replicas: replicas}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // TestSight: a leader whose watch is behind the ledger asks the API server for what counts.
@@ -40,11 +41,11 @@ func TestSight(t *testing.T) {
 		list.Items = []unstructured.Unstructured{*workload(5, "9")}
 		return true, list, nil
 	})
-	for counted, want := range map[string]webhook.Sight{
-		"":  {Objects: map[webhook.Key]webhook.Seen{"deployments.apps/web": {Amounts: webhook.Amounts{Replicas: 3}, Version: "7"}}, UpTo: map[string]string{"deployments.apps": "7"}},
-		"9": {Objects: map[webhook.Key]webhook.Seen{"deployments.apps/web": {Amounts: webhook.Amounts{Replicas: 5}, Version: "9"}}, UpTo: map[string]string{"deployments.apps": "12"}},
+	for counted, want := range map[string]total.Sight{
+		"":  {Objects: map[total.Key]total.Seen{"deployments.apps/web": {Amounts: webhook.Amounts{Replicas: 3}, Version: "7"}}, UpTo: map[string]string{"deployments.apps": "7"}},
+		"9": {Objects: map[total.Key]total.Seen{"deployments.apps/web": {Amounts: webhook.Amounts{Replicas: 5}, Version: "9"}}, UpTo: map[string]string{"deployments.apps": "12"}},
 	} {
-		l := webhook.Ledger{UpTo: map[string]string{}}
+		l := total.Ledger{UpTo: map[string]string{}}
 		if counted != "" {
 			l.UpTo["deployments.apps"] = counted
 		}

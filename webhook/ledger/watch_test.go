@@ -17,6 +17,7 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // TestVersions: a kind is watched in the version that the server has, and in that of the table as
@@ -51,11 +52,11 @@ func TestVersions(t *testing.T) {
 		}); err != nil {
 			t.Fatalf("%s is not shown: %v", version, err)
 		}
-		got, err := term.sight(t.Context(), team, webhook.Ledger{})
+		got, err := term.sight(t.Context(), team, total.Ledger{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[webhook.Key]webhook.Seen{webhook.KeyOf(kind.Group, kind.Resource, "of-"+version): {Amounts: webhook.Amounts{Replicas: 3}, Version: "7"}}
+		want := map[total.Key]total.Seen{total.KeyOf(kind.Group, kind.Resource, "of-"+version): {Amounts: webhook.Amounts{Replicas: 3}, Version: "7"}}
 		if diff := cmp.Diff(want, got.Objects); diff != "" {
 			t.Errorf("%s:\n%s", version, diff)
 		}

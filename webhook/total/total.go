@@ -1,4 +1,6 @@
-package webhook
+// Package total holds sums of objects to totals: what counts for one is in a [Ledger], which package
+// ledger keeps, and a growth is a [Claim] on it. It is pure.
+package total
 
 import (
 	"fmt"
@@ -11,18 +13,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"forewarm.dev/internal/quantity"
+	"forewarm.dev/webhook"
 )
 
 // Reasons of a decision about a total.
 const (
 	// ReasonAboveTotal refuses a growth by which a sum would pass its total.
-	ReasonAboveTotal Reason = "AboveTotal"
+	ReasonAboveTotal webhook.Reason = "AboveTotal"
 	// ReasonWithinTotal lets a growth through that stays within every total, and keeps it in mind.
-	ReasonWithinTotal Reason = "WithinTotal"
+	ReasonWithinTotal webhook.Reason = "WithinTotal"
 	// ReasonTooManyComing refuses a growth while the ledger has no room to keep it in mind.
-	ReasonTooManyComing Reason = "TooManyComing"
+	ReasonTooManyComing webhook.Reason = "TooManyComing"
 	// ReasonNotCounted lets a growth through of what counts for no total.
-	ReasonNotCounted Reason = "NotCounted"
+	ReasonNotCounted webhook.Reason = "NotCounted"
 )
 
 // Key names an object in a [Ledger]: RESOURCE.GROUP/NAME. Reviews have new UIDs each time that
@@ -55,7 +58,7 @@ type Ledger struct {
 	// Complete is false while what was there before is still being counted. Until then nothing
 	// is refused.
 	Complete bool
-	Standing Amounts
+	Standing webhook.Amounts
 	// UpTo is the latest version of an object that counts in Standing, by resource. What was seen
 	// by somebody who has not come that far may be less.
 	UpTo    map[string]string
@@ -65,9 +68,9 @@ type Ledger struct {
 // Entry is what one object counts for while something of it is coming.
 type Entry struct {
 	// Amounts are the most that there is or may be of it.
-	Amounts
+	webhook.Amounts
 	// Standing is what the ledger's Standing has of it at least.
-	Standing Amounts
+	Standing webhook.Amounts
 	// Coming is what was let in and may still be stored.
 	Coming Coming
 	// LetIn is when that was, the last time.
@@ -94,27 +97,27 @@ const (
 // Claim is what a write would have an object count for.
 type Claim struct {
 	// Object names it in messages.
-	Object Object
+	Object webhook.Object
 	Key    Key
 	// Version is the object's resourceVersion before the write; empty on create.
 	Version  string
-	Old, New Amounts
+	Old, New webhook.Amounts
 	// Totals are the annotations of the holder.
-	Totals []Setting
-	// Mode is what happens above a total; empty means [Enforce].
-	Mode Mode
+	Totals []webhook.Setting
+	// Mode is what happens above a total; empty means [webhook.Enforce].
+	Mode webhook.Mode
 	// Now is when the write is made.
 	Now time.Time
 }
 
 // Totals bound what they measure.
-var totals = map[string]Measure{MaxTotalReplicas: Replicas, MaxGPUs: GPUs, MaxNodes: Nodes}
+var totals = map[string]webhook.Measure{webhook.MaxTotalReplicas: webhook.Replicas, webhook.MaxGPUs: webhook.GPUs, webhook.MaxNodes: webhook.Nodes}
 
 // Grows says whether the write asks for more of anything that a total of the holder bounds.
 func (c Claim) Grows() bool {
-	return slices.ContainsFunc(c.Totals, func(s Setting) bool {
+	return slices.ContainsFunc(c.Totals, func(s webhook.Setting) bool {
 		m := totals[s.Annotation]
-		return s.Set && c.New.of(m) > c.Old.of(m)
+		return s.Set && c.New.Of(m) > c.Old.Of(m)
 	})
 }
 
@@ -124,36 +127,37 @@ func (c Claim) Grows() bool {
 //
 // What the object's own entry has is no reason to let a growth in: it may be of an object that
 // is no more. It does not count against it either, so that a claim may be asked again at will.
-func (l Ledger) Review(c Claim) (Decision, *Entry) {
-	d := &draft{}
+func (l Ledger) Review(c Claim) (webhook.Decision, *Entry) {
+	d := webhook.Decision{Verdict: webhook.Allow, Reason: webhook.ReasonNotGrowing}
 	if !c.Grows() {
-		d.finish(Allow, ReasonNotGrowing, "")
-		return d.decision, nil
+		return d, nil
 	}
-	d.finish(Allow, ReasonWithinTotal, "")
+	d.Reason = ReasonWithinTotal
 	for _, s := range c.Totals {
 		m := totals[s.Annotation]
-		asked, others := c.New.of(m), l.others(c, m)
-		limit, bound := s.limit(c.Object, d, false)
-		if !bound || !l.Complete || asked <= c.Old.of(m) || quantity.Add(others, asked) <= limit {
+		asked, others := c.New.Of(m), l.others(c, m)
+		limit, bound, warning := s.Limit(c.Object)
+		if warning != "" {
+			d.Warnings = append(d.Warnings, warning)
+		}
+		if !bound || !l.Complete || asked <= c.Old.Of(m) || quantity.Add(others, asked) <= limit {
 			continue
 		}
-		d.aboveTotal(c.Mode, overdrawn(c, s, m, others, limit))
-		if d.decision.Verdict == Deny {
-			return d.decision, nil
+		if d.Exceed(c.Mode, ReasonAboveTotal, overdrawn(c, s, m, others, limit)); d.Verdict == webhook.Deny {
+			return d, nil
 		}
 	}
 	if _, known := l.Entries[c.Key]; !known && len(l.Entries) >= MaxComing {
-		d.finish(Deny, ReasonTooManyComing, fmt.Sprintf("%s: %d other writes that count for the totals of %s were let in within the last minute, which is all that can be kept in mind; try again later", c.Object, len(l.Entries), c.Totals[0].On))
-		return d.decision, nil
+		d.Verdict, d.Reason, d.Message = webhook.Deny, ReasonTooManyComing, fmt.Sprintf("%s: %d other writes that count for the totals of %s were let in within the last minute, which is all that can be kept in mind; try again later", c.Object, len(l.Entries), c.Totals[0].On)
+		return d, nil
 	}
-	return d.decision, l.letIn(c)
+	return d, l.letIn(c)
 }
 
 // letIn is the entry of an object for which a claim is let in.
 func (l Ledger) letIn(c Claim) *Entry {
 	before, known := l.Entries[c.Key]
-	next := &Entry{Amounts: before.most(c.Old).most(c.New), Standing: l.standing(c), LetIn: c.Now, Coming: Updating, Version: c.Version}
+	next := &Entry{Amounts: before.Most(c.Old).Most(c.New), Standing: l.standing(c), LetIn: c.Now, Coming: Updating, Version: c.Version}
 	switch create := c.Version == ""; {
 	case create && known, before.Coming == Creation, before.Coming == Several:
 		next.Coming = Several
@@ -169,48 +173,42 @@ func (l Ledger) letIn(c Claim) *Entry {
 // standing is what Standing has of the object of a claim at least: what there was before the
 // claim, if the claim can still be stored. A claim upon an older version cannot, and may have seen
 // more; so where there were several, it is the least that any of them has seen.
-func (l Ledger) standing(c Claim) Amounts {
+func (l Ledger) standing(c Claim) webhook.Amounts {
 	if e, known := l.Entries[c.Key]; known {
-		return e.Standing.least(c.Old)
+		return e.Standing.Least(c.Old)
 	}
 	return c.Old
 }
 
 // others is the sum of all objects but that of the claim.
-func (l Ledger) others(c Claim, m Measure) int64 {
-	sum := l.Standing.of(m)
+func (l Ledger) others(c Claim, m webhook.Measure) int64 {
+	sum := l.Standing.Of(m)
 	for key, e := range l.Entries {
 		if key != c.Key {
 			sum = quantity.Add(sum, e.coming(m))
 		}
 	}
-	return max(sum-l.standing(c).of(m), 0)
+	return max(sum-l.standing(c).Of(m), 0)
 }
 
 // Used is what a total has been used up to, with what is coming, and the total as a number, where
 // it can be read.
-func (l Ledger) Used(s Setting) (used, limit int64, bound bool) {
-	limit, bound = s.limit(Object{}, &draft{}, false)
+func (l Ledger) Used(s webhook.Setting) (used, limit int64, bound bool) {
+	limit, bound, _ = s.Limit(webhook.Object{})
 	return l.others(Claim{}, totals[s.Annotation]), limit, bound
 }
 
 // coming is what an entry adds to Standing.
-func (e Entry) coming(m Measure) int64 { return max(e.of(m)-e.Standing.of(m), 0) }
-
-// aboveTotal is above, with the reason of totals.
-func (d *draft) aboveTotal(mode Mode, message string) {
-	d.above(mode, message)
-	d.decision.Reason = ReasonAboveTotal
-}
+func (e Entry) coming(m webhook.Measure) int64 { return max(e.Of(m)-e.Standing.Of(m), 0) }
 
 // overdrawn names the object, what was asked, what others use, the total and what set it.
-func overdrawn(c Claim, by Setting, m Measure, others, limit int64) string {
+func overdrawn(c Claim, by webhook.Setting, m webhook.Measure, others, limit int64) string {
 	room := fmt.Sprintf("ask for at most %d", max(limit-others, 0))
 	if others >= limit {
 		room = "have others give some back"
 	}
 	return fmt.Sprintf("%s: %d %s asked for, %d used by others, at most %d in all allowed by %s; %s, or have somebody who may edit %s raise it",
-		c.Object, c.New.of(m), m, others, limit, source(by), room, by.On)
+		c.Object, c.New.Of(m), m, others, limit, webhook.Source(by), room, by.On)
 }
 
 // Sight is what somebody has seen of all that counts for a holder.
@@ -223,7 +221,7 @@ type Sight struct {
 // Seen is what somebody has seen of an object.
 type Seen struct {
 	// Amounts are zero for an object that is not there.
-	Amounts
+	webhook.Amounts
 	// Version is the object's resourceVersion; for one that is not there, the version up to
 	// which everything of its kind was seen.
 	Version string
@@ -263,10 +261,10 @@ func (l Ledger) Settle(s Sight, over map[Key]time.Time) Ledger {
 		out.Entries[key] = e
 	}
 	for key, seen := range s.Objects {
-		if seen.Amounts == (Amounts{}) {
+		if seen.Amounts == (webhook.Amounts{}) {
 			continue
 		}
-		out.Standing = out.Standing.plus(seen.Amounts)
+		out.Standing = out.Standing.Plus(seen.Amounts)
 		if resource := key.resource(); newer(seen.Version, out.UpTo[resource]) {
 			out.UpTo[resource] = seen.Version
 		}
@@ -281,7 +279,7 @@ func (e Entry) settledBy(s Seen) bool {
 	case Updating:
 		return newer(s.Version, e.Version)
 	case Creation:
-		return newer(s.Born, e.Version) && s.Amounts != (Amounts{})
+		return newer(s.Born, e.Version) && s.Amounts != (webhook.Amounts{})
 	default:
 		return false
 	}

@@ -1,4 +1,4 @@
-package webhook
+package total
 
 import (
 	"maps"
@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"forewarm.dev/webhook"
 )
 
 // FuzzTotal: no order of writes, retries, failures, deletions, late informers and leaders that
@@ -187,10 +189,10 @@ func (w *totalWorld) review(f *flight) bool {
 		return true
 	}
 	decision, entry := w.ledger.Review(Claim{
-		Key: f.key, Version: f.old.Version, Old: f.old.Amounts, New: Amounts{Replicas: f.want},
-		Totals: []Setting{totalOf(MaxTotalReplicas, strconv.FormatInt(w.total, 10))}, Now: w.time(),
+		Key: f.key, Version: f.old.Version, Old: f.old.Amounts, New: webhook.Amounts{Replicas: f.want},
+		Totals: []webhook.Setting{totalOf(webhook.MaxTotalReplicas, strconv.FormatInt(w.total, 10))}, Now: w.time(),
 	})
-	if decision.Verdict == Deny {
+	if decision.Verdict == webhook.Deny {
 		return false
 	}
 	if entry != nil {
@@ -225,7 +227,7 @@ func (w *totalWorld) land() {
 		}
 	} else {
 		w.revision++
-		s := Seen{Amounts{Replicas: f.want}, strconv.Itoa(w.revision), is.Born}
+		s := Seen{webhook.Amounts{Replicas: f.want}, strconv.Itoa(w.revision), is.Born}
 		if !there {
 			s.Born = s.Version
 		}
