@@ -36,6 +36,7 @@ func (v Violation) String() string {
 // reading or parsing.
 func Check(tree fs.FS) ([]Violation, error) {
 	var violations []Violation
+	sizes := packageSizes{}
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -47,14 +48,15 @@ func Check(tree fs.FS) ([]Violation, error) {
 			violations = append(violations, checkFolder(name)...)
 			return nil
 		}
-		found, err := checkFile(tree, name)
+		found, lines, err := checkFile(tree, name)
 		violations = append(violations, found...)
+		sizes.add(name, lines)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the source tree: %w", err)
 	}
-	return violations, nil
+	return append(violations, sizes.check()...), nil
 }
 
 // skipped tells folders that hold no source of this module: hidden ones, built binaries, test
@@ -71,31 +73,33 @@ func skipped(tree fs.FS, name string) bool {
 	return err == nil
 }
 
-// checkFile applies the rules on sizes, and on Go source those on packages and imports.
-func checkFile(tree fs.FS, name string) ([]Violation, error) {
+// checkFile applies the rules on sizes, and on Go source those on packages and imports. It returns
+// how many lines a file has.
+func checkFile(tree fs.FS, name string) ([]Violation, int, error) {
 	limit, why := lineLimit(name)
 	isGo := strings.HasSuffix(name, ".go")
 	if limit == 0 && !isGo {
-		return nil, nil
+		return nil, 0, nil
 	}
 	data, err := fs.ReadFile(tree, name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var violations []Violation
-	if lines := strings.Count(string(data), "\n"); limit > 0 && lines > limit {
+	lines := strings.Count(string(data), "\n")
+	if limit > 0 && lines > limit {
 		violations = append(violations, Violation{Path: name, Message: fmt.Sprintf("has %d lines, at most %d allowed: %s", lines, limit, why)})
 	}
 	if !isGo {
-		return violations, nil
+		return violations, lines, nil
 	}
 	source, err := parse(name, data)
 	if err != nil {
-		return nil, err
+		return nil, lines, err
 	}
 	violations = append(violations, source.checkName()...)
 	violations = append(violations, source.checkArrows()...)
-	return append(violations, source.checkPurity()...), nil
+	return append(violations, source.checkPurity()...), lines, nil
 }
 
 // lineLimit is the most lines that a file may have, and why; zero means any number.

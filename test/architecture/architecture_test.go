@@ -1,6 +1,7 @@
 package architecture
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"strings"
@@ -81,11 +82,17 @@ func TestPlanted(t *testing.T) {
 		"a long Makefile":                       {"Makefile", strings.Repeat("\n", 201), "Makefile: has 201 lines, at most 200"},
 		"a long README":                         {"README.md", strings.Repeat("\n", 151), "README.md: has 151 lines, at most 150"},
 		"a long file":                           {"webhook/b.go", "package webhook\n" + strings.Repeat("\n", 400), "webhook/b.go: has 401 lines, at most 400"},
+		"a large package":                       {"webhook/handler/b.go", "package handler\n" + strings.Repeat("\n", 390), "webhook/handler: has 2727 lines without tests, at most 2500"},
+		"a large package of tests":              {"webhook/handler/b_test.go", "package handler\n" + strings.Repeat("\n", 390), ""},
+		"a package that is no longer larger":    {"cmd/forewarmctl/b.go", "package main\n", "cmd/forewarmctl: has 1 lines: take it off the list"},
 		"generated code may be long":            {"api/v1alpha1/zz_generated.deepcopy.go", "package v1alpha1\n" + strings.Repeat("\n", 900), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			files := maps.Clone(sound)
+			for i := range 6 { // nearly as much as a package may have
+				files[fmt.Sprintf("webhook/handler/large%d.go", i)] = "package handler\n" + strings.Repeat("\n", 388)
+			}
 			files[tt.file] = tt.content
 			tree := fstest.MapFS{}
 			for path, content := range files {
