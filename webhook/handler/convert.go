@@ -301,18 +301,20 @@ func name(r *admissionv1.AdmissionRequest, written parts.Object) string {
 func rewritten(written, old parts.Object) map[string]webhook.Rewrite {
 	var out map[string]webhook.Rewrite
 	for _, annotation := range webhook.Written() {
-		var w webhook.Rewrite
-		if value, set := old.Metadata.Annotations[annotation]; set {
-			w.Old = &value
-		}
-		if value, set := written.Metadata.Annotations[annotation]; set {
-			w.New = &value
-		}
-		if (w.Old == nil && w.New == nil) || (w.Old != nil && w.New != nil && *w.Old == *w.New) {
+		was, had := old.Metadata.Annotations[annotation]
+		is, has := written.Metadata.Annotations[annotation]
+		if had == has && was == is {
 			continue
 		}
 		if out == nil {
 			out = map[string]webhook.Rewrite{}
+		}
+		var w webhook.Rewrite
+		if had {
+			w.Old = new(was)
+		}
+		if has {
+			w.New = new(is)
 		}
 		out[annotation] = w
 	}

@@ -225,19 +225,25 @@ func valueEnd(data []byte, at int) (int, error) {
 	return at + end, nil
 }
 
+// marks are the bytes that matter to nestedEnd: by a table, since it looks at every byte of both
+// objects, and most are none of these.
+var marks = [256]byte{'"': 1, '{': 2, '[': 2, '}': 3, ']': 3}
+
 // nestedEnd is where the object or list that begins at at ends.
 func nestedEnd(data []byte, at int) (int, error) {
 	for i, depth := at, 0; i < len(data); i++ {
-		switch data[i] {
-		case '"':
-			end, err := stringEnd(data, i)
-			if err != nil {
-				return at, err
+		switch marks[data[i]] {
+		case 0:
+		case 1:
+			// Most strings are short, so that a search by words is no gain.
+			for i++; i < len(data) && data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
 			}
-			i = end - 1
-		case '{', '[':
+		case 2:
 			depth++
-		case '}', ']':
+		case 3:
 			if depth--; depth == 0 {
 				return i + 1, nil
 			}

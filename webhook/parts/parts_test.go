@@ -49,6 +49,27 @@ func TestReview(t *testing.T) {
 	}
 }
 
+// BenchmarkReview reads what a decision needs of a review of a usual size.
+func BenchmarkReview(b *testing.B) {
+	object := `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"team","uid":"u-1","resourceVersion":"7","annotations":{"forewarm.dev/max-replicas":"50"},"managedFields":[{"manager":"kubectl","fieldsV1":{` +
+		strings.Repeat(`"f:spec":{"f:replicas":{},"f:template":{}},`, 40) + `"f:last":{}}}]},"spec":{"replicas":4,"template":{"spec":{"containers":[{"name":"c","image":"registry.example.com/shop/main:1","env":[` +
+		strings.Repeat(`{"name":"SHOP_SETTING","value":"https://backend.shop.svc"},`, 40) + `{"name":"LAST","value":"1"}]}]}}}}`
+	body := []byte(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u","operation":"UPDATE","object":` + object + `,"oldObject":` + object + `}}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		review, err := Review(body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, raw := range [][]byte{review.Request.Object.Raw, review.Request.OldObject.Raw} {
+			if o, err := ObjectOf(raw, "object"); err != nil || o.Replicas(1) != 4 {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
 // FuzzObject: picking parts out never panics, and never changes what a whole decoding
 // would have found.
 func FuzzObject(f *testing.F) {
