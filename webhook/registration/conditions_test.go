@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -250,5 +252,43 @@ func TestOldestServer(t *testing.T) {
 	}
 	for _, h := range Mutating(target, nil).Webhooks {
 		check(h.Name, h.MatchConditions)
+	}
+}
+
+// BenchmarkConditions: what the API server pays for the conditions of an update of a Deployment of a
+// usual size, as it does for each, whether the webhook is then asked or not.
+func BenchmarkConditions(b *testing.B) {
+	deployment := func(replicas int32, release string) *appsv1.Deployment {
+		var env []corev1.EnvVar
+		for i := range 40 {
+			env = append(env, corev1.EnvVar{Name: fmt.Sprint("SHOP_", i), Value: "https://backend.shop.svc"})
+		}
+		d := &appsv1.Deployment{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}, ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "team", Annotations: map[string]string{"forewarm.dev/max-replicas": "50", "example.com/release": release}}}
+		d.Spec.Replicas = &replicas
+		d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "c", Env: env}}
+		return d
+	}
+	compiler := admissioncel.NewConditionCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	matcher := matchconditions.NewMatcher(compiler.CompileCondition([]admissioncel.ExpressionAccessor{new(matchconditions.MatchCondition(workloadConditions[0]))},
+		admissioncel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions), ptr.To(admissionregistrationv1.Ignore), "webhook", "validating", "bench")
+	kind := appsv1.SchemeGroupVersion.WithKind("Deployment")
+	for name, c := range map[string]struct {
+		replicas int32
+		want     bool
+	}{"grows": {4, true}, "stays": {3, false}} {
+		b.Run(name, func(b *testing.B) {
+			attributes := admission.NewAttributesRecord(deployment(c.replicas, "2"), deployment(3, "1"), kind, "team", "web",
+				appsv1.SchemeGroupVersion.WithResource("deployments"), "", admission.Update, &metav1.UpdateOptions{}, false, &user.DefaultInfo{Name: "jane"})
+			b.ReportAllocs()
+			for b.Loop() {
+				versioned, err := admission.NewVersionedAttributes(attributes, kind, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if got := matcher.Match(b.Context(), versioned, nil, nil); got.Error != nil || got.Matches != c.want {
+					b.Fatalf("%+v, want a match: %t", got, c.want)
+				}
+			}
+		})
 	}
 }
