@@ -43,21 +43,25 @@ func (m *mixture) intermittent() bool {
 }
 
 // tryCompound is the compound for a part of the horizon, if it would have done better at the
-// earlier origins than the mixture; else nil. sizes are those of late at each of them.
-func (m *mixture) tryCompound(in marksIn, sizes [][]float64) *compound {
-	now := compound{chances: make([][2]float64, len(m.marks)), sizes: m.sizes(len(m.Values) - 1)}
-	levels := Levels()
-	then := make([][2]float64, len(m.pasts)) // the chances
-	mixed, compounded, row := 0.0, 0.0, make([]float64, len(levels))
+// earlier origins than the mixture; else nil.
+func (m *mixture) tryCompound(in marksIn) *compound {
+	now := compound{chances: make([][2]float64, len(m.marks))}
 	for j := in.from; j < in.to; j++ {
-		now.chances[j] = m.chances(m.marks[j], then)
-		for i, p := range m.pasts {
-			if !m.known(i, m.marks[j]) || len(sizes[i]) == 0 {
+		now.chances[j] = m.chances(m.marks[j], in.chances[j-in.from])
+	}
+	late := in.late
+	late.forget()
+	levels := Levels()
+	mixed, compounded, row := 0.0, 0.0, make([]float64, len(levels))
+	for i, p := range slices.Backward(m.pasts) { // the earliest first
+		sizes := late.until(p.index)
+		for j := in.from; j < in.to; j++ {
+			if !m.known(i, m.marks[j]) || len(sizes) == 0 {
 				continue
 			}
 			point := m.mixed(in.part, func(c int) float64 { return float64(in.of(m, c, i)[j-in.from]) })
 			spread := m.spread(point) * math.Pow(p.unrest, m.powers[in.part])
-			fillCompound(row, levels, then[i][aboveZero(m.Values[p.index])], sizes[i])
+			fillCompound(row, levels, in.chances[j-in.from][2*i+aboveZero(m.Values[p.index])], sizes)
 			for k, level := range levels {
 				miss := m.Values[p.index+m.marks[j]]
 				from := m.possible(point + spread*m.bands[j].curve[int(level*mostPaths)])
@@ -69,6 +73,7 @@ func (m *mixture) tryCompound(in marksIn, sizes [][]float64) *compound {
 	if compounded >= (1-compoundBetter)*mixed {
 		return nil
 	}
+	now.sizes = slices.Clone(late.until(len(m.Values) - 1))
 	return &now
 }
 
@@ -76,8 +81,8 @@ func (m *mixture) tryCompound(in marksIn, sizes [][]float64) *compound {
 func quantileLoss(miss, level float64) float64 { return max(level*miss, (level-1)*miss) }
 
 // chances are those of demand so many steps after a value, by whether there was demand then; and, in
-// then, as they were known at each earlier origin.
-func (m *mixture) chances(steps int, then [][2]float64) [2]float64 {
+// then, as they were known at each earlier origin: two numbers each.
+func (m *mixture) chances(steps int, then []float64) [2]float64 {
 	var chances, seen [2]float64
 	gain := -math.Expm1(-math.Ln2 / (chanceMemory * float64(m.Span)))
 	next := len(m.pasts) - 1 // the earliest
@@ -88,7 +93,7 @@ func (m *mixture) chances(steps int, then [][2]float64) [2]float64 {
 			chances[state] += max(gain, 1/seen[state]) * (any - chances[state])
 		}
 		if next >= 0 && m.pasts[next].index == i {
-			then[next] = chances
+			copy(then[2*next:], chances[:])
 			next--
 		}
 	}
@@ -103,25 +108,45 @@ func aboveZero(value float64) int {
 	return 0
 }
 
-// sizesThen are the sizes of late at each earlier origin.
-func (m *mixture) sizesThen() [][]float64 {
-	sizes := make([][]float64, len(m.pasts))
-	for i, p := range m.pasts {
-		sizes[i] = m.sizes(p.index)
-	}
-	return sizes
+// lateSizes are the last demands above zero until an index that only grows.
+type lateSizes struct {
+	values []float64
+	next   int
+	// inTime are the sizes from the oldest on, round and round; taken counts all.
+	inTime []float64
+	taken  int
+	sorted []float64
 }
 
-// sizes are the last demands above zero until an origin, increasing.
-func (m *mixture) sizes(origin int) []float64 {
-	sizes := make([]float64, 0, mostSizes)
-	for i := origin; i >= 0 && len(sizes) < mostSizes; i-- {
-		if m.Values[i] > 0 {
-			sizes = append(sizes, m.Values[i])
+func newLateSizes(values []float64) *lateSizes {
+	return &lateSizes{values: values, inTime: make([]float64, 0, mostSizes), sorted: make([]float64, 0, mostSizes)}
+}
+
+// forget begins anew at the first value.
+func (s *lateSizes) forget() { s.next, s.taken, s.inTime, s.sorted = 0, 0, s.inTime[:0], s.sorted[:0] }
+
+// until are the sizes until an index, increasing; good until it is asked again.
+func (s *lateSizes) until(index int) []float64 {
+	for ; s.next <= index; s.next++ {
+		if value := s.values[s.next]; value > 0 {
+			s.take(value)
 		}
 	}
-	slices.Sort(sizes)
-	return sizes
+	return s.sorted
+}
+
+func (s *lateSizes) take(size float64) {
+	if len(s.inTime) < mostSizes {
+		s.inTime = append(s.inTime, size)
+	} else {
+		oldest := &s.inTime[s.taken%mostSizes]
+		at, _ := slices.BinarySearch(s.sorted, *oldest)
+		s.sorted = slices.Delete(s.sorted, at, at+1)
+		*oldest = size
+	}
+	s.taken++
+	at, _ := slices.BinarySearch(s.sorted, size)
+	s.sorted = slices.Insert(s.sorted, at, size)
 }
 
 // fillCompound fills in the quantiles at some levels, by the chance of demand and its sizes.

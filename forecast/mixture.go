@@ -93,13 +93,11 @@ func (m *mixture) learn() {
 	m.shares, m.powers = make([][]float64, len(m.edges)), make([]float64, len(m.edges))
 	m.bands = make([]band, len(m.marks))
 	m.compounds, m.deviations = make([]*compound, len(m.edges)), deviationsOf(mostPaths)
-	var sizes [][]float64
-	intermittent := m.intermittent()
-	if intermittent {
-		sizes, m.even = m.sizesThen(), evenly(mostPaths)
-	}
 	errors, curves := table(len(m.marks), len(m.pasts)), table(len(m.marks), mostPaths)
 	in := marksIn{points: make([]float32, len(m.set.Members)*len(m.pasts)*mostMarks), order: make([]int, 0, len(m.pasts))}
+	if m.intermittent() {
+		m.even, in.chances, in.late = evenly(mostPaths), table(mostMarks, 2*len(m.pasts)), newLateSizes(m.Values)
+	}
 	for part := range m.edges {
 		in.part, in.from = part, in.to
 		for in.to < len(m.marks) && member.PartOf(m.edges, m.marks[in.to]) == part {
@@ -112,8 +110,8 @@ func (m *mixture) learn() {
 			m.bands[j] = band{errors[j], curves[j]}
 			m.fillBand(in, j)
 		}
-		if intermittent {
-			m.compounds[part] = m.tryCompound(in, sizes)
+		if in.chances != nil {
+			m.compounds[part] = m.tryCompound(in)
 		}
 	}
 }
@@ -128,6 +126,10 @@ type marksIn struct {
 	points []float32
 	// order has room for the origins in the order of their errors.
 	order []int
+	// chances has room for those of demand, two at each past, by mark, and late for sizes; nil where
+	// demand is not intermittent.
+	chances [][]float64
+	late    *lateSizes
 }
 
 // of are the answers of a member at a past, by mark.
