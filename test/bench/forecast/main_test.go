@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +36,7 @@ func TestTableOfASeries(t *testing.T) {
 	if err := run(folder, rows, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"made", "all", "1h", "24h", "LastValue", "SameSlot", "Theta", "ETS", "Combined", "Auto"} {
+	for _, want := range []string{"made", "all", "1h", "24h", "LastValue", "SameSlot", "Theta", "ETS", "Combined", "Auto", "Prophet", "% of a core"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}
@@ -81,6 +82,12 @@ func TestShareBetterWantsEveryRivalBeaten(t *testing.T) {
 	}
 	if got := r.shareBetter(backtest.Hour, forecast.Theta{}); got != 0.75 {
 		t.Errorf("share against Theta %v, want 0.75", got)
+	}
+}
+
+func TestShareOfCore(t *testing.T) {
+	if got := shareOfCore([]float64{0.02, 0.04}, []float64{0.001}); math.Abs(got-0.041*1000/3600) > 1e-12 {
+		t.Errorf("%v of a core", got)
 	}
 }
 

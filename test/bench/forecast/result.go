@@ -48,6 +48,9 @@ func (r *results) conclude(out io.Writer) error {
 	fit := 1000 * highest95(r.seconds[ours.Name()])
 	predict := 1000 * highest95(r.predictions)
 	fmt.Fprintf(out, "fit and forecast of 24 h with %s, on one core: p95 %.1f ms of %d; forecast alone p95 %.2f ms\n", ours.Name(), fit, len(r.seconds[ours.Name()]), predict)
+	if err := r.printCost(out); err != nil {
+		return err
+	}
 	line, err := json.Marshal(result{
 		Series: len(r.scores[key(all, backtest.Hour, ours)]),
 		Hour:   r.span(backtest.Hour), Day: r.span(backtest.Day), FitP95: rounded(fit), PredictP95: rounded(predict),
