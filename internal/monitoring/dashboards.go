@@ -71,8 +71,11 @@ func demand() row {
 			queries: []query{{`max by (pool) (forewarm_capacity_lead_time_seconds{pool=~"$pool"})`, "{{pool}}"}},
 		},
 		{
-			title: "Nodes above a ceiling", unit: units.Short, wide: 8, says: "Nodes beyond what the ceilings of a pool allow. Anything but zero was bought by somebody else, or before the ceiling.",
-			queries: []query{{`max by (pool) (forewarm_capacity_above_ceiling_nodes{pool=~"$pool"})`, "{{pool}}"}},
+			title: "Nodes above a ceiling, and stock-outs", unit: units.Short, wide: 8, says: "Nodes beyond what the ceilings of a pool allow: anything but zero was bought by somebody else, or before the ceiling. And 1 while a pool gets no nodes.",
+			queries: []query{
+				{`max by (pool) (forewarm_capacity_above_ceiling_nodes{pool=~"$pool"})`, "{{pool}} above"},
+				{`max by (pool) (forewarm_capacity_stock_out{pool=~"$pool"})`, "{{pool}} stock-out"},
+			},
 		},
 	}}
 }
