@@ -144,13 +144,16 @@ func TestEveryMetricIsKnown(t *testing.T) {
 
 var wholeName = regexp.MustCompile(`^"forewarm_[a-z0-9_]+"$`)
 
+// parts are those that metrics are named by.
+var parts = regexp.MustCompile(`^forewarm_(capacity|extender|forecast|webhook)_`)
+
 func TestNamesAreAsPrometheusWantsThem(t *testing.T) {
 	var families []*dto.MetricFamily
 	for name, m := range registered(t) {
 		kind := dto.MetricType(dto.MetricType_value[strings.ToUpper(m.kind)])
 		families = append(families, &dto.MetricFamily{Name: &name, Help: &m.help, Type: &kind})
-		if !strings.HasPrefix(name, "forewarm_") || !strings.HasSuffix(m.help, ".") {
-			t.Errorf("%s: it begins with forewarm_, and its help is a sentence: %q", name, m.help)
+		if !parts.MatchString(name) || !strings.HasSuffix(m.help, ".") {
+			t.Errorf("%s: it begins with forewarm_ and the part that it is of, and its help is a sentence: %q", name, m.help)
 		}
 		for _, label := range m.labels {
 			if slices.Contains([]string{"pod", "node", "user", "name", "uid"}, label) {
