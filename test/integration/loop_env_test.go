@@ -81,7 +81,7 @@ func newLoopEnv(t *testing.T) *loopEnv {
 	if err := cluster.BuildBinaries(ctx, e.bin); err != nil {
 		t.Fatal(err)
 	}
-	for name, labels := range map[string]map[string]string{v1alpha1.SystemNamespace: nil, "ml": {"team": "ml"}, "web": nil} {
+	for name, labels := range map[string]map[string]string{v1alpha1.SystemNamespace: nil, v1alpha1.PlaceholderNamespace: nil, "ml": {"team": "ml"}, "web": nil} {
 		if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}); err != nil {
 			t.Fatal(err)
 		}
