@@ -9,7 +9,7 @@ SHELL := bash
 # Builds do not depend on how, and by whom, the checkout was made.
 export GOFLAGS += -buildvcs=false
 
-MODULES := . test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
+MODULES := . manifests/image test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs
@@ -36,8 +36,7 @@ unit: ## Run the tests that need no control plane (under a minute).
 test: control-plane ## Build the control plane if needed, then run all tests.
 	packages=$$($(UNIT_PACKAGES)); go test -timeout 10m $$packages
 	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 $$packages
-	cd test/chart && go test -timeout 15m ./...
-	cd test/monitoring/operator && go test ./...
+	for module in test/chart test/monitoring/operator manifests/image; do (cd "$$module" && go test -timeout 15m ./...); done
 
 .PHONY: fmt
 fmt: linters ## Format the source.
@@ -56,6 +55,12 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s).
 	    echo "$${target#func } in $$(dirname "$$file")"; \
 	    (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x . </dev/null); \
 	  done
+
+##@ Images
+
+.PHONY: image
+image: ## Make OCI images of all programs in bin/images, without a container engine. VERSION= PLATFORMS= PUSH=REGISTRY/FOLDER
+	@cd manifests/image && go run . $(if $(VERSION),--version '$(VERSION)') $(if $(PLATFORMS),--platforms '$(PLATFORMS)') $(if $(PUSH),--push '$(PUSH)') $(ARGS)
 
 ##@ On a real control plane
 

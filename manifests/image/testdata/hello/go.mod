@@ -1,0 +1,3 @@
+module forewarm.dev/hello
+
+go 1.26.0
