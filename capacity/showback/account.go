@@ -118,7 +118,10 @@ func (a *account) begin(m metrics, pool string) {
 		m.chunks.WithLabelValues(pool, name)
 	}
 	for owner := range a.asks {
-		m.avoided.WithLabelValues(pool, a.known(owner))
-		m.spared.WithLabelValues(pool, a.known(owner))
+		owner = a.known(owner)
+		m.cost.WithLabelValues(pool, owner)
+		m.resource.WithLabelValues(pool, owner, string(a.resource))
+		m.avoided.WithLabelValues(pool, owner)
+		m.spared.WithLabelValues(pool, owner)
 	}
 }
