@@ -105,3 +105,17 @@ func TestLoadKinds(t *testing.T) {
 		}
 	}
 }
+
+// TestNoErrorShowsThePassword: credentials do not belong into the file, and are not repeated where they are.
+func TestNoErrorShowsThePassword(t *testing.T) {
+	for _, url := range []string{"https://us:hunter2@prometheus:9090", "ftp://us:hunter2@prometheus", "https://us:hunter2@prome%theus:9090", "http://us:hunter2@"} {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		content := "apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nreserver: {history: {source: Prometheus, prometheus: {url: \"" + url + "\"}}}\n"
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "reserver.history.prometheus.url") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

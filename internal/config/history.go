@@ -90,10 +90,13 @@ func (p PrometheusHistory) validate(path *field.Path) field.ErrorList {
 }
 
 func (p PrometheusHistory) validateURL(path *field.Path) field.ErrorList {
+	const remedy = "write the root of the API, such as http://prometheus.monitoring:9090"
 	u, err := url.Parse(p.URL)
 	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return field.ErrorList{field.Invalid(path, p.URL, "write the root of the API, such as http://prometheus.monitoring:9090")}
+	case err != nil: // what cannot be read may hold a password
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, remedy)}
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return field.ErrorList{field.Invalid(path, u.Redacted(), remedy)}
 	case u.User != nil, p.BearerTokenFile != "" && u.Scheme != "https":
 		return field.ErrorList{field.Invalid(path, u.Redacted(), "write an https URL without a password, so that credentials stay secret: a token goes into bearerTokenFile")}
 	default:
