@@ -2,11 +2,11 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"forewarm.dev/test/cluster/assets"
@@ -16,7 +16,21 @@ import (
 type Prometheus struct {
 	*Process
 	// URL is the root of its API.
-	URL string
+	URL     string
+	targets string
+}
+
+// Scrape has it read the metrics of targets, host:port, from now on, and of no others.
+func (p *Prometheus) Scrape(targets ...string) error {
+	text, err := json.Marshal([]map[string][]string{{"targets": targets}})
+	if err != nil {
+		return err
+	}
+	// Prometheus sees a rename, and never half a file.
+	if err := os.WriteFile(p.targets+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(p.targets+".new", p.targets)
 }
 
 // PrometheusForTest starts a Prometheus server that ends with the test. Its database is empty
@@ -46,7 +60,10 @@ func PrometheusForTest(t testing.TB, targets ...string) *Prometheus {
 			t.Errorf("stop Prometheus: %v", err)
 		}
 	})
-	p, err := c.startPrometheus(targets)
+	p, err := c.startPrometheus()
+	if err == nil {
+		err = p.Scrape(targets...)
+	}
 	if err != nil {
 		t.Fatalf("start Prometheus: %v", err)
 	}
@@ -54,13 +71,13 @@ func PrometheusForTest(t testing.TB, targets ...string) *Prometheus {
 	return p
 }
 
-func (c *Cluster) startPrometheus(targets []string) (*Prometheus, error) {
+func (c *Cluster) startPrometheus() (*Prometheus, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	settings := filepath.Join(c.Dir, "prometheus.yaml")
-	if err := os.WriteFile(settings, []byte(prometheusSettings(targets)), 0o600); err != nil {
+	settings, targets := filepath.Join(c.Dir, "prometheus.yaml"), filepath.Join(c.Dir, "targets.json")
+	if err := os.WriteFile(settings, fmt.Appendf(nil, prometheusSettings, targets), 0o600); err != nil {
 		return nil, err
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
@@ -69,7 +86,7 @@ func (c *Cluster) startPrometheus(targets []string) (*Prometheus, error) {
 		"--config.file=" + settings, "--storage.tsdb.path=" + filepath.Join(c.Dir, "data"), "--storage.tsdb.retention.time=90d",
 		"--web.listen-address=" + address, "--web.enable-remote-write-receiver", "--log.level=warn",
 	}, nil)
-	return &Prometheus{process, "http://" + address}, err
+	return &Prometheus{process, "http://" + address, targets}, err
 }
 
 // ready fails until the server answers; at once and for good if it has ended.
@@ -88,10 +105,8 @@ func (p *Prometheus) ready() error {
 	return nil
 }
 
-func prometheusSettings(targets []string) string {
-	settings := "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-	if len(targets) > 0 {
-		settings += "scrape_configs: [{job_name: forewarm, static_configs: [{targets: ['" + strings.Join(targets, "', '") + "']}]}]\n"
-	}
-	return settings
-}
+// prometheusSettings read targets from a file, which the server watches.
+const prometheusSettings = `
+global: {scrape_interval: 1s, scrape_timeout: 1s}
+scrape_configs: [{job_name: forewarm, file_sd_configs: [{files: [%q], refresh_interval: 1s}]}]
+`

@@ -17,6 +17,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/clientcmd"
 	configv1 "k8s.io/kube-scheduler/config/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -44,12 +45,13 @@ type loopEnv struct {
 	processes               map[string]*loopProcess
 	pods                    *loopPods
 	metrics                 map[string]bool // names of ours that any process has served
+	prometheus              *cluster.Prometheus
 }
 
 // loopProcess is one run of a binary of ours.
 type loopProcess struct {
 	*cluster.Process
-	health, metrics string
+	health, metrics, token string
 }
 
 func newLoopEnv(t *testing.T) *loopEnv {
@@ -97,6 +99,7 @@ func newLoopEnv(t *testing.T) *loopEnv {
 	if err := e.ApplyFiles(ctx, files...); err != nil {
 		t.Fatal(err)
 	}
+	e.prometheus = cluster.PrometheusForTest(t)
 	e.pods.watch(t, e.Cluster)
 	e.fixtures(t)
 	return e
@@ -124,13 +127,17 @@ func loopNamespace(kind string) string {
 }
 
 // start runs a binary of ours and waits until it is ready. name tells runs apart.
-func (e *loopEnv) start(t *testing.T, kind, name string) *loopProcess {
+func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopProcess {
 	t.Helper()
 	kubeconfig, err := e.KubeconfigForServiceAccount(t.Context(), loopNamespace(kind), "forewarm-"+kind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t)}
+	access, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t), token: access.BearerToken}
 	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, ", filepath.Join(e.bin, "decisions.jsonl"))}[kind]
 	if kind == "webhook" {
 		address := loopAddress(t)
@@ -139,10 +146,17 @@ func (e *loopEnv) start(t *testing.T, kind, name string) *loopProcess {
 	config := e.config(t, fmt.Sprintf("%s: {%shealthAddress: %q, metricsAddress: %q}", kind, section, p.health, p.metrics))
 	// It outlives the part that starts it; the cluster's Stop ends it.
 	ctx := context.WithoutCancel(t.Context())
-	if p.Process, err = e.StartProcess(ctx, name, filepath.Join(e.bin, kind), []string{"--config", config, "--kubeconfig", kubeconfig}, nil); err != nil {
+	if p.Process, err = e.StartProcess(ctx, name, filepath.Join(e.bin, kind), append(args, "--config", config, "--kubeconfig", kubeconfig), nil); err != nil {
 		t.Fatal(err)
 	}
 	e.processes[kind] = p
+	var targets []string
+	for _, running := range e.processes {
+		targets = append(targets, running.metrics)
+	}
+	if err := e.prometheus.Scrape(targets...); err != nil {
+		t.Fatal(err)
+	}
 	cluster.Eventually(t, loopWait, func() error {
 		response, err := http.Get("http://" + p.health + "/readyz")
 		if err != nil {

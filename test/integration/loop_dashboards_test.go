@@ -1,0 +1,100 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/monitoring"
+)
+
+// loopDashboards asks Prometheus, which has scraped our processes all along, what every panel of
+// the dashboards asks it.
+func loopDashboards(t *testing.T, e *loopEnv) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "manifests", "monitoring", "dashboards", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("dashboards: %v, %v", files, err)
+	}
+	// A rate is of what changes between two scrapes, so there has to be a review after the first.
+	cluster.Eventually(t, loopWait, func() error { return e.shows(`forewarm_webhook_decisions_total`) })
+	web := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "web"}}
+	if err := webhookScale(t.Context(), e.Client, web, 5); err != nil {
+		t.Error(err)
+	}
+	asked := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		queries, err := monitoring.Queries(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range queries {
+			asked++
+			cluster.Eventually(t, loopWait, func() error {
+				if err := e.shows(monitoring.Fill(q.Expr, "5m")); err != nil {
+					return fmt.Errorf("%s, panel %q, query %s: %w", filepath.Base(file), q.Panel, q.Ref, err)
+				}
+				return nil
+			})
+		}
+	}
+	t.Logf("%d queries of %d dashboards show something", asked, len(files))
+}
+
+// shows fails unless Prometheus answers an expression with a number.
+func (e *loopEnv) shows(expr string) error {
+	response, err := http.Get(e.prometheus.URL + "/api/v1/query?query=" + url.QueryEscape(expr))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var answer struct {
+		Error string `json:"error"`
+		Data  struct {
+			Result []struct {
+				Value [2]any `json:"value"`
+			} `json:"result"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return err
+	}
+	for _, series := range answer.Data.Result {
+		if series.Value[1] != "NaN" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: no number in %v, %s", expr, answer.Data.Result, answer.Error)
+}
+
+// loopQuiet: where nothing changes, cycle after cycle, nobody logs a line.
+func loopQuiet(t *testing.T, e *loopEnv) {
+	lines := func() map[string]string {
+		logs := map[string]string{}
+		for _, p := range e.processes {
+			logs[p.Name] = p.Log()
+		}
+		return logs
+	}
+	before := lines()
+	loopNever(t, loopWindow, func() error {
+		for name, log := range lines() {
+			if said := strings.TrimPrefix(log, before[name]); said != "" {
+				return fmt.Errorf("%s has nothing to do and logs:\n%s", name, said)
+			}
+		}
+		return nil
+	})
+}
