@@ -133,6 +133,12 @@ verify-lint: linters
 	bin/golangci-lint fmt --diff ./... || { echo "not formatted; run: make fmt" >&2; exit 1; }
 	bin/golangci-lint run ./...
 
+.PHONY: vulncheck
+vulncheck: ## Look in our programs for known vulnerabilities that they can reach. DB=file:///FOLDER
+	@says=$$(go tool -modfile=test/tools/go.mod govulncheck $(if $(DB),-db '$(DB)') ./cmd/... 2>&1) && code=0 || code=$$?; echo "$$says"; \
+	case "$$says" in *"fetching vulnerabilities: "*) echo "vulncheck: SKIPPED: the database of vulnerabilities cannot be reached; name a copy with DB=file:///FOLDER";; \
+	  *) exit $$code;; esac
+
 ##@ Set-up
 
 .PHONY: tools
