@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -114,6 +116,12 @@ func loopTouch(t *testing.T, e *loopEnv) {
 		}
 		pod := loopPod("web", "touched-by-"+account, 8, map[string]string{corev1.LabelHostname: "nowhere"})
 		e.create(t, pod)
+		if err := writer.Delete(t.Context(), pod.DeepCopy()); !apierrors.IsForbidden(err) {
+			t.Errorf("%s deletes somebody's pod: %v", account, err)
+		}
+		if err := writer.SubResource("eviction").Create(t.Context(), pod.DeepCopy(), &policyv1.Eviction{}); !apierrors.IsForbidden(err) {
+			t.Errorf("%s evicts somebody's pod: %v", account, err)
+		}
 		for body, allowed := range map[string]bool{
 			`{"metadata":{"annotations":{` + c.allowed + `}}}`:                             true,
 			`{"metadata":{"annotations":{` + c.allowed + `,"forewarm.dev/gpu-shape":""}}}`: false,
