@@ -9,8 +9,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
+	"runtime/metrics"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -34,59 +37,125 @@ const (
 type port struct {
 	calls    int
 	p50, p99 time.Duration
-	garbage  int64 // bytes
-	request  int   // bytes
+	// undisturbed is p99 of those calls in which no garbage collection ended; in collected others
+	// one did.
+	undisturbed time.Duration
+	collected   int
+	// idle50 and idle99 are those of a handler that reads and writes as much and thinks nothing.
+	idle50, idle99 time.Duration
+	garbage        int64 // bytes
+	request        int   // bytes
+	load           string
 }
 
 func (p port) String() string {
-	return fmt.Sprintf("bare port: %d calls of filter and prioritize in turn, %d names of %d nodes, %d bytes: p50 %.3f ms, p99 %.3f ms (target: < 1 ms), %d bytes of garbage a call (target: < %d)",
-		p.calls, portNames, portNodes, p.request, p.p50.Seconds()*1000, p.p99.Seconds()*1000, p.garbage, 64<<10)
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1000 }
+	return fmt.Sprintf("bare port: %d calls of filter and prioritize in turn, %d names of %d nodes, %d bytes: p50 %.3f ms, p99 %.3f ms (target: < 1 ms), %d bytes of garbage a call (target: < %d)\n",
+		p.calls, portNames, portNodes, p.request, ms(p.p50), ms(p.p99), p.garbage, 64<<10) +
+		fmt.Sprintf("in %d calls a garbage collection ended, p99 of the others %.3f ms; a handler that thinks nothing: p50 %.3f ms, p99 %.3f ms; load of the machine %s",
+			p.collected, ms(p.undisturbed), ms(p.idle50), ms(p.idle99), p.load)
 }
 
-// measurePort calls the handler over TCP, one call at a time as the scheduler does. The caller
-// makes next to no garbage: it writes prepared bytes and reads into one buffer.
+// measurePort calls the handler over TCP, one call at a time as the scheduler does, and then one that
+// thinks nothing.
 func measurePort(calls int) (port, error) {
 	index := populated()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return port{}, err
-	}
-	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: handler.New(handler.Options{
-		Index: index, Synced: func() bool { return true }, Deadline: time.Second, Metrics: handler.NewMetrics(index, prometheus.NewRegistry()), Log: logr.Discard(),
-	})}
-	go func() { _ = server.Serve(listener) }()
-	defer func() { _ = server.Close() }()
-	connection, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		return port{}, err
-	}
-	defer func() { _ = connection.Close() }()
 	requests, size, err := recorded()
 	if err != nil {
 		return port{}, err
 	}
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return port{}, err
+	}
+	ours, err := measureHandler(calls, requests, handler.New(handler.Options{
+		Index: index, Synced: func() bool { return true }, Deadline: time.Second, Metrics: handler.NewMetrics(index, prometheus.NewRegistry()), Log: logr.Discard(),
+	}))
+	if err != nil {
+		return port{}, err
+	}
+	answer := make([]byte, size)
+	idle, err := measureHandler(calls, requests, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		_, _ = w.Write(answer)
+	}))
+	if err != nil {
+		return port{}, err
+	}
+	var undisturbed []time.Duration
+	for _, call := range ours.calls {
+		if !call.collected {
+			undisturbed = append(undisturbed, call.took)
+		}
+	}
+	p := port{calls: calls, garbage: ours.garbage, request: size, collected: calls - len(undisturbed), load: string(bytes.Join(bytes.Fields(load)[:3], []byte(" ")))}
+	p.p50, p.p99 = ours.quantiles()
+	p.idle50, p.idle99 = idle.quantiles()
+	slices.Sort(undisturbed)
+	p.undisturbed = undisturbed[len(undisturbed)*99/100]
+	return p, nil
+}
+
+// measured are calls of one handler.
+type measured struct {
+	calls   []timed
+	garbage int64 // bytes a call
+}
+
+// timed is one call, and whether a garbage collection ended in it.
+type timed struct {
+	took      time.Duration
+	collected bool
+}
+
+func (m measured) quantiles() (p50, p99 time.Duration) {
+	var took []time.Duration
+	for _, call := range m.calls {
+		took = append(took, call.took)
+	}
+	slices.Sort(took)
+	return took[len(took)/2], took[len(took)*99/100]
+}
+
+// measureHandler calls a handler. The caller makes next to no garbage: it writes prepared bytes and
+// reads into one buffer.
+func measureHandler(calls int, requests [][]byte, h http.Handler) (m measured, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return m, err
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: h}
+	go func() { _ = server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
+	connection, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		return m, err
+	}
+	defer func() { _ = connection.Close() }()
 	reader := bufio.NewReaderSize(connection, 1<<20)
-	took := make([]time.Duration, 0, calls)
+	m.calls = make([]timed, 0, calls)
 	var before, after runtime.MemStats
+	cycles := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
 	for i := range calls + calls/10 {
 		if i == calls/10 { // what came before was to warm up
 			runtime.GC()
 			runtime.ReadMemStats(&before)
+			m.calls = m.calls[:0]
 		}
+		metrics.Read(cycles)
+		ended := cycles[0].Value.Uint64()
 		started := time.Now()
 		if err := exchange(connection, reader, requests[i%len(requests)]); err != nil {
-			return port{}, err
+			return m, err
 		}
-		if i >= calls/10 {
-			took = append(took, time.Since(started))
-		}
+		took := time.Since(started)
+		metrics.Read(cycles)
+		m.calls = append(m.calls, timed{took, cycles[0].Value.Uint64() != ended})
 	}
 	runtime.ReadMemStats(&after)
-	slices.Sort(took)
-	return port{
-		calls: calls, p50: took[len(took)/2], p99: took[len(took)*99/100],
-		garbage: int64(after.TotalAlloc-before.TotalAlloc) / int64(calls), request: size,
-	}, nil
+	m.garbage = int64(after.TotalAlloc-before.TotalAlloc) / int64(calls)
+	return m, nil
 }
 
 var contentLength = []byte("Content-Length: ")
