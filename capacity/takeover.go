@@ -48,10 +48,7 @@ func TakeOver(requests quantity.Vector, nodes []HeldNode) (node string, pods []s
 // victims are the cheapest placeholders, as the scheduler chooses them: all go, and those that the
 // pod leaves room for come back, the dearest first.
 func (n HeldNode) victims(requests quantity.Vector) (pods []string, cost float64) {
-	room := n.Room
-	for _, chunk := range n.Held {
-		room = room.Plus(chunk.Requests)
-	}
+	room := n.all()
 	if !requests.FitsIn(room) {
 		return nil, 0
 	}

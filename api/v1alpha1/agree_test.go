@@ -22,7 +22,7 @@ import (
 
 // words are values of text fields that take not just any, by their names in JSON.
 var words = map[string]string{
-	"mode": "Approve", "borrow": "Never", "model": "Combined", "leadTime": "6m", "day": "2026-11-24", "coming": "Create",
+	"mode": "Approve", "borrow": "Never", "drain": "Always", "model": "Combined", "leadTime": "6m", "day": "2026-11-24", "coming": "Create",
 	"status": "True", "type": "Ready", "reason": "Reserved",
 }
 

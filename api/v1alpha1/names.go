@@ -43,6 +43,12 @@ const (
 	// no webhook runs, growth in such a Namespace is refused.
 	LabelTotals = "forewarm.dev/totals"
 
+	// AnnotationCritical, "true" on a pod, lets it be evicted from a node that is about to be taken away
+	// only once room for it stands elsewhere, or the notice is over.
+	AnnotationCritical = "forewarm.dev/critical"
+	// AnnotationInterruptedAt on a node that Forewarm has cordoned is when it was seen to be about to be
+	// taken away, in RFC 3339.
+	AnnotationInterruptedAt = "forewarm.dev/interrupted-at"
 	// GatePrewarm is the scheduling gate that every placeholder pod is born with; only the reserver removes it.
 	GatePrewarm = "forewarm.dev/prewarm"
 	// PlaceholderPriorityClass is the PriorityClass of placeholder pods.
@@ -111,6 +117,8 @@ const (
 	ReasonTryingOneNode = "TryingOneNode"
 	// ReasonNodesCome says that the pool gets nodes; it is an event too, where it has not before.
 	ReasonNodesCome = "NodesCome"
+	// ReasonNodeGoes is the event of a pod that is evicted since its node is about to be taken away.
+	ReasonNodeGoes = "NodeGoes"
 	// ReasonPlanApplied is the event of a plan that changed placeholders.
 	ReasonPlanApplied = "PlanApplied"
 	// ReasonTakenOver is the event of placeholders that were deleted for a pod that cannot preempt them.

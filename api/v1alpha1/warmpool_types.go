@@ -104,6 +104,10 @@ type WarmPoolSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Sizing SizingSpec `json:"sizing,omitempty"`
+	// Interruption says what happens on nodes that are about to be taken away, beside asking for capacity
+	// elsewhere.
+	// +optional
+	Interruption *InterruptionSpec `json:"interruption,omitempty"`
 	// Approval says which growth somebody must approve in mode Enforce, and for how long an approval holds.
 	// +optional
 	Approval *ApprovalSpec `json:"approval,omitempty"`
@@ -112,6 +116,31 @@ type WarmPoolSpec struct {
 	// +optional
 	// +kubebuilder:default=Observe
 	Mode Mode `json:"mode,omitempty"`
+}
+
+// Drain says whether nodes that are about to be taken away are emptied.
+//
+// +kubebuilder:validation:Enum=Never;IfNobodyDoes;Always
+type Drain string
+
+// Ways to drain.
+const (
+	// DrainNever leaves it to others.
+	DrainNever Drain = "Never"
+	// DrainIfNobodyDoes drains nodes of whose announcers none is known to drain.
+	DrainIfNobodyDoes Drain = "IfNobodyDoes"
+	// DrainAlways drains all of them, for handlers that only taint or cordon.
+	DrainAlways Drain = "Always"
+)
+
+// InterruptionSpec says what happens on nodes that are about to be taken away.
+type InterruptionSpec struct {
+	// Drain cordons such a node and evicts its pods within the notice, those that carry
+	// forewarm.dev/critical: "true" once room for them stands elsewhere: Never (the default), IfNobodyDoes,
+	// or Always. It binds in the modes Approve and Enforce.
+	// +optional
+	// +kubebuilder:default=Never
+	Drain Drain `json:"drain,omitempty"`
 }
 
 // ApprovalSpec says what must be approved. In mode Approve every growth must.

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
-	"forewarm.dev/capacity/spec"
 	"forewarm.dev/capacity/simulate"
+	"forewarm.dev/capacity/spec"
 )
 
 // simulation is what the user asked for.

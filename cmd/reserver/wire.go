@@ -13,11 +13,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/decisions"
+	"forewarm.dev/capacity/drainer"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/capacity/showback"
 	"forewarm.dev/capacity/waiting/announcer"
@@ -36,7 +39,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	manager, err := observe.Manager(ctx, observe.ManagerOptions{
+	mgr, err := observe.Manager(ctx, observe.ManagerOptions{
 		Scheme: scheme, Kubeconfig: flags.Kubeconfig, Process: settings.Process,
 		Customize: func(o *ctrl.Options) {
 			o.LeaderElection = true
@@ -50,60 +53,71 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err != nil {
 		return nil, err
 	}
-	if err := ensureNamespace(ctx, manager, settings.Namespace); err != nil {
+	if err := ensureNamespace(ctx, mgr, settings.Namespace); err != nil {
 		return nil, err
 	}
-	store, err := historyStore(settings.History, manager.GetClient())
+	store, err := historyStore(settings.History, mgr.GetClient())
 	if err != nil {
 		return nil, err
 	}
-	kept, err := decisionLog(settings.Decisions, manager)
+	kept, err := decisionLog(settings.Decisions, mgr)
 	if err != nil {
 		return nil, err
 	}
-	loop := reserver.New(reserver.Options{
-		Client: manager.GetClient(), Live: manager.GetAPIReader(), Informers: manager.GetCache(),
+	for _, runs := range []manager.Runnable{loop(mgr, log, settings, store, kept), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
+		if err := mgr.Add(runs); err != nil {
+			return nil, err
+		}
+	}
+	return mgr, checks(mgr)
+}
+
+// loop is the reserver.
+func loop(mgr ctrl.Manager, log logr.Logger, settings config.Reserver, store forecaster.Store, kept *decisions.Log) *reserver.Reserver {
+	return reserver.New(reserver.Options{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Informers: mgr.GetCache(),
 		Forecaster: forecaster.New(forecaster.Options{
 			Store:      store,
-			Records:    forecaster.NewModels(manager.GetClient()),
+			Records:    forecaster.NewModels(mgr.GetClient()),
 			Model:      forecast.Combined{},
-			Events:     manager.GetEventRecorder("forewarm-reserver"),
+			Events:     mgr.GetEventRecorder("forewarm-reserver"),
 			Registerer: ctrlmetrics.Registry,
 		}),
 		Decisions:  kept,
-		Plans:      approval.New(manager.GetAPIReader(), manager.GetClient()),
+		Plans:      approval.New(mgr.GetAPIReader(), mgr.GetClient()),
 		Chooser:    chooser.New(false),
-		Announcer:  announcer.New(manager.GetClient(), manager.GetEventRecorder("forewarm-reserver")),
-		Events:     manager.GetEventRecorder("forewarm-reserver"),
+		Announcer:  announcer.New(mgr.GetClient(), mgr.GetEventRecorder("forewarm-reserver")),
+		Events:     mgr.GetEventRecorder("forewarm-reserver"),
 		Registerer: ctrlmetrics.Registry, Clock: clock.RealClock{}, Log: log,
 		PlaceholderNamespace: settings.PlaceholderNamespace, PlaceholderImage: settings.PlaceholderImage,
 		Priority: settings.Priority, MaxChangesPerPlan: settings.MaxChangesPerPlan,
 	})
-	if err := manager.Add(loop); err != nil {
-		return nil, err
-	}
-	if err := manager.Add(showbackOf(manager, settings, log)); err != nil {
-		return nil, err
-	}
-	return manager, checks(manager)
+}
+
+// drain empties nodes that go, where a WarmPool asks for it.
+func drain(mgr ctrl.Manager, log logr.Logger, settings config.Reserver) *drainer.Drainer {
+	return drainer.New(drainer.Options{
+		Client: mgr.GetClient(), Events: mgr.GetEventRecorder("forewarm-reserver"), Registerer: ctrlmetrics.Registry,
+		Clock: clock.RealClock{}, Log: log, PlaceholderNamespace: settings.PlaceholderNamespace,
+	})
 }
 
 // showbackOf tells what the loop's capacity costs, and whom it spares a wait.
-func showbackOf(manager ctrl.Manager, settings config.Reserver, log logr.Logger) *showback.Showback {
+func showbackOf(mgr ctrl.Manager, settings config.Reserver, log logr.Logger) *showback.Showback {
 	return showback.New(showback.Options{
-		Client: manager.GetClient(), Informers: manager.GetCache(), PlaceholderNamespace: settings.PlaceholderNamespace,
+		Client: mgr.GetClient(), Informers: mgr.GetCache(), PlaceholderNamespace: settings.PlaceholderNamespace,
 		OwnerLabel: settings.Showback.OwnerLabel, MaxOwners: settings.Showback.MaxOwners,
 		Registerer: ctrlmetrics.Registry, Clock: clock.RealClock{}, Log: log.WithName("showback"),
 	})
 }
 
 // ensureNamespace makes the namespace of the leader's Lease where an installer has not.
-func ensureNamespace(ctx context.Context, manager ctrl.Manager, name string) error {
+func ensureNamespace(ctx context.Context, mgr ctrl.Manager, name string) error {
 	namespace := &corev1.Namespace{}
 	namespace.Name = name
-	err := manager.GetAPIReader().Get(ctx, client.ObjectKey{Name: name}, namespace)
+	err := mgr.GetAPIReader().Get(ctx, client.ObjectKey{Name: name}, namespace)
 	if client.IgnoreNotFound(err) == nil && err != nil {
-		err = manager.GetClient().Create(ctx, namespace)
+		err = mgr.GetClient().Create(ctx, namespace)
 	}
 	if err != nil {
 		return fmt.Errorf("namespace %s (reserver.namespace): %w", name, err)
@@ -111,9 +125,9 @@ func ensureNamespace(ctx context.Context, manager ctrl.Manager, name string) err
 	return nil
 }
 
-func checks(manager ctrl.Manager) error {
-	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+func checks(mgr ctrl.Manager) error {
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	return manager.AddReadyzCheck("caches", observe.CachesSynced(manager.GetCache()))
+	return mgr.AddReadyzCheck("caches", observe.CachesSynced(mgr.GetCache()))
 }

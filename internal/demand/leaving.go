@@ -2,6 +2,7 @@ package demand
 
 import (
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -11,27 +12,31 @@ type signal struct {
 	taint string
 	// replaced: who wrote it has seen to the pods there, so that nothing need be bought for them.
 	replaced bool
+	// drained: who wrote it evicts the pods there, or there is nothing left to evict.
+	drained bool
+	// notice is how long the node stays at least; zero where that is not known.
+	notice time.Duration
 }
 
 // signals of termination. A new one is a row here.
 var signals = []signal{
 	// Karpenter buys for the pods of a node that it disrupts before these go.
-	{"karpenter.sh/disrupted", true},
+	{taint: "karpenter.sh/disrupted", replaced: true, drained: true},
 	// Cluster Autoscaler has found other room for the pods of a node that it removes.
-	{"ToBeDeletedByClusterAutoscaler", true},
+	{taint: "ToBeDeletedByClusterAutoscaler", replaced: true, drained: true},
 	// AWS Node Termination Handler: two minutes before a spot node goes, earlier for the others.
-	{"aws-node-termination-handler/spot-itn", false},
-	{"aws-node-termination-handler/scheduled-maintenance", false},
-	{"aws-node-termination-handler/asg-lifecycle-termination", false},
-	{"aws-node-termination-handler/rebalance-recommendation", false},
+	{taint: "aws-node-termination-handler/spot-itn", drained: true, notice: 2 * time.Minute},
+	{taint: "aws-node-termination-handler/scheduled-maintenance", drained: true},
+	{taint: "aws-node-termination-handler/asg-lifecycle-termination", drained: true},
+	{taint: "aws-node-termination-handler/rebalance-recommendation", drained: true},
 	// AKS node auto-drain, for the events Redeploy, Preempt and Terminate: 30 seconds for a spot node.
-	{"remediator.kubernetes.azure.com/unschedulable", false},
-	{"remediator.aks.microsoft.com/unschedulable", false},
-	// GKE: 30 seconds.
-	{"cloud.google.com/impending-node-termination", false},
+	{taint: "remediator.kubernetes.azure.com/unschedulable", drained: true, notice: 30 * time.Second},
+	{taint: "remediator.aks.microsoft.com/unschedulable", drained: true, notice: 30 * time.Second},
+	// GKE: 30 seconds; the kubelet ends the pods then, and nobody evicts them before.
+	{taint: "cloud.google.com/impending-node-termination", notice: 30 * time.Second},
 	// Kubernetes: the machine is off, or an admin says that it will not come back.
-	{"node.cloudprovider.kubernetes.io/shutdown", false},
-	{corev1.TaintNodeOutOfService, false},
+	{taint: "node.cloudprovider.kubernetes.io/shutdown", drained: true},
+	{taint: corev1.TaintNodeOutOfService, drained: true},
 }
 
 // Leaving tells whether a node is about to be taken away, or takes no pods.
@@ -42,6 +47,21 @@ func Leaving(node *corev1.Node) bool {
 // Interrupted tells whether a node is about to be taken away, and nobody has seen to its pods.
 func Interrupted(node *corev1.Node) bool {
 	return signalled(node, func(s signal) bool { return !s.replaced })
+}
+
+// Notice tells of an interrupted node how long it stays at least, zero where that is not known, and
+// whether somebody else evicts its pods.
+func Notice(node *corev1.Node) (notice time.Duration, drained bool) {
+	for _, s := range signals {
+		if s.replaced || !slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == s.taint }) {
+			continue
+		}
+		drained = drained || s.drained
+		if s.notice > 0 && (notice == 0 || s.notice < notice) {
+			notice = s.notice
+		}
+	}
+	return notice, drained
 }
 
 func signalled(node *corev1.Node, of func(signal) bool) bool {

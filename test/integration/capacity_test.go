@@ -34,6 +34,7 @@ func TestCapacity(t *testing.T) {
 		{"decisions are kept, and replayed bit for bit", capacityDecisions},
 		{"declared demand is ready before it comes", capacityDeclared},
 		{"a node that goes is replaced at once", capacityInterrupt},
+		{"a node that goes is drained within its notice", capacityDrain},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
 			for _, p := range e.processes {
