@@ -27,6 +27,8 @@ type ChunkDemand struct {
 	Policy Policy
 	// Declared is demand that somebody has announced.
 	Declared []Declared
+	// Known is demand beyond Now that begins within the window for sure, in chunks: its pods do not exist yet.
+	Known float64
 	// Diverted is what other pools want that get no nodes, in chunks of this shape.
 	Diverted float64
 }
@@ -160,6 +162,8 @@ const (
 	ReasonStatic Reason = "StaticHeadroom"
 	// ReasonDeclared asks for capacity because somebody has announced demand.
 	ReasonDeclared Reason = "DeclaredDemand"
+	// ReasonKnown asks for capacity for pods that do not exist yet, but whose start is known.
+	ReasonKnown Reason = "KnownDemand"
 	// ReasonBought removes placeholders that wait for nodes which pods that wait will take: what is
 	// bought for them already is not bought twice.
 	ReasonBought Reason = "BoughtAlready"

@@ -14,7 +14,7 @@ func Condense(demand Demand, limits Limits) Demand {
 	windows = slices.Compact(windows)
 	short := Demand{Chunks: make([]ChunkDemand, len(demand.Chunks))}
 	for i, chunk := range demand.Chunks {
-		short.Chunks[i] = ChunkDemand{Now: chunk.Now, Policy: chunk.Policy, Declared: chunk.Declared, Diverted: chunk.Diverted, Horizon: windows}
+		short.Chunks[i] = ChunkDemand{Now: chunk.Now, Policy: chunk.Policy, Declared: chunk.Declared, Known: chunk.Known, Diverted: chunk.Diverted, Horizon: windows}
 		for _, path := range chunk.Paths {
 			one := ChunkDemand{Now: chunk.Now, Horizon: chunk.Horizon, Paths: [][]float64{path}}
 			row := make([]float64, len(windows))

@@ -9,7 +9,7 @@ func over(demand Demand, state State, limits Limits) bool {
 	}
 	for i, d := range demand.Chunks {
 		peaks := Peaks(d, limits.Window())
-		if ceil(d.Now) > 0 || d.Diverted > 0 || state.Chunks[i].Waiting > 0 || len(peaks) == 0 || ceil(peaks[len(peaks)-1]) > 0 {
+		if ceil(d.Now) > 0 || d.Known+d.Diverted > 0 || state.Chunks[i].Waiting > 0 || len(peaks) == 0 || ceil(peaks[len(peaks)-1]) > 0 {
 			return false
 		}
 	}

@@ -63,6 +63,9 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 		asked = ceil(plan.Level - demand.Now)
 	}
 	asked, certain := plan.declared(asked, demand, limits.Window())
+	if known := ceil(demand.Known); known > asked {
+		asked, certain, plan.Reason = known, true, ReasonKnown
+	}
 	certain = certain || demand.Policy.Kind == Static || state.Interrupted > 0 || demand.Diverted > 0
 	asked = max(plan.elsewhere(asked, demand, state)-state.Free, 0)
 	beyond := max(asked-chunk.Max, 0)

@@ -223,7 +223,7 @@ func TestDefaults(t *testing.T) {
 		"borrow": "WhenIdle",
 		"mode": "Observe",
 		"approval": {"validFor": "1h"},
-		"demand": {"namespaceSelector": {}, "podSelector": {}},
+		"demand": {"namespaceSelector": {}, "podSelector": {}, "future": {"namespaceSharePercent": 25}},
 		"forecast": {"interval": "1m", "history": "672h", "model": "Auto", "retrainEvery": "168h"},
 		"sizing": {"leadTime": "Auto", "hold": "10m", "minBilling": "0s"}
 	}}`)

@@ -7,6 +7,8 @@ const (
 	// AnnotationMaxNodes on a node pool, a WarmPool, or the kube-system Namespace is the highest node count.
 	AnnotationMaxNodes = "forewarm.dev/max-nodes"
 
+	// AnnotationMaxGPUs on a Namespace is the highest number of GPUs of its workloads.
+	AnnotationMaxGPUs = "forewarm.dev/max-gpus"
 	// AnnotationPool on a pod names its WarmPool; a user may write it, else admission does.
 	AnnotationPool = "forewarm.dev/pool"
 	// AnnotationGPUVendor on a pod is the vendor of the GPUs that it asks for: nvidia, amd, intel.

@@ -53,6 +53,8 @@ var refused = map[string]struct {
 	"pool of 64":                       {kind: "WarmPool", patch: `{"metadata":{"name":"` + strings.Repeat("a", 64) + `"}}`, want: "metadata.name must be at most 63 characters"},
 	"pool in an unknown mode":          {kind: "WarmPool", patch: `{"spec":{"mode":"Act"}}`, want: "spec.mode: Unsupported value"},
 	"pool that lends always":           {kind: "WarmPool", patch: `{"spec":{"borrow":"Always"}}`, want: "spec.borrow: Unsupported value"},
+	"future of 101 %":                  {kind: "WarmPool", patch: `{"spec":{"demand":{"future":{"namespaceSharePercent":101}}}}`, want: "spec.demand.future.namespaceSharePercent"},
+	"future of less than nothing":      {kind: "WarmPool", patch: `{"spec":{"demand":{"future":{"namespaceSharePercent":-1}}}}`, want: "spec.demand.future.namespaceSharePercent"},
 	"pool that drains at times":        {kind: "WarmPool", patch: `{"spec":{"interruption":{"drain":"Sometimes"}}}`, want: "spec.interruption.drain: Unsupported value"},
 	"pool of every node":               {kind: "WarmPool", patch: `{"spec":{"nodes":{"selector":{"matchLabels":null,"matchExpressions":null}}}}`, want: "spec.nodes.selector must not be empty"},
 	"pool for no resource":             {kind: "WarmPool", patch: `{"spec":{"demand":{"resource":""},"chunks":[{"name":"a","requests":{"":1},"waitCostPerHour":"1","idleCostPerHour":"1","max":1}]}}`, want: "spec.demand.resource must name a resource"},

@@ -187,6 +187,22 @@ type DemandSelection struct {
 	// +optional
 	// +kubebuilder:default={}
 	PodSelector metav1.LabelSelector `json:"podSelector,omitempty"`
+	// Future says how much may be kept for pods that do not exist yet, but whose start is known. It is also
+	// bounded by what is left of their namespace's ResourceQuotas and forewarm.dev/max-gpus.
+	// +optional
+	// +kubebuilder:default={}
+	Future *FutureSpec `json:"future,omitempty"`
+}
+
+// FutureSpec says how much may be kept for pods that do not exist yet.
+type FutureSpec struct {
+	// NamespaceSharePercent is how much of what the chunks may hold by their max may be kept for the known
+	// future of one namespace: next runs of CronJobs, and Kueue's Workloads with quota reserved. 0 for none.
+	// +optional
+	// +kubebuilder:default=25
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	NamespaceSharePercent *int32 `json:"namespaceSharePercent,omitempty"`
 }
 
 // Chunk is a shape of placeholder pod. Costs, Min and Max are for one chunk.

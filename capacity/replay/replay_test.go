@@ -37,7 +37,7 @@ func drawn(random *rand.Rand) (capacity.Demand, capacity.State, capacity.Limits)
 			one.Declared = append(one.Declared, capacity.Declared{In: in, Until: in + 20*time.Minute, Level: 50 * random.Float64()})
 		}
 		if random.IntN(3) == 0 {
-			one.Diverted = 5 * random.Float64()
+			one.Known, one.Diverted = 20*random.Float64(), 5*random.Float64()
 		}
 		for h := range 12 {
 			one.Horizon = append(one.Horizon, time.Duration(h+1)*time.Minute)

@@ -8,7 +8,7 @@ import (
 
 // acts are the reasons of plan errors: what can fail.
 var acts = []string{
-	"Observe", "TakeOver", "Record", "Forecast", "Choose", "Guard",
+	"Observe", "TakeOver", "Record", "Foresee", "Forecast", "Choose", "Guard",
 	string(capacity.Create), string(capacity.Ungate), string(capacity.Delete), "Propose", "Explain", "Report", "Keep", "Tell",
 }
 

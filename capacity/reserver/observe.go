@@ -13,6 +13,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/coming"
 	"forewarm.dev/capacity/karpenter"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
@@ -37,6 +38,8 @@ type world struct {
 	// to be taken away, in chunks; leaving are the nodes on which placeholders hold nothing any more.
 	waiting, interrupted map[key]float64
 	leaving              map[string]bool
+	// coming are the pods that do not exist yet, but whose start is known.
+	coming []coming.Pods
 	// asked is how many nodes each pool waits for; the plans of this cycle add theirs.
 	asked map[string]int64
 }

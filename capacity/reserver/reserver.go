@@ -230,6 +230,7 @@ func (r *Reserver) cycle(ctx context.Context, now time.Time) {
 	classes, broken := classesOf(w.pools)
 	r.tracker.rebuild(classes, w.namespaces, w.Pods)
 	w.count(r.tracker)
+	w.coming = r.announced(ctx, now)
 	for _, pool := range inTurn(w.pools) {
 		if !r.due(pool, now) {
 			continue

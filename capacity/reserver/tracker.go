@@ -111,6 +111,14 @@ func (t *tracker) poolOf(uid types.UID) string {
 	return t.shares[uid].key.pool
 }
 
+// wouldBe is what a pod that does not exist yet would add, and to which key.
+func (t *tracker) wouldBe(pod *corev1.Pod) (of key, amount float64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.shareOf(pod)
+	return s.key, s.amount, ok
+}
+
 // forget drops a pod that is gone.
 func (t *tracker) forget(uid types.UID) {
 	t.mu.Lock()
