@@ -3,6 +3,8 @@ package reserver
 import (
 	"sync"
 	"time"
+
+	"forewarm.dev/api/v1alpha1"
 )
 
 // hurryForPods is how long after its last plan a pool is planned for again because of new pods that
@@ -36,6 +38,19 @@ func (h *hurry) of(pool string) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.pools[pool]
+}
+
+// retry makes a pool due soon whose plan was not applied whole: the API server counts what was deleted
+// a moment later against the quota than it deletes it. A plan that fails again and again waits longer.
+func (r *Reserver) retry(pool *v1alpha1.WarmPool, done outcome, now time.Time) {
+	m := r.memoryOf(pool, now)
+	switch {
+	case done.err != nil && m.failed:
+		r.hurry.add(hurryForPods, pool.Name)
+	case done.err != nil:
+		r.hurry.add(hurryForNodes, pool.Name)
+	}
+	m.failed = done.err != nil
 }
 
 // done notes that a pool is being planned for.

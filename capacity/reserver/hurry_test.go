@@ -43,6 +43,22 @@ func TestAHurryIsOverInOnePlan(t *testing.T) {
 	}
 }
 
+// TestAPlanThatFailsIsMadeAgainSoon, and later where it fails again.
+func TestAPlanThatFailsIsMadeAgainSoon(t *testing.T) {
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
+	r := &Reserver{memory: map[string]*memory{}}
+	for i, c := range []struct {
+		err  error
+		want time.Duration
+	}{{nil, 0}, {context.Canceled, hurryForNodes}, {context.Canceled, hurryForPods}, {nil, 0}, {context.Canceled, hurryForNodes}} {
+		r.retry(pool, outcome{err: c.err}, time.Unix(0, 0))
+		if got := r.hurry.of("a100"); got != c.want {
+			t.Errorf("plan %d: made again after %s, want %s", i, got, c.want)
+		}
+		r.hurry.done("a100")
+	}
+}
+
 // samples is a Forecaster that foresees nothing, and keeps a sample per time, the first, as a store does.
 type samples struct {
 	at      []time.Time

@@ -104,6 +104,8 @@ type memory struct {
 	sampled time.Time
 	wanted  map[string][]wantedAt
 	uid     string
+	// failed says that the last plan was not applied whole.
+	failed bool
 	// maxNodes are the last ceilings of the pool, its NodePool and the cluster that could be read, and
 	// unread what was told of those that could not.
 	maxNodes [3]*int64
@@ -264,6 +266,7 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	if pool.Spec.Mode.Acts() {
 		w.asked[pool.Name] = plan.Nodes
 		applied = r.apply(ctx, w.pools, pool, plan)
+		r.retry(pool, applied, now)
 		seen.proposed = r.propose(ctx, pool, seen, plan)
 	}
 	// 4 report
