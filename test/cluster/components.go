@@ -132,8 +132,11 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		args = append(args, "--disable-admission-plugins=ServiceAccount")
 	}
 	if c.options.AuditLog != "" {
-		policy := filepath.Join(c.Dir, "audit-policy.yaml")
-		if err := os.WriteFile(policy, []byte(auditPolicy), 0o644); err != nil {
+		policy, rules := filepath.Join(c.Dir, "audit-policy.yaml"), auditPolicy
+		if c.options.auditOurs {
+			rules = ourAuditPolicy
+		}
+		if err := os.WriteFile(policy, []byte(rules), 0o644); err != nil {
 			return fmt.Errorf("write the audit policy: %w", err)
 		}
 		log, err := filepath.Abs(c.options.AuditLog)

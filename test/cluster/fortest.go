@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"forewarm.dev/test/cluster/assets"
 )
 
 // ForTest starts a cluster that is stopped with the test. Where the programs are missing the
-// test fails, or is skipped with -short. When the test fails, the folder with the logs is kept.
+// test fails, or is skipped with -short. When the test fails, the folder with the logs is kept. It
+// fails too where one of our ServiceAccounts has asked for something that its rights do not allow.
 func ForTest(t testing.TB, options Options) *Cluster {
 	t.Helper()
 	temporary := options.Dir == ""
@@ -22,19 +26,16 @@ func ForTest(t testing.TB, options Options) *Cluster {
 		}
 		options.Dir = dir
 	}
+	if options.AuditLog == "" {
+		options.AuditLog, options.auditOurs = filepath.Join(options.Dir, "audit.log"), true
+	}
 	c, err := Start(t.Context(), options)
 	t.Cleanup(func() {
-		if c != nil {
-			if err := c.Stop(); err != nil {
-				t.Errorf("stop the cluster: %v", err)
-			}
-		}
-		switch {
-		case !temporary:
-		case t.Failed() && !assets.IsMissing(err):
-			t.Logf("the cluster's logs are kept in %s/logs", options.Dir)
-		default:
+		c.finish(t)
+		if temporary && (!t.Failed() || assets.IsMissing(err)) {
 			_ = os.RemoveAll(options.Dir)
+		} else if temporary {
+			t.Logf("the cluster's logs are kept in %s/logs", options.Dir)
 		}
 	})
 	if assets.IsMissing(err) && testing.Short() {
@@ -44,6 +45,26 @@ func ForTest(t testing.TB, options Options) *Cluster {
 		t.Fatalf("start the cluster: %v", err)
 	}
 	return c
+}
+
+// finish stops the cluster, where it has started, and fails the test where our rights did not suffice.
+func (c *Cluster) finish(t testing.TB) {
+	t.Helper()
+	if c == nil {
+		return
+	}
+	if err := c.Stop(); err != nil {
+		t.Errorf("stop the cluster: %v", err)
+	}
+	refused, err := Forbidden(c.options.AuditLog)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, what := range refused {
+		if !slices.ContainsFunc(c.options.MayBeForbidden, func(part string) bool { return strings.Contains(what, part) }) {
+			t.Error(what)
+		}
+	}
 }
 
 // BuildBinaries builds every command of this module into dir, under its own name.

@@ -48,6 +48,10 @@ type Options struct {
 	// AuditLog is the path of the API server's audit log, one JSON event a line with
 	// microseconds, at level Metadata; empty means none.
 	AuditLog string
+	// auditOurs has it hold the requests of our own ServiceAccounts only.
+	auditOurs bool
+	// MayBeForbidden are parts of what Forbidden says that a test means to happen.
+	MayBeForbidden []string
 	// FeatureGates go to the API server, the scheduler and the controller manager.
 	FeatureGates map[string]bool
 	// ExtraArgs are more flags per component, by its name in package assets. A flag given here

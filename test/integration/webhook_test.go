@@ -92,6 +92,8 @@ func newWebhookEnv(t *testing.T) *webhookEnv {
 	return newWebhookEnvOn(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true,
 		StaticNodes: []cluster.NodeTemplate{{Name: "gpu", Count: 1, GPUs: 64}},
+		// A kind that nobody told us about: its own annotation counts only where it may be read.
+		MayBeForbidden: []string{"may not get /apis/example.com/"},
 	})
 }
 
