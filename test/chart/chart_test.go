@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"forewarm.dev/internal/config"
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 var (
@@ -41,6 +43,7 @@ var choices = map[string]string{
 
 func TestMain(m *testing.M) {
 	slog.SetLogLoggerLevel(slog.LevelWarn) // Helm tells of every link that it follows
+	ctrl.SetLogger(logr.Discard())
 	os.Exit(m.Run())
 }
 

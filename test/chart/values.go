@@ -19,18 +19,18 @@ How to install is in [docs/install.md](../../docs/install.md). This page is writ
 |---|---|---|---|
 `
 
-// schema is what the page says of values.schema.json.
-type schema struct {
-	Type       string            `json:"type"`
-	Enum       []string          `json:"enum"`
-	Minimum    *int              `json:"minimum"`
-	Maximum    *int              `json:"maximum"`
-	Properties map[string]schema `json:"properties"`
-	Items      *schema           `json:"items"`
+// rules are what the page says of values.schema.json.
+type rules struct {
+	Type       string           `json:"type"`
+	Enum       []string         `json:"enum"`
+	Minimum    *int             `json:"minimum"`
+	Maximum    *int             `json:"maximum"`
+	Properties map[string]rules `json:"properties"`
+	Items      *rules           `json:"items"`
 }
 
 // may says what may be written.
-func (s schema) may() string {
+func (s rules) may() string {
 	switch {
 	case len(s.Enum) > 0:
 		return strings.Join(s.Enum, ", ")
@@ -47,7 +47,7 @@ func (s schema) may() string {
 
 // page tells of every value, in the order of values.yaml. A value without a comment or a schema is an error.
 func page(folder string) (string, error) {
-	var root schema
+	var root rules
 	data, err := os.ReadFile(filepath.Join(folder, "values.schema.json"))
 	if err != nil {
 		return "", err
@@ -69,7 +69,7 @@ func page(folder string) (string, error) {
 }
 
 // describe writes a row for each value below node, whose path is prefix.
-func describe(rows *strings.Builder, prefix string, node *yaml.Node, s schema) error {
+func describe(rows *strings.Builder, prefix string, node *yaml.Node, s rules) error {
 	var failed error
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]

@@ -1,0 +1,124 @@
+package chart
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"forewarm.dev/test/cluster"
+	"helm.sh/helm/v4/pkg/action"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/kube"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+)
+
+// patience bounds what takes milliseconds on an idle machine.
+const patience = time.Minute
+
+// env is a control plane on which the chart is installed by Helm, as a person would. KWOK plays the
+// kubelets, so what runs in the chart's pods is nothing; the processes themselves run beside it, with the
+// configuration that the chart has written and the rights of the ServiceAccounts that it has made.
+type env struct {
+	*cluster.Cluster
+	bin    string
+	values string
+	health map[string]string
+}
+
+func newEnv(t *testing.T) *env {
+	t.Helper()
+	node := func(name, zone string, labels map[string]string) cluster.NodeTemplate {
+		all := map[string]string{corev1.LabelTopologyZone: zone, corev1.LabelOSStable: "linux"}
+		maps.Copy(all, labels)
+		return cluster.NodeTemplate{Name: name, Count: 1, Labels: all, GPUs: 2}
+	}
+	e := &env{bin: t.TempDir(), health: map[string]string{}}
+	e.Cluster = cluster.ForTest(t, cluster.Options{
+		Scheduler: true, ControllerManager: true, KWOK: true,
+		StaticNodes: []cluster.NodeTemplate{
+			node("a", "zone-a", nil), node("b", "zone-b", nil), node("c", "zone-c", nil),
+			node("control", "zone-a", map[string]string{"node-role.kubernetes.io/control-plane": "true"}),
+		},
+	})
+	for name, labels := range map[string]map[string]string{Namespace: {"pod-security.kubernetes.io/enforce": "restricted"}, "web": nil} {
+		if err := e.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.values = e.addresses(t)
+	return e
+}
+
+// addresses are values that keep the processes, which share this machine, out of each other's way.
+func (e *env) addresses(t *testing.T) string {
+	t.Helper()
+	free := func() string {
+		port, err := cluster.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	var values strings.Builder
+	webhook := free()
+	for process, more := range map[string]string{"webhook": fmt.Sprintf("address: %q, url: 'https://%s', drainSeconds: 1, ", webhook, webhook), "reserver": "", "extender": fmt.Sprintf("address: %q, ", free())} {
+		e.health[process] = free()
+		fmt.Fprintf(&values, "%s: {config: {%shealthAddress: %q, metricsAddress: %q}}\n", process, more, e.health[process], free())
+	}
+	return values.String()
+}
+
+func (e *env) helm(t *testing.T) *action.Configuration {
+	t.Helper()
+	flags, namespace := genericclioptions.NewConfigFlags(false), Namespace
+	flags.KubeConfig, flags.Namespace = &e.Kubeconfig, &namespace
+	c := action.NewConfiguration()
+	if err := c.Init(flags, Namespace, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// load reads the chart.
+func load(t *testing.T) *chart.Chart {
+	t.Helper()
+	loaded, err := loader.Load(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+// install is helm install.
+func (e *env) install(t *testing.T, loaded *chart.Chart) {
+	t.Helper()
+	values, err := Values(e.values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	install := action.NewInstall(e.helm(t))
+	install.ReleaseName, install.Namespace, install.WaitStrategy, install.Timeout = Release, Namespace, kube.HookOnlyStrategy, patience
+	install.ServerSideApply = true
+	if _, err := install.RunWithContext(t.Context(), loaded, values); err != nil {
+		t.Fatalf("helm install: %v", err)
+	}
+}
+
+// upgrade is helm upgrade with more values.
+func (e *env) upgrade(t *testing.T, more string) {
+	t.Helper()
+	values, err := Values(more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upgrade := action.NewUpgrade(e.helm(t))
+	upgrade.Namespace, upgrade.WaitStrategy, upgrade.Timeout, upgrade.ReuseValues, upgrade.ServerSideApply = Namespace, kube.HookOnlyStrategy, patience, true, "auto"
+	if _, err := upgrade.RunWithContext(t.Context(), Release, load(t), values); err != nil {
+		t.Fatalf("helm upgrade: %v", err)
+	}
+}
