@@ -24,7 +24,7 @@ func command() *cobra.Command {
 		Short: "See what Forewarm forecasts, plans and holds.",
 		Long: `forewarmctl shows what Forewarm forecasts, plans and holds.
 
-It reads the API server that KUBECONFIG or --kubeconfig leads to. Only approve, disarm, arm and
+It reads the API server that KUBECONFIG or --kubeconfig leads to. Only approve, disarm, arm, uninstall and
 history import change it.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -41,6 +41,7 @@ history import change it.`,
 		approveCommand(),
 		disarmCommand(),
 		armCommand(),
+		uninstallCommand(),
 		forecastCommand(),
 		backtestCommand(),
 		historyCommand(),

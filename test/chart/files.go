@@ -10,8 +10,8 @@ import (
 // Values with which the plain manifests are rendered. CRDs are files of their own, and a namespace is
 // made.
 const (
-	plain  = "{crds: {install: false}, namespace: {create: true}}"
-	second = "{crds: {install: false}, extender: {mode: SecondScheduler}, scheduler: {image: 'registry.k8s.io/kube-scheduler:" + kubeVersion + "'}}"
+	plain  = "{crds: {install: false}, namespace: {create: true}, uninstall: {hook: false}}"
+	second = "{crds: {install: false}, uninstall: {hook: false}, extender: {mode: SecondScheduler}, scheduler: {image: 'registry.k8s.io/kube-scheduler:" + kubeVersion + "'}}"
 )
 
 const (

@@ -119,3 +119,10 @@ extenders:
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
   to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}]
 {{- end -}}
+
+{{/* Annotations of what exists only while a release is uninstalled. Takes the weight. */}}
+{{- define "forewarm.hook" -}}
+helm.sh/hook: pre-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
