@@ -9,7 +9,7 @@ SHELL := bash
 # Builds do not depend on how, and by whom, the checkout was made.
 export GOFLAGS += -buildvcs=false
 
-MODULES := . manifests/image test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
+MODULES := . manifests/image test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/schedulers/1.36 test/cluster/schedulers/1.35 test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs
@@ -75,6 +75,14 @@ demo: control-plane ## Compare Karpenter alone with Forewarm. TRACE= CLUSTER= ST
 playground: control-plane build ## Start everything, print the kubeconfig, and run until interrupted.
 	@go build -o bin/playground ./test/demo/playground
 	@exec bin/playground $(ARGS)
+
+# An older scheduler beside the newest API server: the build takes some minutes for each, once.
+.PHONY: test-schedulers
+test-schedulers: control-plane ## Run the extender's protocol suite against older kube-schedulers (10 minutes). SCHEDULERS='1.36 1.35'
+	for version in $(or $(SCHEDULERS),1.36 1.35); do \
+	  folder=$$(go run ./test/cluster/install scheduler-$$version); \
+	  KUBEBUILDER_ASSETS=$$folder go test -count=1 -timeout 10m -run 'TestProtocol$$' -v ./test/integration; \
+	done
 
 ##@ Benchmarks
 

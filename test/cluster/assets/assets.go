@@ -33,14 +33,19 @@ const (
 	GatekeeperCRDs    = "gatekeeper-crds"
 	Kyverno           = "kyverno"
 	KyvernoCRDs       = "kyverno-crds"
+	// Scheduler136 and Scheduler135 are older versions of Scheduler.
+	Scheduler136 = "1.36/kube-scheduler"
+	Scheduler135 = "1.35/kube-scheduler"
 )
 
 // ControlPlane lists what the launcher in test/cluster starts; Linters what `make verify`
-// runs; Peers what `make bench-webhook PEERS=1` measures beside Forewarm.
+// runs; Peers what `make bench-webhook PEERS=1` measures beside Forewarm; Schedulers what
+// `make test-schedulers` runs instead of the newest.
 var (
 	ControlPlane = []string{Etcd, APIServer, Scheduler, ControllerManager, KWOK, Karpenter, KarpenterCRDs, Prometheus, Promtool}
 	Linters      = []string{ControllerGen, GolangCILint}
 	Peers        = []string{Gatekeeper, GatekeeperCRDs, Kyverno, KyvernoCRDs}
+	Schedulers   = []string{Scheduler136, Scheduler135}
 )
 
 // recipe says how an asset is made.
@@ -64,6 +69,7 @@ const (
 	toolsRecipe      = "test/tools"
 	gatekeeperRecipe = "test/bench/peers/gatekeeper"
 	kyvernoRecipe    = "test/bench/peers/kyverno"
+	schedulerRecipes = "test/cluster/schedulers" // one below it for each version
 )
 
 // recipes holds every asset. Module zips drop symbolic links, so Karpenter's CRDs are read
@@ -73,6 +79,8 @@ var recipes = map[string]recipe{
 	APIServer:         {folder: kubernetesRecipe, module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-apiserver"},
 	Scheduler:         {folder: kubernetesRecipe, module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-scheduler"},
 	ControllerManager: {folder: kubernetesRecipe, module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-controller-manager"},
+	Scheduler136:      {folder: schedulerRecipes + "/1.36", module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-scheduler"},
+	Scheduler135:      {folder: schedulerRecipes + "/1.35", module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-scheduler"},
 	KWOK:              {folder: kubernetesRecipe, module: "sigs.k8s.io/kwok", program: "sigs.k8s.io/kwok/cmd/kwok"},
 	Karpenter:         {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", program: "sigs.k8s.io/karpenter/kwok"},
 	KarpenterCRDs:     {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", copies: []string{"kwok/charts/crds", "kwok/apis/crds"}},
@@ -189,10 +197,10 @@ func (s Store) places(name string) ([]string, error) {
 		return nil, err
 	}
 	var places []string
-	if s.Prebuilt != "" && r.program != "" && r.folder != toolsRecipe {
+	if s.Prebuilt != "" && r.program != "" && r.folder != toolsRecipe && name == filepath.Base(name) {
 		places = append(places, filepath.Join(s.Prebuilt, name))
 	}
-	return append(places, filepath.Join(s.Cache, "bin", r.key(version), name)), nil
+	return append(places, filepath.Join(s.Cache, "bin", r.key(version), filepath.Base(name))), nil
 }
 
 // key names the folder in the cache: what it is, its version, and what built it.

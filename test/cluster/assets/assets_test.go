@@ -26,7 +26,7 @@ func open(t *testing.T) Store {
 
 func TestEveryRecipeHasAVersion(t *testing.T) {
 	store := open(t)
-	for _, name := range slices.Concat(ControlPlane, Linters) {
+	for _, name := range slices.Concat(ControlPlane, Linters, Schedulers) {
 		places, err := store.places(name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -106,7 +106,7 @@ func (s Store) install(ctx context.Context, p progress, name string) error {
 		return fmt.Errorf("make a folder to build in: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	made := filepath.Join(work, name)
+	made := filepath.Join(work, filepath.Base(name))
 	r := recipes[name]
 	p.say("building from %s", r.folder)
 	start := time.Now()

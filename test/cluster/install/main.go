@@ -1,6 +1,7 @@
 // Command install builds what the tests, the demo and the linters run into the cache outside
 // the checkout: `install control-plane`, `install linters`, or both without an argument, and
-// `install peers` what benchmarks compare with.
+// `install peers` what benchmarks compare with. `install scheduler-VERSION` builds an older
+// kube-scheduler, and prints the folder that holds it, for KUBEBUILDER_ASSETS.
 // Linters are linked into ./bin too.
 package main
 
@@ -42,13 +43,30 @@ func run(ctx context.Context, sets []string) error {
 			}
 		case "peers":
 			err = store.Install(ctx, os.Stdout, assets.Peers...)
+		case "scheduler-1.36":
+			err = older(ctx, store, assets.Scheduler136)
+		case "scheduler-1.35":
+			err = older(ctx, store, assets.Scheduler135)
 		default:
-			err = fmt.Errorf("unknown set %q; write control-plane, linters or peers", set)
+			err = fmt.Errorf("unknown set %q; write control-plane, linters, peers, scheduler-1.36 or scheduler-1.35", set)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// older builds an older scheduler and prints where it is; progress goes to standard error.
+func older(ctx context.Context, store assets.Store, name string) error {
+	if err := store.Install(ctx, os.Stderr, name); err != nil {
+		return err
+	}
+	paths, err := store.Find(name)
+	if err != nil {
+		return err
+	}
+	fmt.Println(filepath.Dir(paths[name]))
 	return nil
 }
 
