@@ -139,16 +139,39 @@ func (f *Forecaster) Observe(ctx context.Context, pool Pool, chunk string, at ti
 		t.unsaved = nil
 		return t.takeWarning()
 	}
-	key := keyOf(pool, chunk)
-	err := f.store.Append(ctx, key, t.unsaved...)
+	err := f.store.Append(ctx, keyOf(pool, chunk), t.unsaved...)
 	if err == nil || errors.Is(err, history.ErrUnreadable) {
 		t.unsaved = nil
 	}
-	if day := at.UTC().Format(time.DateOnly); err == nil && t.pruned != day {
-		t.pruned = day
-		err = f.store.Prune(ctx, key, at.Add(-pool.History))
+	if err == nil {
+		err = f.daily(ctx, t, pool, chunk, at)
 	}
 	return errors.Join(err, t.takeWarning())
+}
+
+// daily drops what is too old from the store, and reads what has come into it, once a day.
+func (f *Forecaster) daily(ctx context.Context, t *tracked, pool Pool, chunk string, now time.Time) error {
+	day := now.UTC().Format(time.DateOnly)
+	if t.pruned == day {
+		return nil
+	}
+	var err error
+	if t.pruned != "" { // else it was just loaded
+		err = f.complete(ctx, t, pool, chunk, now)
+	}
+	t.pruned = day
+	return errors.Join(err, f.store.Prune(ctx, keyOf(pool, chunk), now.Add(-pool.History)))
+}
+
+// complete takes over what the store has beyond the series in memory, such as an import while this
+// process leads. What was learned stays, since it still holds.
+func (f *Forecaster) complete(ctx context.Context, t *tracked, pool Pool, chunk string, now time.Time) error {
+	series, err := f.store.Load(ctx, keyOf(pool, chunk), now.Add(-pool.History), pool.Interval)
+	if err != nil && !errors.Is(err, history.ErrUnreadable) {
+		return fmt.Errorf("load history again: %w", err)
+	}
+	t.complete(upTo(series, now))
+	return nil // what is unreadable was told when it was loaded first
 }
 
 // History is the demand recorded so far, NaN where an interval was missed; empty before the first

@@ -143,6 +143,37 @@ func TestHistoryIsLoadedOnceAndAfterReset(t *testing.T) {
 	}
 }
 
+// TestAnImportIsSeenTheNextDay holds that what was imported while this process leads is known within a
+// day, earlier values and gaps, and that what it observed itself stays.
+func TestAnImportIsSeenTheNextDay(t *testing.T) {
+	store := &memoryStore{}
+	var got forecast.Series
+	f := New(Options{Store: store, Model: seeing{&got}, Registerer: prometheus.NewRegistry()})
+	hourly := pool
+	hourly.Interval, hourly.History = time.Hour, 48*time.Hour
+	observe := func(hour int) {
+		t.Helper()
+		if err := f.Observe(t.Context(), hourly, "single", start.Add(time.Duration(hour)*time.Hour), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	observe(0)
+	observe(2)
+	store.samples = nil
+	for hour := -2; hour < 3; hour++ {
+		store.samples = append(store.samples, history.Sample{At: start.Add(time.Duration(hour) * time.Hour), Demand: 7})
+	}
+	observe(3)
+	if n := len(f.History(hourly, "single").Values); n != 4 || store.loads != 1 {
+		t.Errorf("on the same day %d values, %d loads, want 4 and 1", n, store.loads)
+	}
+	observe(24)
+	series := f.History(hourly, "single")
+	if diff := cmp.Diff([]float64{7, 7, 1, 7, 1, 1}, series.Values[:6]); diff != "" || !series.Start.Equal(start.Add(-2*time.Hour)) || store.loads != 2 {
+		t.Errorf("from %v, %d loads (-want +got):\n%s", series.Start, store.loads, diff)
+	}
+}
+
 func TestASampleOutlivesAHistoryThatCannotBeLoaded(t *testing.T) {
 	store := &memoryStore{loadErr: errors.New("no API server")}
 	var got forecast.Series

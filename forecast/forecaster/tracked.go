@@ -105,6 +105,29 @@ func (t *tracked) add(at time.Time, demand float64, pool Pool) {
 	}
 }
 
+// complete fills gaps, and puts what is earlier before the first value. What is there stays.
+func (t *tracked) complete(more forecast.Series) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.Values) == 0 || len(more.Values) == 0 {
+		return
+	}
+	if earlier := int(t.Start.Sub(more.Start) / t.Step); earlier > 0 {
+		before := make([]float64, earlier, earlier+len(t.Values))
+		for i := range before {
+			before[i] = math.NaN()
+		}
+		t.Values = append(before, t.Values...)
+		t.Start = t.Start.Add(-time.Duration(earlier) * t.Step)
+	}
+	offset := int(more.Start.Sub(t.Start) / t.Step)
+	for i, value := range more.Values {
+		if at := offset + i; at >= 0 && at < len(t.Values) && math.IsNaN(t.Values[at]) {
+			t.Values[at] = value
+		}
+	}
+}
+
 // replace puts another series in the place of this one. What was learned from it is dropped.
 func (t *tracked) replace(series forecast.Series, uid types.UID) {
 	t.mu.Lock()
