@@ -77,6 +77,14 @@ func demand() row {
 				{`max by (pool) (forewarm_capacity_stock_out{pool=~"$pool"})`, "{{pool}} stock-out"},
 			},
 		},
+		{
+			title: "Pools without nodes", unit: units.Short, wide: 12, says: "1 while no node of the pool comes, and its fallbacks keep what is missing.",
+			queries: []query{{`max by (pool) (forewarm_capacity_stock_out{pool=~"$pool"})`, "{{pool}}"}},
+		},
+		{
+			title: "Evictions", unit: units.Short, wide: 12, says: "Pods evicted from nodes about to be taken away, per hour; blocked ones are tried each second.",
+			queries: []query{{`sum by (result) (rate(forewarm_capacity_evictions_total[$__rate_interval])) * 3600`, "{{result}}"}},
+		},
 	}}
 }
 

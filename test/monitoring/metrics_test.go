@@ -21,6 +21,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"k8s.io/utils/clock"
 
+	"forewarm.dev/capacity/drainer"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/capacity/showback"
 	"forewarm.dev/extender/handler"
@@ -96,6 +97,7 @@ func registered(t *testing.T) catalogue {
 	all := catalogue{}
 	reserver.New(reserver.Options{Registerer: all, Log: logr.Discard(), Clock: clock.RealClock{}})
 	showback.New(showback.Options{Registerer: all})
+	drainer.New(drainer.Options{Registerer: all})
 	forecaster.New(forecaster.Options{Registerer: all})
 	handler.NewMetrics(handler.NewIndex("hold"), all)
 	options := webhookhandler.Options{
