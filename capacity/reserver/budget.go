@@ -1,9 +1,7 @@
 package reserver
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,38 +62,4 @@ func (w world) idleCost(pool *v1alpha1.WarmPool) float64 {
 		}
 	}
 	return sum
-}
-
-// limitFields are what an admin changes to lift a limit.
-var limitFields = map[capacity.Reason]string{
-	capacity.ReasonMax:             "spec.chunks[].max",
-	capacity.ReasonMaxNodes:        "spec.sizing.maxNodes, or forewarm.dev/max-nodes on the WarmPool, on its NodePool or on kube-system",
-	capacity.ReasonIdleBudget:      "spec.sizing.idleBudgetPerHour",
-	capacity.ReasonIdleBudgetOfDay: "spec.sizing.idleBudgetPerDay",
-	capacity.ReasonStockOut:        "the nodes that the pool gets; status.supply says where it turns to",
-	capacity.ReasonUnapproved:      "the approval of a CapacityPlan",
-}
-
-// setLimited says, per chunk, how many of those that would be wanted are, and what limits them.
-func setLimited(plan capacity.Result, set func(string, bool, string, string)) {
-	var parts []string
-	reason := ""
-	for _, chunk := range plan.Chunks {
-		if chunk.Limited == 0 {
-			continue
-		}
-		var fields []string
-		for _, by := range chunk.LimitedBy {
-			fields = append(fields, limitFields[by])
-		}
-		if reason == "" {
-			reason = string(chunk.LimitedBy[0])
-		}
-		parts = append(parts, fmt.Sprintf("%s %d of %d, limited by %s", chunk.Name, chunk.Wanted, chunk.Wanted+chunk.Limited, strings.Join(fields, "; ")))
-	}
-	if len(parts) == 0 {
-		set(v1alpha1.ConditionLimited, false, v1alpha1.ReasonWithinLimits, "")
-		return
-	}
-	set(v1alpha1.ConditionLimited, true, reason, strings.Join(parts, ", "))
 }

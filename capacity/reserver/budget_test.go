@@ -5,11 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
-	"forewarm.dev/capacity"
 )
 
 func TestSpentToday(t *testing.T) {
@@ -50,28 +48,5 @@ func TestNoSecondIsSpentTwice(t *testing.T) {
 	}
 	if known.Spent != "1900.000000" {
 		t.Errorf("spent %s in 1,900 s at 1 a second", known.Spent)
-	}
-}
-
-func TestLimitedSaysHowManyAndWhatLiftsIt(t *testing.T) {
-	type condition struct {
-		Is              bool
-		Reason, Message string
-	}
-	for name, c := range map[string]struct {
-		chunks []capacity.ChunkPlan
-		want   condition
-	}{
-		"no limit": {[]capacity.ChunkPlan{{Name: "single", Wanted: 8}}, condition{false, "WithinLimits", ""}},
-		"two limits": {
-			[]capacity.ChunkPlan{{Name: "node"}, {Name: "single", Wanted: 5, Limited: 3, LimitedBy: []capacity.Reason{capacity.ReasonMax, capacity.ReasonIdleBudget}}},
-			condition{true, "LimitedByMax", "single 5 of 8, limited by spec.chunks[].max; spec.sizing.idleBudgetPerHour"},
-		},
-	} {
-		var got condition
-		setLimited(capacity.Result{Chunks: c.chunks}, func(_ string, is bool, reason, message string) { got = condition{is, reason, message} })
-		if diff := cmp.Diff(c.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
 	}
 }

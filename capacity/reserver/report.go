@@ -17,6 +17,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/spec"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 )
@@ -39,7 +40,8 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	setConditions(status, pool, seen)
 	r.tellCeilings(status, pool, seen)
 	r.tellSupply(status, pool, seen)
-	setLimited(plan, setter(status, pool))
+	is, reason, says := spec.Limited(plan)
+	setter(status, pool)(v1alpha1.ConditionLimited, is, reason, says)
 	if planned := planStatus(plan, done, pool.Spec.Mode, seen.at); planned != nil {
 		status.LastPlan = planned
 	}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
 )
 
 const gpu = "nvidia.com/gpu"
@@ -49,5 +50,28 @@ func TestASimulationKeepsTheBudget(t *testing.T) {
 	pool.Spec.Sizing.IdleBudgetPerHour = "much"
 	if _, err := Simulated(pool, time.Minute); err == nil || !strings.Contains(err.Error(), "spec.sizing.idleBudgetPerHour") {
 		t.Errorf("%v, want the field named", err)
+	}
+}
+
+func TestLimitedSaysHowManyAndWhatLiftsIt(t *testing.T) {
+	type condition struct {
+		Is              bool
+		Reason, Message string
+	}
+	for name, c := range map[string]struct {
+		chunks []capacity.ChunkPlan
+		want   condition
+	}{
+		"no limit": {[]capacity.ChunkPlan{{Name: "single", Wanted: 8}}, condition{false, "WithinLimits", ""}},
+		"two limits": {
+			[]capacity.ChunkPlan{{Name: "node"}, {Name: "single", Wanted: 5, Limited: 3, LimitedBy: []capacity.Reason{capacity.ReasonMax, capacity.ReasonIdleBudget}}},
+			condition{true, "LimitedByMax", "single 5 of 8, limited by spec.chunks[].max; spec.sizing.idleBudgetPerHour"},
+		},
+	} {
+		var got condition
+		got.Is, got.Reason, got.Message = Limited(capacity.Result{Chunks: c.chunks})
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
