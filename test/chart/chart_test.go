@@ -34,7 +34,7 @@ var (
 // choices are values that between them make every template do all that it can.
 var choices = map[string]string{
 	"default":      "{}",
-	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}}",
+	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, reserver: {drain: true}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}}",
 	"files":        "{certificate: {mode: Files, secretName: own}, extender: {mode: None}, webhook: {config: {drainSeconds: 20, clientCA: {file: /ca/ca.crt}}, extraVolumes: [{name: ca, configMap: {name: ca}}], extraVolumeMounts: [{name: ca, mountPath: /ca}], podAnnotations: {a: b}, tolerations: [{operator: Exists}]}}",
 	"reserver":     "{webhook: {enabled: false}, extender: {mode: None}, reserver: {config: {history: {source: Prometheus, prometheus: {url: 'http://prometheus.monitoring:9090'}}}}, networkPolicy: {reserverEgress: [{ports: [{port: 9090}]}], metricsFrom: [{namespaceSelector: {}}]}}",
 	"webhook":      "{reserver: {enabled: false}, extender: {mode: None}, crds: {keep: false}, flowControl: {enabled: false}, networkPolicy: {enabled: false}}",
@@ -162,11 +162,11 @@ func TestValues(t *testing.T) {
 func TestRights(t *testing.T) {
 	rendered := map[string]*unstructured.Unstructured{}
 	for _, mode := range []string{"ControlPlane", "SecondScheduler"} {
-		for _, o := range render(t, "{certificate: {mode: CertManager}, extender: {mode: "+mode+"}}") {
+		for _, o := range render(t, "{certificate: {mode: CertManager}, reserver: {drain: true}, monitoring: {podMonitor: true, rules: true}, extender: {mode: "+mode+"}}") {
 			rendered[key(o)] = o
 		}
 	}
-	for _, pattern := range []string{"rbac/*", "policy/*", "flowcontrol/*", "certificates/*", "webhook/service.yaml"} {
+	for _, pattern := range []string{"rbac/*", "policy/*", "flowcontrol/*", "certificates/*", "webhook/service.yaml", "monitoring/p*.yaml"} {
 		files, err := filepath.Glob(filepath.Join(root, "manifests", pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, files, err)
