@@ -86,7 +86,7 @@ func (a *Auditor) node(ctx context.Context, node string) error {
 	listed := map[types.UID]types.NamespacedName{}
 	for i := range pods.Items {
 		if pod := &pods.Items[i]; !ended(pod) {
-			listed[pod.UID] = keyOf(pod)
+			listed[pod.UID] = client.ObjectKeyFromObject(pod)
 		}
 	}
 	known := a.Index.podsOn(node)

@@ -67,7 +67,7 @@ func (x *Index) placeholderOf(pod *corev1.Pod) string {
 // selectors say, since it holds capacity for that class.
 func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 	converted := &extender.Pod{
-		UID: pod.UID, Requests: x.devices.requests(pod, quantity.OfPod(pod)), Exempt: x.exempt(pod),
+		UID: pod.UID, Requests: x.devices.Requests(pod, quantity.OfPod(pod)), Exempt: x.exempt(pod),
 		Nominated: pod.Status.NominatedNodeName, Priority: priorityOf(pod), Plain: plain(pod),
 	}
 	if pool := x.placeholderOf(pod); pool != "" {

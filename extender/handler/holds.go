@@ -42,7 +42,7 @@ func (x *Index) expect(pod *corev1.Pod) {
 	case x.answered(pod):
 	case node != "":
 		x.dropClaims(func(placeholder types.UID, c claim) bool { return c.by == pod.UID && x.pods[placeholder].node != node })
-		x.put(pod.UID, extender.Hold{Node: node, Requests: x.devices.requests(pod, quantity.OfPod(pod)), Nominated: true, Expires: x.now().Add(nominatedFor)})
+		x.put(pod.UID, extender.Hold{Node: node, Requests: x.devices.Requests(pod, quantity.OfPod(pod)), Nominated: true, Expires: x.now().Add(nominatedFor)})
 	case unschedulable != nil:
 		x.release(pod.UID)
 		x.unclaim(pod.UID)

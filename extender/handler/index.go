@@ -11,6 +11,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender"
+	"forewarm.dev/extender/devices"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 )
@@ -48,7 +49,7 @@ type Index struct {
 	claims     map[types.UID]claim // by placeholder
 	told       map[types.UID]told  // by the pod that waits
 	waiting    waiting
-	devices    devices
+	devices    *devices.Devices
 }
 
 // nodeEntry is a node, or what is known of one by its pods alone.
@@ -79,7 +80,7 @@ func NewIndex(placeholderNamespace string) *Index {
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
 		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
 		claims: map[types.UID]claim{}, told: map[types.UID]told{},
-		waiting: newWaiting(), devices: newDevices(),
+		waiting: newWaiting(), devices: devices.New(),
 	}
 }
 

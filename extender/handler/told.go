@@ -67,7 +67,7 @@ func (x *Index) Overdue() (taker types.NamespacedName, placeholders []Placeholde
 		for _, v := range victims {
 			placeholders = append(placeholders, Placeholder{x.pods[v.UID].key, v.UID})
 		}
-		return keyOf(t.pod), placeholders, true
+		return types.NamespacedName{Namespace: t.pod.Namespace, Name: t.pod.Name}, placeholders, true
 	}
 	return types.NamespacedName{}, nil, false
 }
