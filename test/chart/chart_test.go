@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"forewarm.dev/internal/config"
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/action"
@@ -24,6 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"forewarm.dev/internal/config"
 )
 
 var (

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"forewarm.dev/test/cluster"
 	"helm.sh/helm/v4/pkg/action"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
@@ -15,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"forewarm.dev/test/cluster"
 )
 
 // patience bounds what takes milliseconds on an idle machine.

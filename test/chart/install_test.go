@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"forewarm.dev/test/cluster"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
+
+	"forewarm.dev/test/cluster"
 )
 
 // TestInstall installs the chart on a real API server, and looks at what comes of it.
