@@ -49,7 +49,7 @@ const (
 	// only once room for it stands elsewhere, or the notice is over.
 	AnnotationCritical = "forewarm.dev/critical"
 	// AnnotationInterruptedAt on a node that Forewarm has cordoned is when it was seen to be about to be
-	// taken away, in RFC 3339.
+	// taken away, in RFC 3339, and "cordoned by others" where it was cordoned before.
 	AnnotationInterruptedAt = "forewarm.dev/interrupted-at"
 	// GatePrewarm is the scheduling gate that every placeholder pod is born with; only the reserver removes it.
 	GatePrewarm = "forewarm.dev/prewarm"

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -101,9 +102,6 @@ func (d *Drainer) cycle(ctx context.Context, now time.Time) error {
 	if err := d.Client.List(ctx, &pools); err != nil {
 		return fmt.Errorf("list WarmPools: %w", err)
 	}
-	if !slices.ContainsFunc(pools.Items, drains) {
-		return nil
-	}
 	var nodes corev1.NodeList
 	if err := d.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list nodes: %w", err)
@@ -136,12 +134,20 @@ func (d *Drainer) cycle(ctx context.Context, now time.Time) error {
 	return errors.Join(errs...)
 }
 
+// byOthers follows the time in the annotation of a node that somebody else had cordoned before.
+const byOthers = " cordoned by others"
+
 // cordon keeps new pods off a node, and notes since when it is about to go, for the next leader.
 func (d *Drainer) cordon(ctx context.Context, node *corev1.Node, now time.Time) (time.Time, error) {
-	if since, err := time.Parse(time.RFC3339, node.Annotations[v1alpha1.AnnotationInterruptedAt]); err == nil && node.Spec.Unschedulable {
+	noted, others := strings.CutSuffix(node.Annotations[v1alpha1.AnnotationInterruptedAt], byOthers)
+	if since, err := time.Parse(time.RFC3339, noted); err == nil && (node.Spec.Unschedulable || others) {
 		return since, nil
 	}
-	body := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"unschedulable":true}}`, v1alpha1.AnnotationInterruptedAt, now.UTC().Format(time.RFC3339))
+	note := now.UTC().Format(time.RFC3339)
+	if node.Spec.Unschedulable {
+		note += byOthers
+	}
+	body := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"unschedulable":true}}`, v1alpha1.AnnotationInterruptedAt, note)
 	if err := d.Client.Patch(ctx, nodeNamed(node.Name), client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
 		return now, fmt.Errorf("cordon node %s: %w", node.Name, err)
 	}
@@ -152,10 +158,13 @@ func (d *Drainer) cordon(ctx context.Context, node *corev1.Node, now time.Time) 
 // uncordon takes back a cordon of ours on a node that stays after all.
 func (d *Drainer) uncordon(ctx context.Context, node *corev1.Node) error {
 	body := fmt.Sprintf(`{"metadata":{"annotations":{%q:null}},"spec":{"unschedulable":null}}`, v1alpha1.AnnotationInterruptedAt)
+	if strings.HasSuffix(node.Annotations[v1alpha1.AnnotationInterruptedAt], byOthers) {
+		body = fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, v1alpha1.AnnotationInterruptedAt)
+	}
 	if err := d.Client.Patch(ctx, nodeNamed(node.Name), client.RawPatch(types.MergePatchType, []byte(body))); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("uncordon node %s: %w", node.Name, err)
 	}
-	d.Log.Info("Node uncordoned, it stays after all", "node", node.Name)
+	d.Log.Info("Node stays after all, what was written on it is taken back", "node", node.Name)
 	return nil
 }
 

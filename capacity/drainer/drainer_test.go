@@ -1,6 +1,7 @@
 package drainer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -154,22 +155,43 @@ func TestRoomIsPromisedOnce(t *testing.T) {
 }
 
 func TestANodeThatStaysIsUncordoned(t *testing.T) {
-	d := newDrainer(t, v1alpha1.DrainAlways, testNode("goes", gke), testNode("other"))
-	cordoned := func() (bool, string) {
-		left(t, d, 0)
-		var node corev1.Node
-		if err := d.Client.Get(t.Context(), client.ObjectKey{Name: "goes"}, &node); err != nil {
-			t.Fatal(err)
-		}
-		return node.Spec.Unschedulable, node.Annotations[v1alpha1.AnnotationInterruptedAt]
-	}
-	if is, at := cordoned(); !is || at != "2026-11-29T12:00:00Z" {
-		t.Fatalf("cordoned: %v, at %q", is, at)
-	}
-	if err := d.Client.Patch(t.Context(), nodeNamed("goes"), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"taints":null}}`))); err != nil {
-		t.Fatal(err)
-	}
-	if is, at := cordoned(); is || at != "" {
-		t.Errorf("cordoned: %v, at %q; want neither", is, at)
+	for name, c := range map[string]struct {
+		before bool
+		end    v1alpha1.Drain
+		note   string
+	}{
+		"by us":                          {false, v1alpha1.DrainAlways, "2026-11-29T12:00:00Z"},
+		"by us, no pool drains any more": {false, v1alpha1.DrainNever, "2026-11-29T12:00:00Z"},
+		"somebody else's cordon is kept": {true, v1alpha1.DrainAlways, "2026-11-29T12:00:00Z cordoned by others"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			goes := testNode("goes", gke)
+			goes.Spec.Unschedulable = c.before
+			d := newDrainer(t, v1alpha1.DrainAlways, goes, testNode("other"))
+			cordoned := func() (bool, string) {
+				left(t, d, 0)
+				var node corev1.Node
+				if err := d.Client.Get(t.Context(), client.ObjectKey{Name: "goes"}, &node); err != nil {
+					t.Fatal(err)
+				}
+				return node.Spec.Unschedulable, node.Annotations[v1alpha1.AnnotationInterruptedAt]
+			}
+			for range 2 {
+				if is, at := cordoned(); !is || at != c.note {
+					t.Fatalf("cordoned: %v, at %q", is, at)
+				}
+			}
+			drain := fmt.Appendf(nil, `{"spec":{"interruption":{"drain":%q}}}`, c.end)
+			pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
+			if err := d.Client.Patch(t.Context(), pool, client.RawPatch(types.MergePatchType, drain)); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Client.Patch(t.Context(), nodeNamed("goes"), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"taints":null}}`))); err != nil {
+				t.Fatal(err)
+			}
+			if is, at := cordoned(); is != c.before || at != "" {
+				t.Errorf("cordoned: %v, at %q; want %v and nothing", is, at, c.before)
+			}
+		})
 	}
 }
