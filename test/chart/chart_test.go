@@ -163,8 +163,17 @@ func TestValues(t *testing.T) {
 func TestRights(t *testing.T) {
 	rendered := map[string]*unstructured.Unstructured{}
 	for _, mode := range []string{"ControlPlane", "SecondScheduler"} {
+		once := map[string]bool{}
 		for _, o := range render(t, "{certificate: {mode: CertManager}, reserver: {drain: true}, monitoring: {podMonitor: true, rules: true}, extender: {mode: "+mode+"}}") {
-			rendered[key(o)] = o
+			if once[key(o)] {
+				t.Errorf("%s is twice in the chart", key(o))
+			}
+			once[key(o)], rendered[key(o)] = true, o
+		}
+	}
+	for _, o := range render(t, "") {
+		if o.GetName() == "forewarm-drainer" {
+			t.Errorf("%s is in the chart though nobody has asked for it", key(o))
 		}
 	}
 	for _, pattern := range []string{"rbac/*", "policy/*", "flowcontrol/*", "certificates/*", "webhook/service.yaml", "monitoring/p*.yaml"} {
