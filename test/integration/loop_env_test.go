@@ -69,7 +69,8 @@ func newLoopEnv(t *testing.T) *loopEnv {
 	warm := never("warm")
 	warm.Labels = tier
 	e.Cluster = cluster.ForTest(t, cluster.Options{
-		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true,
+		MayBeForbidden: []string{"/pods/touched-by-"}, // loopTouch tries what our accounts must not do
+		Scheduler:      true, ControllerManager: true, KWOK: true, Karpenter: true,
 		NodeBootDelay: loopBoot, BatchIdle: 200 * time.Millisecond, BatchMax: time.Second,
 		SchedulerExtenders: []configv1.Extender{handler.SchedulerEntry("http://"+address, string(cluster.GPU))},
 		NodePools:          []cluster.NodePool{warm, never("plain")},
