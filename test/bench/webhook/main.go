@@ -28,6 +28,9 @@ type settings struct {
 	// memory measures that instead, with so many objects.
 	memory                bool
 	namespaces, workloads int
+	// watched is for how long CPU is looked at with memory, before cmd/webhook starts and while its
+	// auditor looks at all objects for the first time.
+	watched time.Duration
 }
 
 const about = `bench-webhook asks webhooks the same admission reviews, first at their bare HTTPS ports as
@@ -77,11 +80,12 @@ func parse(args []string) (settings, error) {
 	flags.BoolVar(&s.memory, "memory", false, "measure instead what cmd/webhook takes of memory in a full cluster")
 	flags.IntVar(&s.namespaces, "namespaces", 10_000, "Namespaces for --memory")
 	flags.IntVar(&s.workloads, "workloads", 100_000, "Deployments for --memory")
+	flags.DurationVar(&s.watched, "watched", 30*time.Second, "for how long --memory looks at CPU, twice")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, about, flags.FlagUsages()) }
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if s.rounds < 1 || s.rate <= 0 || s.portTime <= 0 || s.writeTime <= 0 || s.namespaces < 1 || s.workloads < 1 || flags.NArg() > 0 {
+	if s.rounds < 1 || s.rate <= 0 || s.portTime <= 0 || s.writeTime <= 0 || s.namespaces < 1 || s.workloads < 1 || s.watched <= 0 || flags.NArg() > 0 {
 		return s, errors.New("rounds, rate, times and numbers must be above zero, and there are no arguments; see --help")
 	}
 	return s, nil

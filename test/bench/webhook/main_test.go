@@ -49,7 +49,7 @@ func TestShortMemory(t *testing.T) {
 		t.Skip("-short: starts a control plane")
 	}
 	var out, progress strings.Builder
-	if err := run(t.Context(), settings{memory: true, namespaces: 5, workloads: 20}, &out, &progress); err != nil {
+	if err := run(t.Context(), settings{memory: true, namespaces: 5, workloads: 20, watched: time.Second}, &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
 	var got struct {

@@ -23,10 +23,6 @@ const maxMiB = 1024
 // creators write at once.
 const creators = 24
 
-// watched is for how long CPU is looked at, before cmd/webhook starts and while its auditor looks
-// at all objects for the first time.
-const watched = 30 * time.Second
-
 // measureMemory fills a cluster, starts cmd/webhook in it, and prints what it takes. Every
 // Namespace and workload has a ceiling, and one Namespace a total, so that the leader counts all
 // workloads too: that is the most that it ever holds.
@@ -75,7 +71,7 @@ func (b *bench) measureMemory(ctx context.Context, out io.Writer) error {
 
 // busy is how much of a core each process takes, in per cent.
 func (b *bench) busy(ctx context.Context, pids ...func() int) ([]float64, error) {
-	b.progress("looking at CPU for %s", watched)
+	b.progress("looking at CPU for %s", b.settings.watched)
 	read := func() ([]float64, error) {
 		out := make([]float64, len(pids))
 		for i, pid := range pids {
@@ -94,7 +90,7 @@ func (b *bench) busy(ctx context.Context, pids ...func() int) ([]float64, error)
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(watched):
+	case <-time.After(b.settings.watched):
 	}
 	after, err := read()
 	if err != nil {
