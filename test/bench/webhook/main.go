@@ -36,7 +36,7 @@ type settings struct {
 const about = `bench-webhook asks webhooks the same admission reviews, first at their bare HTTPS ports as
 fast as they answer, then through a real API server by dry-run writes at a fixed rate. All
 arms are measured in every round, in a new order each; it prints medians of the rounds'
-pairs with 90 % intervals, and as its last line RESULT and JSON. It takes under 8 minutes,
+pairs with 90 % intervals, and as its last line RESULT and JSON. It takes some 12 minutes,
 and stops and removes what it started, also when interrupted.
 
 Flags:
