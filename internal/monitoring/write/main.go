@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,13 +11,17 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "write:", err)
 		os.Exit(1)
 	}
 }
 
-func run(folder string) error {
+func run(args []string) error {
+	if len(args) != 1 {
+		return errors.New("say one folder, manifests/monitoring")
+	}
+	folder := args[0]
 	rules, err := os.ReadFile(filepath.Join(folder, "rules.yaml"))
 	if err != nil {
 		return err
