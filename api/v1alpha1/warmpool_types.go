@@ -52,7 +52,9 @@ const (
 )
 
 // Acts tells whether placeholders are made in this mode.
-func (m Mode) Acts() bool { return m == ModeApprove || m == ModeEnforce }
+func (m Mode) Acts() bool {
+	return m == ModeApprove || m == ModeEnforce
+}
 
 // Borrow says when others may take what a pool keeps warm.
 //
