@@ -50,10 +50,15 @@ type Target struct {
 	InjectCAFrom string
 }
 
+// enforcer is the annotation by which AKS leaves a configuration alone. Its Admissions Enforcer adds
+// to every namespaceSelector else, for as long as it is put right, and would hide writes of
+// kube-system, which carries the ceilings of the cluster. What must come up by itself we exclude.
+const enforcer = "admissions.enforcer/disabled"
+
 func (t Target) metadata() metav1.ObjectMeta {
-	out := metav1.ObjectMeta{Name: Name}
+	out := metav1.ObjectMeta{Name: Name, Annotations: map[string]string{enforcer: "true"}}
 	if t.InjectCAFrom != "" {
-		out.Annotations = map[string]string{certmanagerv1.WantInjectAnnotation: t.InjectCAFrom}
+		out.Annotations[certmanagerv1.WantInjectAnnotation] = t.InjectCAFrom
 	}
 	return out
 }

@@ -68,6 +68,11 @@ func TestNoOutage(t *testing.T) {
 			ObjectSelector: h.ObjectSelector, SideEffects: h.SideEffects, TimeoutSeconds: h.TimeoutSeconds, MatchConditions: h.MatchConditions,
 		}
 	}
+	for kind, o := range map[string]metav1.Object{"Validating": Validating(target, nil), "Mutating": Mutating(target, nil)} {
+		if o.GetAnnotations()["admissions.enforcer/disabled"] != "true" {
+			t.Errorf("AKS is not told to leave the selectors of the %sWebhookConfiguration alone: %v", kind, o.GetAnnotations())
+		}
+	}
 	if len(hooks) != 11 {
 		t.Fatalf("%d entries, want 11", len(hooks))
 	}
