@@ -8,6 +8,16 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What is said where one of the links of files/ leads nowhere: not every copy of a folder follows links. Takes the path. */}}
+{{- define "forewarm.missing" -}}
+{{ . }} is missing in this copy of the chart: install from a checkout, or from the archive that helm package makes of one
+{{- end -}}
+
+{{/* A file of manifests, or none is installed. Takes (list context path). */}}
+{{- define "forewarm.file" -}}
+{{- (index . 0).Files.Get (index . 1) | required (include "forewarm.missing" (index . 1)) -}}
+{{- end -}}
+
 {{/* Labels that tell the parts apart. Takes (list context name). */}}
 {{- define "forewarm.labels" -}}
 {{- $context := index . 0 -}}
