@@ -171,7 +171,7 @@ func newSuite(t *testing.T) *suite {
 	}
 	root := filepath.Join("..", "..", "manifests")
 	group, ctx := errgroup.WithContext(ctx)
-	for _, file := range append(schemas, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "webhook.yaml")) {
+	for _, file := range append(schemas, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "webhook.yaml"), filepath.Join(root, "rbac", "webhook-ca.yaml")) {
 		group.Go(func() error { return c.ApplyFiles(ctx, file) })
 	}
 	binary := filepath.Join(t.TempDir(), "webhook")

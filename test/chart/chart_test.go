@@ -162,18 +162,24 @@ func TestValues(t *testing.T) {
 // which the processes run with.
 func TestRights(t *testing.T) {
 	rendered := map[string]*unstructured.Unstructured{}
-	for _, mode := range []string{"ControlPlane", "SecondScheduler"} {
+	for mode, certificate := range map[string]string{"ControlPlane": "SelfManaged", "SecondScheduler": "CertManager"} {
 		once := map[string]bool{}
-		for _, o := range render(t, "{certificate: {mode: CertManager}, reserver: {drain: true}, monitoring: {podMonitor: true, rules: true}, extender: {mode: "+mode+"}}") {
+		for _, o := range render(t, "{certificate: {mode: "+certificate+"}, reserver: {drain: true}, monitoring: {podMonitor: true, rules: true}, extender: {mode: "+mode+"}}") {
 			if once[key(o)] {
 				t.Errorf("%s is twice in the chart", key(o))
 			}
 			once[key(o)], rendered[key(o)] = true, o
 		}
 	}
-	for _, o := range render(t, "") {
-		if o.GetName() == "forewarm-drainer" {
-			t.Errorf("%s is in the chart though nobody has asked for it", key(o))
+	for values, unasked := range map[string]string{
+		"":                                   "forewarm-drainer",
+		"{certificate: {mode: CertManager}}": "forewarm-webhook-ca",
+		"{certificate: {mode: Files, secretName: own}}": "forewarm-webhook-ca",
+	} {
+		for _, o := range render(t, values) {
+			if o.GetName() == unasked {
+				t.Errorf("%q: %s is in the chart though nobody has asked for it", values, key(o))
+			}
 		}
 	}
 	for _, pattern := range []string{"rbac/*", "policy/*", "flowcontrol/*", "certificates/*", "webhook/service.yaml", "monitoring/p*.yaml"} {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 )
@@ -29,6 +30,9 @@ func TestCertificates(t *testing.T) {
 	e := newTotalsEnv(t, cluster.Options{ExtraArgs: map[string][]string{
 		assets.APIServer: {"--admission-control-config-file=" + clients.admission(t, dir)},
 	}}, 0)
+	if err := kubernetes.NewForConfigOrDie(e.RESTConfig()).RbacV1().RoleBindings(v1alpha1.SystemNamespace).Delete(t.Context(), "forewarm-webhook-ca", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err) // who signs no certificate keeps no CA
+	}
 	clientCA := fmt.Sprintf("clientCA: {file: %q, names: [api-server]},", filepath.Join(dir, "client-ca.crt"))
 	for _, part := range []struct {
 		name string

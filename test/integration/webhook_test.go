@@ -111,7 +111,7 @@ func newWebhookEnvOn(t *testing.T, options cluster.Options) *webhookEnv {
 func newWebhookEnvBeside(t *testing.T, c *cluster.Cluster, settings string) *webhookEnv {
 	t.Helper()
 	ctx, root := t.Context(), filepath.Join("..", "..", "manifests")
-	if err := c.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "crd", "forewarm.dev_ceilingsets.yaml"), filepath.Join(root, "rbac", "webhook.yaml")); err != nil {
+	if err := c.ApplyFiles(ctx, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "crd", "forewarm.dev_ceilingsets.yaml"), filepath.Join(root, "rbac", "webhook.yaml"), filepath.Join(root, "rbac", "webhook-ca.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	kubeconfig, err := c.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-webhook")

@@ -49,7 +49,7 @@ func newTotalsEnv(t *testing.T, options cluster.Options, replicas int) *totalsEn
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.ApplyFiles(ctx, append(crds, filepath.Join(root, "rbac", "webhook.yaml"), filepath.Join(root, "flowcontrol", "webhook.yaml"))...); err != nil {
+	if err := c.ApplyFiles(ctx, append(crds, filepath.Join(root, "rbac", "webhook.yaml"), filepath.Join(root, "rbac", "webhook-ca.yaml"), filepath.Join(root, "flowcontrol", "webhook.yaml"))...); err != nil {
 		t.Fatal(err)
 	}
 	e := &totalsEnv{Cluster: c, binary: filepath.Join(t.TempDir(), "webhook"), balancer: newBalancer(t)}

@@ -84,7 +84,7 @@ func (b *bench) runForewarm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manifests := append(crds, filepath.Join(b.root, "manifests", "rbac", "webhook.yaml"), filepath.Join(b.root, "manifests", "samples", "warmpool.yaml"))
+	manifests := append(crds, filepath.Join(b.root, "manifests", "rbac", "webhook.yaml"), filepath.Join(b.root, "manifests", "rbac", "webhook-ca.yaml"), filepath.Join(b.root, "manifests", "samples", "warmpool.yaml"))
 	if err := b.cluster.ApplyFiles(ctx, manifests...); err != nil {
 		return err
 	}
