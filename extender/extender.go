@@ -55,9 +55,22 @@ type Node struct {
 	Settling bool
 }
 
-// free is what is left of a resource; never negative.
-func (n *Node) free(name corev1.ResourceName) int64 {
-	return max(n.Allocatable[name]-n.Real[name]-n.Placeholders[name]-n.Tentative[name], 0)
+// left is what is left of a resource; negative where more is expected than fits.
+func (n *Node) left(name corev1.ResourceName) int64 {
+	return n.Allocatable[name] - n.Real[name] - n.Placeholders[name] - n.Tentative[name]
+}
+
+// free is the same, and never negative.
+func (n *Node) free(name corev1.ResourceName) int64 { return max(n.left(name), 0) }
+
+// fits tells whether all that a pod asks for is left.
+func (n *Node) fits(pod *Pod) bool {
+	for name, amount := range pod.Requests {
+		if amount > 0 && amount > n.left(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // Held is capacity kept warm for the demand class of a pool while its owners are expected.

@@ -85,6 +85,17 @@ func coming(pod *Pod, c Candidate) bool {
 	return taken && pod.Requests.FitsIn(room(c.Node))
 }
 
+// HasRoom tells whether a pod fits on one of the nodes without anybody having to go, as far as
+// resources decide.
+func HasRoom(pod *Pod, candidates map[string]Candidate) bool {
+	for _, c := range candidates {
+		if c.Node != nil && c.Node.fits(pod) {
+			return true
+		}
+	}
+	return false
+}
+
 // room is what a node has left once the placeholders are gone that are taken; negative where more
 // is expected than fits.
 func room(node *Node) quantity.Vector {
@@ -117,9 +128,15 @@ func takeover(pod *Pod, c Candidate, held []Held) (Victims, bool) {
 // placeholdersFor are the placeholders of a node that make room for a pod, first to be consumed
 // first, without those that turn out not to be needed; ok is false if all would not do.
 func placeholdersFor(pod *Pod, node *Node, held []Held) (chosen []Victim, ok bool) {
-	usable := slices.DeleteFunc(slices.Clone(node.Stand), func(v Victim) bool {
-		return v.Taken || v.Priority >= pod.Priority || guarded(pod, v.Pool, held)
-	})
+	var usable []Victim
+	for _, v := range node.Stand {
+		if !v.Taken && v.Priority < pod.Priority && !guarded(pod, v.Pool, held) {
+			usable = append(usable, v)
+		}
+	}
+	if len(usable) == 0 {
+		return nil, false
+	}
 	scarce := scarceResource(pod, held)
 	slices.SortFunc(usable, func(a, b Victim) int {
 		return cmp.Or(cmp.Compare(tier(pod, a), tier(pod, b)), cmp.Compare(b.Requests[scarce], a.Requests[scarce]), cmp.Compare(a.UID, b.UID))

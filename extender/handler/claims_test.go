@@ -1,11 +1,13 @@
 package handler
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -110,9 +112,10 @@ func TestNewsOlderThanAnAnswerIsIgnored(t *testing.T) {
 	}
 }
 
-// TestOverdue: a pod that was told to wait for what is not deleted, since nobody heard of it, gets it
-// in the end, and nobody gets anything before that or twice.
-func TestOverdue(t *testing.T) {
+// overdue is a node with a placeholder that was given to a pod which is elsewhere by now, and a third
+// pod that was told to wait for it and has been looked at for as long as it is to be patient.
+func overdue(t *testing.T) *Index {
+	t.Helper()
 	x := mixed()
 	for _, name := range []string{"first", "second"} {
 		victims(x, taker(name))
@@ -120,6 +123,7 @@ func TestOverdue(t *testing.T) {
 	x.SetPod(nominatedPod("first", "warm-1")) // for the sake of somebody else than hold-1
 	x.DropPod(pod("web", "cheap", "warm-1", "6"))
 	x.SetPod(pod("web", "cheap-2", "warm-1", "5"))
+	x.SetPod(taker("third"))
 	if got := victims(x, taker("third")); got != nil {
 		t.Fatalf("victims %v, want none: room is coming", got)
 	}
@@ -128,14 +132,95 @@ func TestOverdue(t *testing.T) {
 	}
 	x.SetPod(pod("ml", "first", "warm-1", "1"))
 	later(x, patience+time.Millisecond)
-	pod, placeholders, ok := x.Overdue()
-	if !ok || pod.Name != "third" || len(placeholders) != 1 || placeholders[0].Name != "hold-1" {
-		t.Errorf("%v: %v for %s, want hold-1 for third", ok, placeholders, pod)
+	return x
+}
+
+// TestOverdue: a pod that was told to wait for what is not deleted, since nobody heard of it, gets it
+// in the end, and nobody gets anything before that or twice.
+func TestOverdue(t *testing.T) {
+	x := overdue(t)
+	third := func() {
+		t.Helper()
+		pod, placeholders, ok := x.Overdue()
+		if !ok || pod.Name != "third" || len(placeholders) != 1 || placeholders[0].Name != "hold-1" {
+			t.Errorf("%v: %v for %s, want hold-1 for third", ok, placeholders, pod)
+		}
+		if hold, _ := x.holds.Of("third"); hold.Node != "warm-1" || !x.taken("hold-1") {
+			t.Errorf("third is expected on %q", hold.Node)
+		}
 	}
-	if hold, _ := x.holds.Of("third"); hold.Node != "warm-1" || !x.taken("hold-1") {
-		t.Errorf("third is expected on %q", hold.Node)
+	third()
+	later(x, patience+time.Millisecond)
+	if _, _, again := x.Overdue(); again {
+		t.Error("it is given more while it is expected")
 	}
-	if _, _, again := x.Overdue(); again || len(x.told) != 0 {
-		t.Error("it is overdue still")
+	later(x, holdFor) // it could not be deleted
+	third()
+	x.SetPod(pod("ml", "third", "warm-1", "1"))
+	if len(x.told) != 0 {
+		t.Error("it is bound, and waits still")
+	}
+}
+
+// TestNobodyElseIsOverdue: no placeholder goes for a pod that does not wait, that has been seen to by
+// another replica or the scheduler, or that could not have it.
+func TestNobodyElseIsOverdue(t *testing.T) {
+	for name, test := range map[string]struct {
+		then  func(x *Index)
+		later bool // given it two seconds later
+	}{
+		"gone when we were asked": {func(x *Index) { was := x.told["third"]; x.DropPod(taker("third")); x.told["third"] = was }, false},
+		"bound when we were asked": {func(x *Index) {
+			was := x.told["third"]
+			x.SetPod(pod("ml", "third", "warm-2", "1"))
+			x.told["third"] = was
+		}, false},
+		"being deleted":        {func(x *Index) { p := taker("third"); p.DeletionTimestamp = &metav1.Time{}; x.SetPod(p) }, false},
+		"sent somewhere":       {func(x *Index) { x.SetPod(nominatedPod("third", "warm-2")) }, false},
+		"its node is cordoned": {func(x *Index) { n := node("warm-1", "a100"); n.Spec.Unschedulable = true; x.SetNode(n) }, false},
+		"somebody has just gone": {func(x *Index) {
+			x.SetPod(pod("web", "cheap-3", "warm-2", "3"))
+			x.SetPod(placeholder("hold-3", "warm-2"))
+			third := x.told["third"]
+			third.nodes = append(third.nodes, "warm-2")
+			x.told["third"] = third
+			x.DropPod(pod("web", "cheap-2", "warm-1", "5"))
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := overdue(t)
+			test.then(x)
+			later(x, patience+time.Millisecond)
+			if pod, placeholders, ok := x.Overdue(); ok {
+				t.Errorf("%v for %s", placeholders, pod)
+			}
+			later(x, patience+time.Millisecond)
+			if pod, placeholders, ok := x.Overdue(); ok != test.later {
+				t.Errorf("later %v for %s", placeholders, pod)
+			}
+		})
+	}
+}
+
+// TestOnlyWhereSomethingCanBeGivenIsRemembered: a request may name each node of a cluster.
+func TestOnlyWhereSomethingCanBeGivenIsRemembered(t *testing.T) {
+	x := cluster()
+	all := Candidates{"warm-1": {Pods: []types.UID{"hold-1"}}}
+	for i := range 100 {
+		name := fmt.Sprint("node-", i)
+		x.SetNode(node(name, ""))
+		all[name] = CandidateVictims{Pods: []types.UID{"hold-1"}}
+	}
+	outsider := prioritized(pod("web", "outsider", "", "1"), 1)
+	if answer := x.SelectVictims(outsider, all); len(answer) > 0 {
+		t.Fatalf("%v, want none: the placeholder is kept for others", answer)
+	}
+	if got := x.told["outsider"].nodes; !slices.Equal(got, []string{"warm-1"}) {
+		t.Errorf("%d nodes are remembered, want the one with a placeholder", len(got))
+	}
+	rooted := prioritized(pod("web", "rooted", "", "1"), 1)
+	rooted.Spec.HostNetwork = true // nobody but the scheduler can tell where it fits
+	if x.SelectVictims(rooted, all); len(x.told) != 1 {
+		t.Error("a pod is remembered to which nothing can be given")
 	}
 }

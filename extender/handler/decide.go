@@ -76,7 +76,7 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 		x.hold(asked, pod.ResourceVersion, node)
 		x.claim(pod.UID, victims)
 	}
-	x.remember(pod, candidates, answer)
+	x.remember(pod, asked, candidates, answer)
 	return answer
 }
 

@@ -48,6 +48,7 @@ type Index struct {
 	holds      extender.Holds
 	claims     map[types.UID]claim // by placeholder
 	told       map[types.UID]told  // by the pod that waits
+	pending    map[types.UID]bool  // those that are on no node and stay
 	waiting    waiting
 	devices    *devices.Devices
 }
@@ -79,7 +80,7 @@ func NewIndex(placeholderNamespace string) *Index {
 		placeholders: placeholderNamespace, now: time.Now,
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
 		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
-		claims: map[types.UID]claim{}, told: map[types.UID]told{},
+		claims: map[types.UID]claim{}, told: map[types.UID]told{}, pending: map[types.UID]bool{},
 		waiting: newWaiting(), devices: devices.New(),
 	}
 }
@@ -143,6 +144,7 @@ func (x *Index) setPod(pod *corev1.Pod) {
 	}
 	x.drop(pod.UID)
 	x.waiting.drop(pod.UID)
+	delete(x.pending, pod.UID)
 	pool := x.placeholderOf(pod)
 	switch {
 	case pod.Spec.NodeName != "":
@@ -150,6 +152,9 @@ func (x *Index) setPod(pod *corev1.Pod) {
 		x.unclaim(pod.UID)
 		delete(x.told, pod.UID)
 	default:
+		if pod.DeletionTimestamp == nil {
+			x.pending[pod.UID] = true
+		}
 		x.expect(pod)
 		if pool == "" {
 			return
@@ -204,6 +209,7 @@ func (x *Index) dropPod(uid types.UID) {
 	x.drop(uid)
 	x.waiting.drop(uid)
 	delete(x.told, uid)
+	delete(x.pending, uid)
 }
 
 // settle ends what is open about a pod that is no more: where it was expected, what it was given,

@@ -23,74 +23,113 @@ const (
 // told is a pod that no node was named to: room was coming, or guarded against it.
 type told struct {
 	pod *corev1.Pod
-	// nodes are those that the scheduler could make room on.
+	// nodes are those that the scheduler could make room on and that placeholders stand on.
 	nodes       []string
 	next, until time.Time
+	// roomy tells that there was room for it when it was looked at before.
+	roomy bool
 }
 
-// remember keeps who was told to wait, and forgets who was not.
-func (x *Index) remember(pod *corev1.Pod, candidates Candidates, answer map[string]extender.Victims) {
-	if len(answer) > 0 || len(candidates) == 0 || pod.UID == "" {
-		delete(x.told, pod.UID)
+// remember keeps who was told to wait and may be given placeholders later, and forgets who was not.
+func (x *Index) remember(pod *corev1.Pod, asked *extender.Pod, candidates Candidates, answer map[string]extender.Victims) {
+	delete(x.told, pod.UID)
+	if len(answer) > 0 || !asked.Plain {
+		return
+	}
+	var nodes []string
+	for name := range candidates {
+		if e := x.nodes[name]; e != nil && len(e.Stand) > 0 {
+			nodes = append(nodes, e.Name) // not the request's string, which would be kept
+		}
+	}
+	if len(nodes) == 0 {
 		return
 	}
 	now := x.now()
-	x.told[pod.UID] = told{pod: pod, nodes: sortedKeys(candidates), next: now.Add(patience), until: now.Add(toldFor)}
+	x.told[pod.UID] = told{pod: pod, nodes: nodes, next: now.Add(patience), until: now.Add(toldFor)}
 }
 
-// Placeholder is one that is to go.
-type Placeholder struct {
+// PodRef is one pod, and no later one of its name.
+type PodRef struct {
 	types.NamespacedName
 	UID types.UID
 }
 
 // Overdue gives placeholders to the first of the pods that were told to wait and that nobody has
 // tried again, where they alone make room by now: what it waited for has gone, or does not go. The
-// caller deletes them, which also has the scheduler try every pod again that found no room.
-func (x *Index) Overdue() (taker types.NamespacedName, placeholders []Placeholder, ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	now := x.now()
-	maps.DeleteFunc(x.told, func(_ types.UID, t told) bool { return now.After(t.until) })
-	for _, uid := range x.impatient(now) {
-		t := x.told[uid]
-		t.next = now.Add(patience)
-		x.told[uid] = t
-		asked := x.pod(t.pod)
-		node, victims, is := takeover(extender.SelectVictims(asked, x.again(t.nodes), x.held))
-		if !is {
-			continue
+// caller deletes them, which also has the scheduler try every pod again that found no room. Between
+// one pod and the next, calls of the scheduler are answered.
+func (x *Index) Overdue() (taker types.NamespacedName, placeholders []PodRef, ok bool) {
+	for _, pod := range x.impatient() {
+		if placeholders = x.serve(pod.UID); len(placeholders) > 0 {
+			return pod.NamespacedName, placeholders, true
 		}
-		delete(x.told, uid)
-		x.hold(asked, t.pod.ResourceVersion, node)
-		x.claim(uid, victims)
-		for _, v := range victims {
-			placeholders = append(placeholders, Placeholder{x.pods[v.UID].key, v.UID})
-		}
-		return types.NamespacedName{Namespace: t.pod.Namespace, Name: t.pod.Name}, placeholders, true
 	}
 	return types.NamespacedName{}, nil, false
 }
 
-// impatient are the pods to look at, the highest priority first, then by name.
-func (x *Index) impatient(now time.Time) []types.UID {
-	var due []types.UID
-	for uid, t := range x.told {
+// impatient are the pods to look at, the highest priority first.
+func (x *Index) impatient() []PodRef {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := x.now()
+	maps.DeleteFunc(x.told, func(_ types.UID, t told) bool { return now.After(t.until) })
+	var due []*corev1.Pod
+	for _, t := range x.told {
 		if now.After(t.next) {
-			due = append(due, uid)
+			due = append(due, t.pod)
 		}
 	}
-	slices.SortFunc(due, func(a, b types.UID) int {
-		return cmp.Or(cmp.Compare(priorityOf(x.told[b].pod), priorityOf(x.told[a].pod)), cmp.Compare(a, b))
+	slices.SortFunc(due, func(a, b *corev1.Pod) int {
+		return cmp.Or(cmp.Compare(priorityOf(b), priorityOf(a)), cmp.Compare(a.UID, b.UID))
 	})
-	return due
+	refs := make([]PodRef, len(due))
+	for i, pod := range due {
+		refs[i] = PodRef{types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod.UID}
+	}
+	return refs
 }
 
-// again are nodes on which the scheduler would delete we do not know whom.
+// serve gives a pod what Overdue says. It is asked for again if it is not tried then, as where a
+// placeholder could not be deleted. Nothing is given to a pod that is not known to wait, nor to one
+// that is expected on a node already: another replica may have been asked about it since. Room that
+// is there without that is left to the scheduler once: another replica may have made it.
+func (x *Index) serve(uid types.UID) (given []PodRef) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t, ok := x.told[uid]
+	now := x.now()
+	if _, expected := x.holds.Of(uid); !ok || expected || !x.pending[uid] || !now.After(t.next) {
+		return nil
+	}
+	asked, candidates := x.pod(t.pod), x.again(t.nodes)
+	waits := !t.roomy && extender.HasRoom(asked, candidates)
+	t.next, t.roomy = now.Add(patience), waits
+	x.told[uid] = t
+	if waits {
+		return nil
+	}
+	node, victims, is := takeover(extender.SelectVictims(asked, candidates, x.held))
+	if !is {
+		return nil
+	}
+	x.hold(asked, t.pod.ResourceVersion, node)
+	x.claim(uid, victims)
+	for _, v := range victims {
+		given = append(given, PodRef{x.pods[v.UID].key, v.UID})
+	}
+	return given
+}
+
+// again are nodes on which the scheduler would delete we do not know whom; those that are about to go
+// are none any more.
 func (x *Index) again(nodes []string) map[string]extender.Candidate {
-	candidates := map[string]extender.Candidate{}
+	candidates, somebody := make(map[string]extender.Candidate, len(nodes)), extender.Victims{Pods: []extender.Victim{{}}}
 	for _, name := range nodes {
-		candidates[name] = x.candidate(name, extender.Victims{Pods: []extender.Victim{{}}})
+		c := x.candidate(name, somebody)
+		if c.Node != nil && !c.Node.Leaving {
+			candidates[name] = c
+		}
 	}
 	return candidates
 }

@@ -80,6 +80,7 @@ func TestTake(t *testing.T) {
 	r.Index.SelectVictims(gpuPod("ml", "first", "", "1"), candidates)
 	r.Index.DropPod(work)
 	r.Index.SetPod(gpuPod("web", "less", "n", "1"))
+	r.Index.SetPod(gpuPod("ml", "second", "", "1"))
 	if got := r.Index.SelectVictims(gpuPod("ml", "second", "", "1"), candidates); len(got) > 0 {
 		t.Fatalf("victims %v, want none: room is coming", got)
 	}
