@@ -55,7 +55,7 @@ func (x *Index) await(pod *corev1.Pod, message string) {
 	if touched := pod.Annotations[v1alpha1.AnnotationRequeued]; touched != "" && touched == x.touch(pools) {
 		return
 	}
-	x.wake()
+	x.rouse(pod.UID, pools)
 }
 
 // refusedFor are the pools that a message of the scheduler names in our words.
@@ -92,15 +92,19 @@ func (x *Index) touch(pools []string) string {
 // wake makes the pods due whose pool holds nothing any more.
 func (x *Index) wake() {
 	for uid, pod := range x.waiting.pods {
-		if x.touch(pod.pools) != "" {
-			x.waiting.due[uid] = true
-		}
+		x.rouse(uid, pod.pools)
 	}
-	if len(x.waiting.due) > 0 {
-		select {
-		case x.waiting.wake <- struct{}{}:
-		default:
-		}
+}
+
+// rouse makes a pod due if one of the pools that it was refused for holds nothing any more.
+func (x *Index) rouse(uid types.UID, pools []string) {
+	if x.touch(pools) == "" {
+		return
+	}
+	x.waiting.due[uid] = true
+	select {
+	case x.waiting.wake <- struct{}{}:
+	default:
 	}
 }
 

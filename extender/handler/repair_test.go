@@ -94,6 +94,22 @@ func TestPokes(t *testing.T) {
 	}
 }
 
+// TestATouchedPodIsNotTouchedForAnother: the scheduler's message about it is still the old one.
+func TestATouchedPodIsNotTouchedForAnother(t *testing.T) {
+	x := cluster()
+	free := warmPool(0)
+	free.ResourceVersion = "7"
+	x.SetPool(free)
+	touched := refusedPod("touched", 0)
+	touched.Annotations = map[string]string{v1alpha1.AnnotationRequeued: "a100/7"}
+	x.SetPod(touched)
+	x.SetPod(refusedPod("other", 0))
+	pod, _, _ := x.Due()
+	if _, _, more := x.Due(); pod.Name != "other" || more {
+		t.Errorf("%s is touched, and another: %v; want other alone", pod, more)
+	}
+}
+
 func TestALateMessageIsPokedAtOnce(t *testing.T) {
 	x := cluster()
 	x.SetPool(warmPool(0))
