@@ -95,6 +95,12 @@ func kindOf(collector prometheus.Collector) string {
 func registered(t *testing.T) catalogue {
 	t.Helper()
 	all := catalogue{}
+	register(all)
+	return all
+}
+
+// register has all processes register.
+func register(all prometheus.Registerer) {
 	reserver.New(reserver.Options{Registerer: all, Log: logr.Discard(), Clock: clock.RealClock{}})
 	showback.New(showback.Options{Registerer: all})
 	drainer.New(drainer.Options{Registerer: all})
@@ -107,7 +113,6 @@ func registered(t *testing.T) catalogue {
 	webhookhandler.New(options)
 	audit.NewAuditor(options, audit.AuditorOptions{Log: logr.Discard()})
 	ledger.NewKeeper(ledger.KeeperOptions{Registerer: all, Log: logr.Discard()})
-	return all
 }
 
 // TestEveryMetricIsKnown: whatever the source calls forewarm_… as the name of a metric is in the

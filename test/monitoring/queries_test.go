@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"sigs.k8s.io/yaml"
@@ -206,6 +207,48 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 	slices.Sort(pages)
 	if diff := cmp.Diff(pages, there); diff != "" {
 		t.Errorf("alerts (-) and pages (+):\n%s", diff)
+	}
+}
+
+// TestRunbooksKnowWhatFails: what an alert may say failed has its words on the alert's page.
+func TestRunbooksKnowWhatFails(t *testing.T) {
+	all := prometheus.NewRegistry()
+	register(all)
+	families, err := all.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alert, c := range map[string]struct{ metric, label string }{
+		"ForewarmPlanErrors":        {"forewarm_capacity_plan_errors_total", "reason"},
+		"ForewarmWebhookErrors":     {"forewarm_webhook_decisions_total", "reason"},
+		"ForewarmExtenderUndecided": {"forewarm_extender_requests_total", "result"},
+		"ForewarmExtenderRepairs":   {"forewarm_extender_repairs_total", "kind"},
+	} {
+		page, err := os.ReadFile(filepath.Join(root, "docs", "runbooks", alert+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := 0
+		for _, family := range families {
+			if family.GetName() != c.metric {
+				continue
+			}
+			for _, m := range family.GetMetric() {
+				labels := map[string]string{}
+				for _, pair := range m.GetLabel() {
+					labels[pair.GetName()] = pair.GetValue()
+				}
+				if value := labels[c.label]; value != "ok" && (labels["verdict"] == "" || labels["verdict"] == "Error") {
+					said++
+					if !strings.Contains(string(page), "`"+value+"`") {
+						t.Errorf("docs/runbooks/%s.md says nothing of %s %s", alert, c.label, value)
+					}
+				}
+			}
+		}
+		if said == 0 {
+			t.Errorf("%s: %s has no %s to look for", alert, c.metric, c.label)
+		}
 	}
 }
 
