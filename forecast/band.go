@@ -73,7 +73,7 @@ func (m *mixture) fillBand(in marksIn, j int) {
 // start, among those that the most marks of are known.
 func (m *mixture) picks() []int {
 	var whole []int
-	for j := len(m.marks) - 1; j >= 0 && len(whole) < fewOrigins/2; j-- {
+	for j := len(m.marks) - 1; j >= 0 && len(whole) < fewErrors; j-- {
 		whole = whole[:0]
 		for i, p := range m.pasts {
 			if p.index+m.marks[j] < m.N {

@@ -49,12 +49,10 @@ func (m *mixture) tryCompound(in marksIn) *compound {
 	for j := in.from; j < in.to; j++ {
 		now.chances[j] = m.chances(m.marks[j], in.chances[j-in.from])
 	}
-	late := in.late
-	late.forget()
 	levels := Levels()
 	mixed, compounded, row := 0.0, 0.0, make([]float64, len(levels))
 	for i, p := range slices.Backward(m.pasts) { // the earliest first
-		sizes := late.until(p.index)
+		sizes := in.late.until(p.index)
 		for j := in.from; j < in.to; j++ {
 			if !m.known(i, m.marks[j]) || len(sizes) == 0 {
 				continue
@@ -73,7 +71,7 @@ func (m *mixture) tryCompound(in marksIn) *compound {
 	if compounded >= (1-compoundBetter)*mixed {
 		return nil
 	}
-	now.sizes = slices.Clone(late.until(len(m.Values) - 1))
+	now.sizes = slices.Clone(in.late.until(len(m.Values) - 1))
 	return &now
 }
 
@@ -108,7 +106,7 @@ func aboveZero(value float64) int {
 	return 0
 }
 
-// lateSizes are the last demands above zero until an index that only grows.
+// lateSizes are the last demands above zero until an index; it costs little to ask for a later one.
 type lateSizes struct {
 	values []float64
 	next   int
@@ -122,11 +120,11 @@ func newLateSizes(values []float64) *lateSizes {
 	return &lateSizes{values: values, inTime: make([]float64, 0, mostSizes), sorted: make([]float64, 0, mostSizes)}
 }
 
-// forget begins anew at the first value.
-func (s *lateSizes) forget() { s.next, s.taken, s.inTime, s.sorted = 0, 0, s.inTime[:0], s.sorted[:0] }
-
 // until are the sizes until an index, increasing; good until it is asked again.
 func (s *lateSizes) until(index int) []float64 {
+	if index < s.next-1 { // an earlier one: begin anew
+		s.next, s.taken, s.inTime, s.sorted = 0, 0, s.inTime[:0], s.sorted[:0]
+	}
 	for ; s.next <= index; s.next++ {
 		if value := s.values[s.next]; value > 0 {
 			s.take(value)

@@ -106,3 +106,26 @@ func TestCompoundOfItsPart(t *testing.T) {
 		t.Errorf("mark %d, want the one in the part", got)
 	}
 }
+
+// TestLateSizesAreOfThePast: whatever is asked for in which order, sizes are the last ones until then.
+func TestLateSizesAreOfThePast(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	values := make([]float64, 3*mostSizes)
+	for i := range values {
+		values[i] = float64(max(random.IntN(9)-3, 0))
+	}
+	late := newLateSizes(values)
+	for range 500 {
+		index := random.IntN(len(values))
+		var want []float64
+		for i := index; i >= 0 && len(want) < mostSizes; i-- {
+			if values[i] > 0 {
+				want = append(want, values[i])
+			}
+		}
+		slices.Sort(want)
+		if got := late.until(index); !slices.Equal(got, want) {
+			t.Fatalf("until %d: %v, want %v", index, got, want)
+		}
+	}
+}

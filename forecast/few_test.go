@@ -74,3 +74,36 @@ func TestFewDaysCover(t *testing.T) {
 		t.Errorf("the 80 %% band covers %.3f", share)
 	}
 }
+
+// TestWhatHardlyWasSeenErrsLikeWhatCameBefore: after three days, one origin tells of a day ahead.
+func TestWhatHardlyWasSeenErrsLikeWhatCameBefore(t *testing.T) {
+	history := fives(3, 1)
+	p, err := pose(history, nil, steps(history.Step, 288), history.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMixture(p, history.Step)
+	m.learn()
+	few := 0
+	for j, steps := range m.marks {
+		seen := 0
+		for i := range m.pasts {
+			if m.known(i, steps) {
+				seen++
+			}
+		}
+		if j == 0 || seen == 0 || seen >= fewErrors {
+			continue
+		}
+		few++
+		wider := math.Sqrt(float64(steps) / float64(m.marks[j-1]))
+		for k, before := range m.bands[j-1].curve {
+			if want := before * wider; math.Abs(m.bands[j].curve[k]-want) > 1e-9 {
+				t.Fatalf("%d steps ahead, which %d origins tell of: %v, want %v", steps, seen, m.bands[j].curve[k], want)
+			}
+		}
+	}
+	if few == 0 {
+		t.Fatal("each mark was seen often, or never")
+	}
+}
