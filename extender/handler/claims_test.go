@@ -175,9 +175,10 @@ func TestNobodyElseIsOverdue(t *testing.T) {
 			x.SetPod(pod("ml", "third", "warm-2", "1"))
 			x.told["third"] = was
 		}, false},
-		"being deleted":        {func(x *Index) { p := taker("third"); p.DeletionTimestamp = &metav1.Time{}; x.SetPod(p) }, false},
-		"sent somewhere":       {func(x *Index) { x.SetPod(nominatedPod("third", "warm-2")) }, false},
-		"its node is cordoned": {func(x *Index) { n := node("warm-1", "a100"); n.Spec.Unschedulable = true; x.SetNode(n) }, false},
+		"being deleted":          {func(x *Index) { p := taker("third"); p.DeletionTimestamp = &metav1.Time{}; x.SetPod(p) }, false},
+		"the scheduler has room": {func(x *Index) { x.Filter(taker("third"), []string{"warm-2", "plain"}) }, false},
+		"sent somewhere":         {func(x *Index) { x.SetPod(nominatedPod("third", "warm-2")) }, false},
+		"its node is cordoned":   {func(x *Index) { n := node("warm-1", "a100"); n.Spec.Unschedulable = true; x.SetNode(n) }, false},
 		"somebody has just gone": {func(x *Index) {
 			x.SetPod(pod("web", "cheap-3", "warm-2", "3"))
 			x.SetPod(placeholder("hold-3", "warm-2"))
