@@ -25,26 +25,83 @@ type Pods struct {
 	Count int64
 }
 
-// List are all that start until a time, the earliest first.
-func List(ctx context.Context, cached client.Client, live client.Reader, now, until time.Time) ([]Pods, error) {
-	var crons batchv1.CronJobList
-	if err := cached.List(ctx, &crons, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list CronJobs: %w", err)
+// Future is what will start, and what bounds it.
+type Future struct {
+	// Pods are all that start until a time, the earliest first.
+	Pods []Pods
+
+	quotas     []corev1.ResourceQuota
+	namespaces []corev1.Namespace
+}
+
+const (
+	// patience is how long is waited for an informer: without the right to list and watch it never has its
+	// objects, and who looks must go on.
+	patience = 2 * time.Second
+	// patienceLive is how long is waited for Workloads, of which there may be many.
+	patienceLive = 10 * time.Second
+	// lookAgain is how long after a look that failed the next one is made, and how long after all Workloads
+	// were looked through this is done again.
+	lookAgain = 30 * time.Second
+)
+
+// Finder finds them. It is not for concurrent use.
+type Finder struct {
+	cached client.Client
+	live   client.Reader
+	// failed is when a look failed last.
+	failed time.Time
+	// searched is when all Workloads were looked through, and reserved are those that had their quota then.
+	searched time.Time
+	reserved []client.ObjectKey
+}
+
+// NewFinder makes a Finder. cached reads from informers, live from the API server.
+func NewFinder(cached client.Client, live client.Reader) *Finder {
+	return &Finder{cached: cached, live: live}
+}
+
+// Find finds what starts until a time; nothing for a while after that has failed.
+func (f *Finder) Find(ctx context.Context, now, until time.Time) (Future, error) {
+	if now.Sub(f.failed) < lookAgain {
+		return Future{}, nil
 	}
-	all, err := workloads(ctx, cached.RESTMapper(), live, now)
+	future, err := f.find(ctx, now, until)
 	if err != nil {
-		return nil, err
+		f.failed = now
+		return Future{}, err
+	}
+	return future, nil
+}
+
+func (f *Finder) find(ctx context.Context, now, until time.Time) (future Future, err error) {
+	var crons batchv1.CronJobList
+	if err := f.list(ctx, &crons); err != nil {
+		return future, fmt.Errorf("list CronJobs: %w", err)
+	}
+	if future.Pods, err = f.workloads(ctx, now); err != nil {
+		return future, err
 	}
 	for i := range crons.Items {
-		all = append(all, runs(&crons.Items[i], now, until)...)
+		future.Pods = append(future.Pods, runs(&crons.Items[i], now, until)...)
 	}
-	slices.SortStableFunc(all, func(a, b Pods) int {
+	if len(future.Pods) == 0 {
+		return future, nil
+	}
+	slices.SortStableFunc(future.Pods, func(a, b Pods) int {
 		if c := a.At.Compare(b.At); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Pod.Namespace+"/"+a.Pod.Name, b.Pod.Namespace+"/"+b.Pod.Name)
 	})
-	return all, nil
+	return f.bounded(ctx, future)
+}
+
+// list reads from informers.
+func (f *Finder) list(ctx context.Context, into client.ObjectList) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return f.cached.List(ctx, into, client.UnsafeDisableDeepCopy)
 }
 
 // mostRuns bounds the runs of one CronJob that are looked at.

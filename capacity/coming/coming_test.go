@@ -1,9 +1,13 @@
 package coming
 
 import (
+	"context"
 	"fmt"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -17,6 +21,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"forewarm.dev/api/v1alpha1"
 )
@@ -102,29 +107,120 @@ func newClient(t *testing.T, kueue bool, objects ...client.Object) client.Client
 	}
 	mapper := meta.NewDefaultRESTMapper(nil)
 	if kueue {
-		gvk := schema.GroupVersionKind{Group: "kueue.x-k8s.io", Version: "v1beta1", Kind: "Workload"}
-		scheme.AddKnownTypeWithName(gvk, &unstructured.Unstructured{})
-		scheme.AddKnownTypeWithName(gvk.GroupVersion().WithKind("WorkloadList"), &unstructured.UnstructuredList{})
-		mapper = meta.NewDefaultRESTMapper([]schema.GroupVersion{gvk.GroupVersion()})
-		mapper.Add(gvk, meta.RESTScopeNamespace)
+		version := schema.GroupVersion{Group: "kueue.x-k8s.io", Version: "v1beta1"}
+		mapper = meta.NewDefaultRESTMapper([]schema.GroupVersion{version})
+		for kind, scope := range map[string]meta.RESTScope{"Workload": meta.RESTScopeNamespace, "AdmissionCheck": meta.RESTScopeRoot} {
+			scheme.AddKnownTypeWithName(version.WithKind(kind), &unstructured.Unstructured{})
+			scheme.AddKnownTypeWithName(version.WithKind(kind+"List"), &unstructured.UnstructuredList{})
+			mapper.Add(version.WithKind(kind), scope)
+		}
 	}
 	return fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(objects...).Build()
 }
 
-func TestListOfWorkloads(t *testing.T) {
+// paged is a client that answers lists of Workloads one by one.
+type paged struct{ client.Client }
+
+// List implements client.Reader.
+func (p paged) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	if err := p.Client.List(ctx, list, options...); err != nil {
+		return err
+	}
+	items, ok := list.(*unstructured.UnstructuredList)
+	asked := (&client.ListOptions{}).ApplyOptions(options)
+	if !ok || asked.Limit == 0 {
+		return nil
+	}
+	at, _ := strconv.Atoi(asked.Continue)
+	if at+1 < len(items.Items) {
+		items.SetContinue(strconv.Itoa(at + 1))
+	}
+	items.Items = items.Items[at:min(at+1, len(items.Items))]
+	return nil
+}
+
+func find(t *testing.T, f *Finder, now time.Time) string {
+	t.Helper()
+	got, err := f.Find(t.Context(), now, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return told(got.Pods)
+}
+
+func TestFindWorkloads(t *testing.T) {
+	check := func(name, controller string) client.Object {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "AdmissionCheck", "metadata": map[string]any{"name": name}, "spec": map[string]any{"controllerName": controller},
+		}}
+	}
+	checked := func(name string, checks ...string) *unstructured.Unstructured {
+		w := kueueWorkload(name, true, "QuotaReserved")
+		var states []any
+		for _, check := range checks {
+			states = append(states, map[string]any{"name": check, "state": "Pending"})
+		}
+		w.Object["status"].(map[string]any)["admissionChecks"] = states
+		return w
+	}
 	c := newClient(t, true,
 		kueueWorkload("waits", true, ""), kueueWorkload("has-quota", true, "QuotaReserved"), kueueWorkload("fewer", true, "QuotaReserved", 3),
 		kueueWorkload("admitted", true, "QuotaReserved Admitted"), kueueWorkload("finished", true, "QuotaReserved Finished"),
 		kueueWorkload("evicted", true, "QuotaReserved Evicted"), kueueWorkload("inactive", false, "QuotaReserved"),
+		checked("checked", "budget"), checked("bought-for", "budget", "buy"), checked("far", "far"),
+		check("budget", "example.com/budget"), check("buy", "kueue.x-k8s.io/provisioning-request"), check("far", "kueue.x-k8s.io/multikueue"),
 		cronJob("cron", "5 12 * * *"),
 	)
-	got, err := List(t.Context(), c, c, noon, noon.Add(time.Hour))
-	if want := "12:00 fewer ×3, 12:00 has-quota ×4, 12:05 cron ×1"; err != nil || told(got) != want {
-		t.Errorf("%q, %v; want %q", told(got), err, want)
+	f := NewFinder(c, paged{c})
+	if got, want := find(t, f, noon), "12:00 checked ×4, 12:00 fewer ×3, 12:00 has-quota ×4, 12:05 cron ×1"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
-	none := newClient(t, false)
-	if got, err := List(t.Context(), none, none, noon, noon.Add(time.Hour)); err != nil || len(got) > 0 {
-		t.Errorf("without Kueue: %v, %v", got, err)
+	// What is admitted does not count a moment longer, since its pods do; what has got its quota counts soon.
+	admitted, late := kueueWorkload("fewer", true, "QuotaReserved Admitted", 3), kueueWorkload("late", true, "QuotaReserved")
+	for _, err := range []error{c.Delete(t.Context(), admitted), c.Create(t.Context(), admitted), c.Delete(t.Context(), checked("checked")), c.Create(t.Context(), late)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := find(t, f, noon.Add(time.Second)), "12:00 has-quota ×4, 12:05 cron ×1"; got != want {
+		t.Errorf("a second later: %q, want %q", got, want)
+	}
+	if got, want := find(t, f, noon.Add(lookAgain)), "12:01 has-quota ×4, 12:01 late ×4, 12:05 cron ×1"; got != want {
+		t.Errorf("when looked through again: %q, want %q", got, want)
+	}
+	if got := find(t, NewFinder(newClient(t, false), newClient(t, false)), noon); got != "" {
+		t.Errorf("without Kueue: %s", got)
+	}
+}
+
+// TestFindGoesOn: an informer that never has its objects, since the right to list them is missing, holds
+// nobody up for longer than a moment, and not each time.
+func TestFindGoesOn(t *testing.T) {
+	for _, of := range []client.ObjectList{&batchv1.CronJobList{}, &corev1.ResourceQuotaList{}} {
+		synctest.Test(t, func(t *testing.T) {
+			stuck := interceptor.NewClient(newClient(t, false, cronJob("cron", "5 12 * * *")).(client.WithWatch), interceptor.Funcs{
+				List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+					if reflect.TypeOf(list) == reflect.TypeOf(of) {
+						<-ctx.Done()
+						return ctx.Err()
+					}
+					return c.List(ctx, list, options...)
+				},
+			})
+			f, started := NewFinder(stuck, stuck), time.Now()
+			if got, err := f.Find(t.Context(), noon, noon.Add(time.Hour)); err == nil || len(got.Pods) > 0 {
+				t.Errorf("%T: %v, %v", of, got, err)
+			}
+			if got, err := f.Find(t.Context(), noon.Add(lookAgain-1), noon.Add(time.Hour)); err != nil || len(got.Pods) > 0 {
+				t.Errorf("%T, soon again: %v, %v", of, got, err)
+			}
+			if took := time.Since(started); took != patience {
+				t.Errorf("%T: took %s, want %s", of, took, patience)
+			}
+			if _, err := f.Find(t.Context(), noon.Add(lookAgain), noon.Add(time.Hour)); err == nil {
+				t.Errorf("%T: it is not tried again", of)
+			}
+		})
 	}
 }
 
@@ -151,12 +247,13 @@ func TestAllowances(t *testing.T) {
 	}
 	c := newClient(t, false,
 		quota("two", "a", "8", "2"), quota("two", "b", "5", "1"), quota("scoped", "a", "0", "0", scoped),
-		namespace("ceiling", "10"), namespace("unread", "ten"), namespace("both", "4"), quota("both", "a", "8", "0"),
+		cronJob("cron", "5 12 * * *"), namespace("ceiling", "10"), namespace("unread", "ten"), namespace("both", "4"), quota("both", "a", "8", "0"),
 	)
-	allowed, err := Allowances(t.Context(), c, gpu, []*corev1.Pod{pod("ceiling"), pod("ceiling"), pod("two")})
+	future, err := NewFinder(c, c).Find(t.Context(), noon, noon.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
+	allowed := future.Allowance(gpu, []*corev1.Pod{pod("both-not"), pod("ceiling"), pod("ceiling"), pod("two")})
 	for name, want := range map[string]float64{"two": 4, "ceiling": 4, "unread": 0, "both": 4} {
 		if got := allowed(name); got == nil || *got != want {
 			t.Errorf("namespace %s is left %v, want %v", name, got, want)

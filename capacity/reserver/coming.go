@@ -2,6 +2,7 @@ package reserver
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,19 +20,19 @@ const (
 	defaultShare = 25
 )
 
-// announced are the pods that will start; none where they cannot be read, which holds nothing up.
-func (r *Reserver) announced(ctx context.Context, now time.Time) []coming.Pods {
-	pods, err := coming.List(ctx, r.cached, r.live, now, now.Add(longestWindow))
+// announced is what will start; nothing where that cannot be read, which holds nothing up.
+func (r *Reserver) announced(ctx context.Context, now time.Time) coming.Future {
+	future, err := r.finder.Find(ctx, now, now.Add(longestWindow))
 	if err != nil {
 		r.metrics.errors.WithLabelValues("Foresee").Inc()
 		r.log.Error(err, "What is known to start does not count")
 	}
-	return pods
+	return future
 }
 
 // setKnown counts what is known to start within the window of a pool, as far as its namespaces are
-// allowed. What cannot be read does not count, and holds nothing up.
-func (r *Reserver) setKnown(ctx context.Context, w world, pool *v1alpha1.WarmPool, seen *sight) {
+// allowed.
+func (r *Reserver) setKnown(w world, pool *v1alpha1.WarmPool, seen *sight) {
 	share := int32(defaultShare)
 	if f := pool.Spec.Demand.Future; f != nil && f.NamespaceSharePercent != nil {
 		share = *f.NamespaceSharePercent
@@ -41,28 +42,29 @@ func (r *Reserver) setKnown(ctx context.Context, w world, pool *v1alpha1.WarmPoo
 		return
 	}
 	resource := pool.Spec.Demand.Resource
-	allowed, err := coming.Allowances(ctx, r.cached, resource, w.Pods)
-	if err != nil {
-		r.metrics.errors.WithLabelValues("Foresee").Inc()
-		r.log.Error(err, "What is known to start does not count", "pool", pool.Name)
-		return
-	}
 	sizes := make([]int64, len(seen.limits.Chunks))
 	for i, chunk := range seen.limits.Chunks {
 		sizes[i] = chunk.Requests[resource]
 	}
-	for i, known := range capacity.Known(starts, seen.limits.Chunks, sizes, float64(share)/100, allowed) {
+	for i, known := range capacity.Known(starts, seen.limits.Chunks, sizes, float64(share)/100, w.coming.Allowance(resource, w.Pods)) {
 		seen.demand.Chunks[i].Known = known
 	}
 }
 
 // startsOf are the pods of a pool that start within its window. One that fits no empty node of the pool
-// never counts.
+// never counts; of a pool without nodes that is not known.
 func (r *Reserver) startsOf(w world, pool *v1alpha1.WarmPool, seen *sight) []capacity.Coming {
 	var starts []capacity.Coming
-	for _, pods := range w.coming {
+	var empty []quantity.Vector
+	for _, pods := range w.coming.Pods {
 		k, amount, ok := r.tracker.wouldBe(pods.Pod)
-		if !ok || k.pool != pool.Name || pods.At.After(seen.at.Add(seen.limits.Window())) || !w.fitsEmpty(pods.Pod, seen.nodes) {
+		if !ok || k.pool != pool.Name || pods.At.After(seen.at.Add(seen.limits.Window())) {
+			continue
+		}
+		if empty == nil {
+			empty = w.emptyRooms(seen.nodes)
+		}
+		if len(empty) > 0 && !slices.ContainsFunc(empty, quantity.OfPod(pods.Pod).FitsIn) {
 			continue
 		}
 		for i, chunk := range seen.limits.Chunks {
@@ -74,14 +76,11 @@ func (r *Reserver) startsOf(w world, pool *v1alpha1.WarmPool, seen *sight) []cap
 	return starts
 }
 
-// fitsEmpty tells whether a pod fits one of the nodes while nothing but DaemonSets runs there; of a
-// pool without nodes that is not known.
-func (w world) fitsEmpty(pod *corev1.Pod, nodes []*corev1.Node) bool {
-	requests := quantity.OfPod(pod)
+// emptyRooms is what each of some nodes offers beside the pods of DaemonSets.
+func (w world) emptyRooms(nodes []*corev1.Node) []quantity.Vector {
+	rooms := make([]quantity.Vector, 0, len(nodes))
 	for _, node := range nodes {
-		if requests.FitsIn(w.emptyRoom(node)) {
-			return true
-		}
+		rooms = append(rooms, w.emptyRoom(node))
 	}
-	return len(nodes) == 0
+	return rooms
 }

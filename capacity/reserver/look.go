@@ -69,7 +69,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	if err := r.foresee(ctx, pool, &seen); err != nil {
 		return seen, err
 	}
-	r.setKnown(ctx, w, pool, &seen)
+	r.setKnown(w, pool, &seen)
 	r.setSupply(ctx, w, pool, &seen)
 	seen.ceilings = r.ceilings(w, pool, seen.nodes, now)
 	seen.limits.NodesLeft = capacity.NodesLeft(seen.ceilings)

@@ -39,7 +39,7 @@ type world struct {
 	waiting, interrupted map[key]float64
 	leaving              map[string]bool
 	// coming are the pods that do not exist yet, but whose start is known.
-	coming []coming.Pods
+	coming coming.Future
 	// asked is how many nodes each pool waits for; the plans of this cycle add theirs.
 	asked map[string]int64
 }

@@ -21,6 +21,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/coming"
 	"forewarm.dev/capacity/decisions"
 	"forewarm.dev/capacity/guards"
 	"forewarm.dev/capacity/replay"
@@ -85,6 +86,7 @@ type Reserver struct {
 	tracker *tracker
 	memory  map[string]*memory
 	guards  *guards.Guards
+	finder  *coming.Finder
 	// hurry are the pools that are due before their time.
 	hurry hurry
 	// urgent is told when a pod is stuck, and when a pool is in a hurry; attempts are the last ones to make
@@ -125,6 +127,7 @@ func New(o Options) *Reserver {
 		tracker: newTracker(o.PlaceholderNamespace, o.Priority),
 		memory:  map[string]*memory{},
 		guards:  guards.New(o.Live, o.Client, o.PlaceholderNamespace, o.Priority),
+		finder:  coming.NewFinder(o.Client, o.Live),
 		urgent:  make(chan struct{}, 1),
 	}
 }

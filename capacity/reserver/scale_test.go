@@ -19,6 +19,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/coming"
 	"forewarm.dev/capacity/decisions"
 	"forewarm.dev/capacity/waiting/announcer"
 )
@@ -97,6 +98,7 @@ func TestACycleOfManyNodes(t *testing.T) {
 	r.live = fake.NewClientBuilder().WithScheme(r.cached.Scheme()).WithObjects(pools...).WithStatusSubresource(pools...).Build()
 	many := newCrowd(r.live.(client.Client))
 	r.cached, r.options.Client, r.options.Clock = many, many, clock.RealClock{}
+	r.finder = coming.NewFinder(many, r.live)
 	r.options.Forecaster, r.options.Chooser = &samples{}, chooser.New(true)
 	r.options.Announcer = announcer.New(many, r.options.Events)
 	r.options.Decisions = decisions.New(decisions.Options{})
