@@ -83,7 +83,9 @@ func (f *Finder) find(ctx context.Context, now, until time.Time) (future Future,
 		return future, err
 	}
 	for i := range crons.Items {
-		future.Pods = append(future.Pods, runs(&crons.Items[i], now, until)...)
+		if run, ok := next(&crons.Items[i], now, until); ok {
+			future.Pods = append(future.Pods, run)
+		}
 	}
 	if len(future.Pods) == 0 {
 		return future, nil
@@ -104,38 +106,19 @@ func (f *Finder) list(ctx context.Context, into client.ObjectList) error {
 	return f.cached.List(ctx, into, client.UnsafeDisableDeepCopy)
 }
 
-// mostRuns bounds the runs of one CronJob that are looked at.
-const mostRuns = 10
-
-// runs are the next ones of a CronJob, read as its controller reads them. Where runs must not overlap
-// only one counts, and none while one is on: its pods are demand already.
-func runs(job *batchv1.CronJob, now, until time.Time) []Pods {
+// next is the next run of a CronJob, read as its controller reads it; none while one is on, whose pods
+// are demand already. Later runs do not count: as a rule they take up what those before leave.
+func next(job *batchv1.CronJob, now, until time.Time) (Pods, bool) {
 	schedule := job.Spec.Schedule
 	if zone := job.Spec.TimeZone; zone != nil {
 		schedule = "TZ=" + *zone + " " + schedule
 	}
 	times, err := cron.ParseStandard(schedule)
-	if err != nil || job.Spec.Suspend != nil && *job.Spec.Suspend || !job.DeletionTimestamp.IsZero() {
-		return nil
+	if err != nil || job.Spec.Suspend != nil && *job.Spec.Suspend || !job.DeletionTimestamp.IsZero() || len(job.Status.Active) > 0 {
+		return Pods{}, false
 	}
-	one, most := job.Spec.JobTemplate.Spec, mostAtOnce(job)
-	var found []Pods
-	for at := times.Next(now); len(found) < most && !at.IsZero() && !at.After(until); at = times.Next(at) {
-		found = append(found, Pods{At: at, Pod: podOf(job.ObjectMeta, one.Template), Count: parallel(one)})
-	}
-	return found
-}
-
-// mostAtOnce is how many runs count.
-func mostAtOnce(job *batchv1.CronJob) int {
-	switch {
-	case job.Spec.ConcurrencyPolicy != batchv1.ForbidConcurrent && job.Spec.ConcurrencyPolicy != batchv1.ReplaceConcurrent:
-		return mostRuns
-	case len(job.Status.Active) > 0:
-		return 0
-	default:
-		return 1
-	}
+	at, one := times.Next(now), job.Spec.JobTemplate.Spec
+	return Pods{At: at, Pod: podOf(job.ObjectMeta, one.Template), Count: parallel(one)}, !at.IsZero() && !at.After(until)
 }
 
 // parallel is how many pods of a Job run at once.
