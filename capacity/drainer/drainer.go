@@ -48,6 +48,9 @@ type Drainer struct {
 	evictions *prometheus.CounterVec
 	// promised is room that evicted pods have not taken yet.
 	promised []promise
+	// looked is when nodes were looked at last, and said what was wrong then.
+	looked time.Time
+	said   string
 }
 
 // promise is the room of a pod that was evicted.
@@ -57,8 +60,10 @@ type promise struct {
 }
 
 const (
-	// every is how often it looks; some nodes leave after 30 seconds.
-	every = time.Second
+	// every is how often it looks; some nodes leave after 30 seconds. While no pool asks for any to be
+	// drained there may be cordons of ours to take back, and nothing that hurries.
+	every     = time.Second
+	everyIdle = 30 * time.Second
 	// promiseHolds is how long a pod may take to come back: its controller's turn and the scheduler's.
 	promiseHolds = 10 * time.Second
 )
@@ -83,16 +88,27 @@ func (d *Drainer) Start(ctx context.Context) error {
 	ticker := d.Clock.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := d.cycle(ctx, d.Clock.Now()); err != nil {
-			d.evictions.WithLabelValues(failed).Inc()
-			d.Log.Error(err, "Nodes not drained")
-		}
+		d.tell(d.cycle(ctx, d.Clock.Now()))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
 		}
 	}
+}
+
+// tell counts what has failed, and says it once for as long as it is the same: a right that is missing
+// is missing each second.
+func (d *Drainer) tell(err error) {
+	says := ""
+	if err != nil {
+		says = err.Error()
+		d.evictions.WithLabelValues(failed).Inc()
+	}
+	if says != "" && says != d.said {
+		d.Log.Error(err, "Nodes not drained, tried again each second")
+	}
+	d.said = says
 }
 
 // cycle drains all nodes that are to be.
@@ -102,6 +118,10 @@ func (d *Drainer) cycle(ctx context.Context, now time.Time) error {
 	if err := d.Client.List(ctx, &pools); err != nil {
 		return fmt.Errorf("list WarmPools: %w", err)
 	}
+	if !slices.ContainsFunc(pools.Items, drains) && now.Sub(d.looked) < everyIdle {
+		return nil
+	}
+	d.looked = now
 	var nodes corev1.NodeList
 	if err := d.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list nodes: %w", err)
@@ -116,14 +136,17 @@ func (d *Drainer) cycle(ctx context.Context, now time.Time) error {
 	}
 	// 2 decide
 	var errs []error
-	for i := range going {
-		if going[i].since, err = d.cordon(ctx, going[i].node, now); err != nil {
+	var cordoned []goingNode
+	for _, g := range going {
+		if g.since, err = d.cordon(ctx, g.node, now); err != nil {
 			errs = append(errs, err)
+			continue // its pods could come back to it
 		}
+		cordoned = append(cordoned, g)
 	}
 	d.promised = slices.DeleteFunc(d.promised, func(p promise) bool { return now.Sub(p.at) > promiseHolds })
 	view := view{Snapshot: all, placeholders: d.PlaceholderNamespace}
-	evictions := capacity.Evict(view.pods(going), view.rooms(d.promised), now)
+	evictions := capacity.Evict(view.pods(cordoned), view.rooms(d.promised), now)
 	// 3 apply, 4 report
 	for _, eviction := range evictions {
 		errs = append(errs, d.evict(ctx, view.named[eviction.Pod.Name], eviction, now))
@@ -140,19 +163,23 @@ const byOthers = " cordoned by others"
 // cordon keeps new pods off a node, and notes since when it is about to go, for the next leader.
 func (d *Drainer) cordon(ctx context.Context, node *corev1.Node, now time.Time) (time.Time, error) {
 	noted, others := strings.CutSuffix(node.Annotations[v1alpha1.AnnotationInterruptedAt], byOthers)
-	if since, err := time.Parse(time.RFC3339, noted); err == nil && (node.Spec.Unschedulable || others) {
+	since, err := time.Parse(time.RFC3339, noted)
+	switch {
+	case err != nil:
+		since = now
+	case node.Spec.Unschedulable || others:
 		return since, nil
 	}
-	note := now.UTC().Format(time.RFC3339)
+	note := since.UTC().Format(time.RFC3339)
 	if node.Spec.Unschedulable {
 		note += byOthers
 	}
 	body := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"unschedulable":true}}`, v1alpha1.AnnotationInterruptedAt, note)
 	if err := d.Client.Patch(ctx, nodeNamed(node.Name), client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
-		return now, fmt.Errorf("cordon node %s: %w", node.Name, err)
+		return since, fmt.Errorf("cordon node %s: %w", node.Name, err)
 	}
 	d.Log.Info("Node cordoned, it is about to be taken away", "node", node.Name)
-	return now, nil
+	return since, nil
 }
 
 // uncordon takes back a cordon of ours on a node that stays after all.

@@ -1,6 +1,8 @@
 package drainer
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,8 +11,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +25,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"forewarm.dev/api/v1alpha1"
 )
@@ -168,8 +174,9 @@ func TestANodeThatStaysIsUncordoned(t *testing.T) {
 			goes := testNode("goes", gke)
 			goes.Spec.Unschedulable = c.before
 			d := newDrainer(t, v1alpha1.DrainAlways, goes, testNode("other"))
+			after := time.Duration(0)
 			cordoned := func() (bool, string) {
-				left(t, d, 0)
+				left(t, d, after)
 				var node corev1.Node
 				if err := d.Client.Get(t.Context(), client.ObjectKey{Name: "goes"}, &node); err != nil {
 					t.Fatal(err)
@@ -189,9 +196,72 @@ func TestANodeThatStaysIsUncordoned(t *testing.T) {
 			if err := d.Client.Patch(t.Context(), nodeNamed("goes"), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"taints":null}}`))); err != nil {
 				t.Fatal(err)
 			}
+			after = everyIdle
 			if is, at := cordoned(); is != c.before || at != "" {
 				t.Errorf("cordoned: %v, at %q; want %v and nothing", is, at, c.before)
 			}
 		})
+	}
+}
+
+// TestDeadlinesStay: somebody takes a cordon back; the node goes when it goes all the same.
+func TestDeadlinesStay(t *testing.T) {
+	d := newDrainer(t, v1alpha1.DrainAlways, testNode("goes", gke), testNode("other"), testPod("a", "goes", "1", critical), testPod("c", "other", "8"))
+	left(t, d, 0)
+	if err := d.Client.Patch(t.Context(), nodeNamed("goes"), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"unschedulable":null}}`))); err != nil {
+		t.Fatal(err)
+	}
+	left(t, d, 10*time.Second)
+	if got := left(t, d, 15*time.Second); got != "c" {
+		t.Errorf("pods %q are left, want c: the notice is over", got)
+	}
+}
+
+// TestRightsAreMissed: nothing is evicted from a node that cannot be cordoned, which is said once, and
+// counted each time.
+func TestRightsAreMissed(t *testing.T) {
+	d := newDrainer(t, v1alpha1.DrainAlways, testNode("goes", gke), testNode("other"), testPod("a", "goes", "1"))
+	allowed := d.Client
+	d.Client = interceptor.NewClient(allowed.(client.WithWatch), interceptor.Funcs{
+		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+			return apierrors.NewForbidden(corev1.Resource("nodes"), "goes", errors.New("no right"))
+		},
+	})
+	said := 0
+	d.Log = funcr.New(func(_, _ string) { said++ }, funcr.Options{})
+	for range 3 {
+		d.tell(d.cycle(t.Context(), noon))
+	}
+	var pod corev1.Pod
+	if err := allowed.Get(t.Context(), client.ObjectKey{Namespace: "ml", Name: "a"}, &pod); err != nil {
+		t.Errorf("the pod is gone: %v", err)
+	}
+	if counted := testutil.ToFloat64(d.evictions.WithLabelValues(failed)); said != 1 || counted != 3 {
+		t.Errorf("said %d times, counted %v; want 1 and 3", said, counted)
+	}
+	d.Client = allowed
+	d.tell(d.cycle(t.Context(), noon))
+	if got := left(t, d, 0); got != "" {
+		t.Errorf("pods %q are left after the right was given", got)
+	}
+}
+
+// TestNoPoolDrains: nodes are hardly looked at.
+func TestNoPoolDrains(t *testing.T) {
+	d := newDrainer(t, v1alpha1.DrainNever, testNode("goes", gke))
+	looks := 0
+	d.Client = interceptor.NewClient(d.Client.(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if _, ok := list.(*corev1.NodeList); ok {
+				looks++
+			}
+			return c.List(ctx, list, options...)
+		},
+	})
+	for i := range 61 {
+		left(t, d, time.Duration(i)*time.Second)
+	}
+	if looks != 3 {
+		t.Errorf("looked at the nodes %d times in a minute, want 3", looks)
 	}
 }
