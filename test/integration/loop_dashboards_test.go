@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,21 +80,19 @@ func (e *loopEnv) shows(expr string) error {
 	return fmt.Errorf("%s: no number in %v, %s", expr, answer.Data.Result, answer.Error)
 }
 
-// loopQuiet: where nothing changes, cycle after cycle, nobody logs a line.
+// loopQuiet: where nothing changes, cycle after cycle, nobody logs a line. What the parts
+// before have set off may still be told of: within loopWait there is a quiet loopWindow.
 func loopQuiet(t *testing.T, e *loopEnv) {
-	lines := func() map[string]string {
-		logs := map[string]string{}
+	said, last, since := map[string]string{}, "", time.Now()
+	cluster.Eventually(t, loopWait, func() error {
 		for _, p := range e.processes {
-			logs[p.Name] = p.Log()
-		}
-		return logs
-	}
-	before := lines()
-	loopNever(t, loopWindow, func() error {
-		for name, log := range lines() {
-			if said := strings.TrimPrefix(log, before[name]); said != "" {
-				return fmt.Errorf("%s has nothing to do and logs:\n%s", name, said)
+			if log := p.Log(); log != said[p.Name] {
+				last = p.Name + ": " + strings.TrimPrefix(log, said[p.Name])
+				said[p.Name], since = log, time.Now()
 			}
+		}
+		if quiet := time.Since(since); quiet < loopWindow {
+			return fmt.Errorf("nobody has anything to do, and one has logged %s ago:\n%s", quiet, last)
 		}
 		return nil
 	})
