@@ -12,8 +12,9 @@ export GOFLAGS += -buildvcs=false
 MODULES := . manifests/image test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/schedulers/1.36 test/cluster/schedulers/1.35 test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
-# Packages whose tests start a control plane, and all others. In the first, one package runs
-# at a time: two control planes at once would starve each other on a small machine.
+# Packages whose tests start a control plane, and all others. In the first, one package runs at a
+# time, and in it at most two tests: what mostly waits says so by t.Parallel; what loads its control
+# plane, or has a bound on time, runs alone.
 IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./...
 CLUSTER_PACKAGES = $(IMPORTS) | grep 'forewarm.dev/test/cluster' | cut -d' ' -f1
 UNIT_PACKAGES = $(IMPORTS) | grep -v 'forewarm.dev/test/cluster' | cut -d' ' -f1
@@ -35,7 +36,7 @@ unit: ## Run the tests that need no control plane (under a minute).
 .PHONY: test
 test: control-plane ## Build the control plane if needed, then run all tests.
 	packages=$$($(UNIT_PACKAGES)); go test -timeout 10m $$packages
-	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 $$packages
+	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 -parallel 2 $$packages
 	for module in test/chart test/monitoring/operator manifests/image; do (cd "$$module" && go test -timeout 15m ./...); done
 
 .PHONY: fmt

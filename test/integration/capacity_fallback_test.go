@@ -22,6 +22,7 @@ import (
 // TestFallback: Karpenter may buy no node of NodePool warm. WarmPool a100, which keeps two of them,
 // turns to plain, whose capacity its pods may then take, and comes back once a node can be had.
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	e := newLoopEnv(t)
 	ctx := t.Context()
 	fallbackLimit(t, e, `{"cpu":"0"}`)

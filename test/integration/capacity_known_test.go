@@ -37,6 +37,7 @@ spec:
 // TestKnownFuture: a CronJob that runs within the lead time, and a Workload of Kueue that has its
 // quota, have their capacity before they have pods; a namespace gets no more than its quota leaves.
 func TestKnownFuture(t *testing.T) {
+	t.Parallel()
 	e := newLoopEnv(t)
 	ctx := t.Context()
 	file := filepath.Join(t.TempDir(), "workloads.yaml")

@@ -20,6 +20,7 @@ import (
 // TestCapacity shows, on a real control plane with Karpenter, what a WarmPool of whole nodes does
 // beyond the main loop. The parts run in this order, on one pool.
 func TestCapacity(t *testing.T) {
+	t.Parallel()
 	e := newLoopEnv(t)
 	e.start(t, "extender", "extender")
 	e.start(t, "reserver", "reserver")

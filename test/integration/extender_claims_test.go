@@ -18,6 +18,7 @@ import (
 // the scheduler asks the extender about them as about all others. Nodes, claims and DeviceClass are
 // as NVIDIA's DRA driver makes them, beside a device plugin.
 func TestExtenderClaims(t *testing.T) {
+	t.Parallel()
 	e := newExtenderEnv(t)
 	hook := newWebhookEnvBeside(t, e.Cluster, "markClaims: true")
 	class := webhookDeviceClass()

@@ -35,10 +35,10 @@ const (
 // control plane. What leads is killed in the middle of a burst, first a whole machine, then the
 // other's scheduler alone.
 func TestExtenderFailover(t *testing.T) {
-	one := &extenderEnv{address: extenderAddress(t)}
+	one := &extenderEnv{address: loopAddress(t)}
 	one.Cluster = cluster.ForTest(t, cluster.Options{ControllerManager: true, KWOK: true, StaticNodes: []cluster.NodeTemplate{extenderNodes("plain", failoverRoom/8)}})
 	one.install(t)
-	two := &extenderEnv{Cluster: one.Cluster, binary: one.binary, kubeconfig: one.kubeconfig, address: extenderAddress(t)}
+	two := &extenderEnv{Cluster: one.Cluster, binary: one.binary, kubeconfig: one.kubeconfig, address: loopAddress(t)}
 	two.configure(t)
 	two.start(t)
 	first := one.scheduler(t, "scheduler-1")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,7 +52,7 @@ func extenderNodes(name string, count int, taints ...corev1.Taint) cluster.NodeT
 
 func newExtenderEnvOn(t *testing.T, nodes ...cluster.NodeTemplate) *extenderEnv {
 	t.Helper()
-	e := &extenderEnv{address: extenderAddress(t)}
+	e := &extenderEnv{address: loopAddress(t)}
 	e.Cluster = cluster.ForTest(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true, StaticNodes: nodes,
 		SchedulerExtenders: []configv1.Extender{handler.SchedulerEntry("http://"+e.address, string(cluster.GPU))},
@@ -93,7 +92,7 @@ func (e *extenderEnv) install(t *testing.T) {
 // configure writes the extender's configuration, for ports of its own beside its address.
 func (e *extenderEnv) configure(t *testing.T) {
 	t.Helper()
-	e.health, e.metrics, e.config = extenderAddress(t), extenderAddress(t), filepath.Join(t.TempDir(), "config.yaml")
+	e.health, e.metrics, e.config = loopAddress(t), loopAddress(t), filepath.Join(t.TempDir(), "config.yaml")
 	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q}\n", e.address, e.health, e.metrics)
 	if err := os.WriteFile(e.config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -303,14 +302,4 @@ func (e *extenderEnv) counter(t *testing.T, name string) float64 {
 		sum += m.GetCounter().GetValue()
 	}
 	return sum
-}
-
-func extenderAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }

@@ -31,6 +31,7 @@ type historyEnv struct {
 
 // TestHistory holds what DemandHistory objects promise, on the real API server.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	e := historyEnv{cluster.ForTest(t, cluster.Options{}), time.Now().UTC().Truncate(24 * time.Hour)}
 	crds, err := filepath.Glob(filepath.Join("..", "..", "manifests", "crd", "*.yaml"))
 	if err != nil {

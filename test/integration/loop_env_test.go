@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -249,14 +248,10 @@ func loopNever(t *testing.T, window time.Duration, condition func() error) {
 	})
 }
 
+// loopAddress is one of loopback for a process that starts later.
 func loopAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", webhookPort(t))
 }
 
 // loopPods keeps what a watch has told of placeholder pods.

@@ -21,6 +21,7 @@ import (
 // TestLoop shows the main loop on a real control plane with Karpenter. The parts run in
 // this order; the later ones stand on what the earlier ones made.
 func TestLoop(t *testing.T) {
+	t.Parallel()
 	e := newLoopEnv(t)
 	for _, part := range []struct {
 		name string

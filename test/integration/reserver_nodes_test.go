@@ -20,6 +20,7 @@ import (
 // TestNodesAreShared: two pools that ask in one cycle share what max-nodes of the cluster leaves,
 // by their priority. No webhook runs that would refuse the nodes.
 func TestNodesAreShared(t *testing.T) {
+	t.Parallel()
 	e := newLoopEnv(t)
 	ctx := t.Context()
 	const standing, left = 2, 3 // the nodes of the environment, and what may come

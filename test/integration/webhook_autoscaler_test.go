@@ -38,6 +38,7 @@ const autoscalerMetric = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"Custom
 
 // TestAutoscaler shows ceilings and the real HPA controller, which looks every second.
 func TestAutoscaler(t *testing.T) {
+	t.Parallel()
 	e := newWebhookEnvOn(t, cluster.Options{
 		ControllerManager: true,
 		ExtraArgs:         map[string][]string{assets.ControllerManager: {"--horizontal-pod-autoscaler-sync-period=1s"}},

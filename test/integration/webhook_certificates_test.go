@@ -25,6 +25,7 @@ import (
 // that only API servers may ask where they show a client certificate: this one does, by its
 // AdmissionConfiguration.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	clients, dir := newWebhookCA(t), t.TempDir()
 	clients.write(t, dir, "client-ca.crt")
 	e := newTotalsEnv(t, cluster.Options{ExtraArgs: map[string][]string{

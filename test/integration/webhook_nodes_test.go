@@ -25,6 +25,7 @@ const nodesWindow = 30 * time.Second
 
 // TestNodeTotals shows on the real Karpenter what bounds the nodes of a pool.
 func TestNodeTotals(t *testing.T) {
+	t.Parallel()
 	three := corev1.ResourceList{"nodes": *resource.NewQuantity(3, resource.DecimalSI)}
 	e := newTotalsEnv(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true, NodeBootDelay: time.Second,

@@ -24,6 +24,7 @@ import (
 // Karpenter and Cluster Autoscaler. What passes them is told once a webhook answers again, until it
 // is over. The parts run in this order; the later ones stand on what the earlier ones made.
 func TestOvershoot(t *testing.T) {
+	t.Parallel()
 	two := corev1.ResourceList{"nodes": *resource.NewQuantity(2, resource.DecimalSI)}
 	e := newTotalsEnv(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true, NodeBootDelay: time.Second,

@@ -51,6 +51,7 @@ type webhookProcess struct {
 // TestWebhook shows on a real API server what admission does, and what happens without it.
 // The parts run in this order, since the last ones take the webhook away.
 func TestWebhook(t *testing.T) {
+	t.Parallel()
 	e := newWebhookEnv(t)
 	for _, part := range []struct {
 		name string

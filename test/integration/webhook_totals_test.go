@@ -32,6 +32,7 @@ const (
 // TestTotals shows what totals do with three replicas of cmd/webhook. The parts run in this
 // order, since the last one takes them away.
 func TestTotals(t *testing.T) {
+	t.Parallel()
 	e := newTotalsEnv(t, cluster.Options{ControllerManager: true}, 3)
 	for _, part := range []struct {
 		name string

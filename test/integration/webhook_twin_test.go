@@ -29,6 +29,7 @@ import (
 // TestTwin kills the webhook and then tries what its policies hold. TestWebhook shows the same of
 // Deployments and StatefulSets, beside running pods.
 func TestTwin(t *testing.T) {
+	t.Parallel()
 	e := newWebhookEnvOn(t, cluster.Options{ControllerManager: true, ExtraArgs: map[string][]string{
 		assets.ControllerManager: {"--controllers=clusterrole-aggregation-controller,serviceaccount-controller,validatingadmissionpolicy-status-controller"},
 	}})
