@@ -83,7 +83,8 @@ func (w *world) noteEmpty(n *node) {
 		return
 	}
 	n.emptySince = w.now
-	w.push(event{at: w.now + w.Pool.Autoscaler.EmptyFor, kind: nodeIdle, node: n})
+	timers := w.Pool.Autoscaler
+	w.push(event{at: timers.loop(timers.loop(w.now) + timers.EmptyFor), kind: nodeIdle, node: n})
 }
 
 // addNode is a node that is there at once.
@@ -157,8 +158,12 @@ func (w *world) giveBack(n *node) {
 	if n.gone || n.emptySince == never || w.now-n.emptySince < timers.EmptyFor || len(w.nodes) <= w.Pool.MinNodes {
 		return
 	}
-	if wait := w.bought + timers.AfterAdd - w.now; wait > 0 {
-		w.push(event{at: w.now + wait, kind: nodeIdle, node: n})
+	wait := w.bought + timers.AfterAdd - w.now
+	if w.buffers() {
+		wait = max(wait, timers.EmptyFor, time.Second)
+	}
+	if wait > 0 {
+		w.push(event{at: timers.loop(w.now + wait), kind: nodeIdle, node: n})
 		return
 	}
 	w.drop(n)

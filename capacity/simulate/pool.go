@@ -3,9 +3,14 @@
 // seed, repeatable.
 //
 // What it models: nodes that take a lead time to come and are billed for at least a while, the
-// timers of Karpenter and of Cluster Autoscaler with its wait for GPUs, preemption of
-// placeholders, jobs of several GPUs and of several pods, stock-outs, and interruptions. What it
-// leaves out: other resources than one, DaemonSets, zones, consolidation that moves running pods.
+// timers of Karpenter, a stand-in for Cluster Autoscaler, preemption of placeholders, jobs of
+// several GPUs and of several pods, stock-outs, and interruptions. What it leaves out: other
+// resources than one, DaemonSets, zones, consolidation that moves running pods.
+//
+// The stand-in has Cluster Autoscaler's loop, its wait for GPUs, its cutoff of priorities, its
+// timers and its backoff, and what a Deployment of placeholders, a CapacityBuffer, a CapacityQuota
+// (MaxNodes) and a ProvisioningRequest (Job.Atomic) mean to it. A test holds it to what the real
+// one did in a laboratory.
 package simulate
 
 import (
@@ -37,6 +42,36 @@ type Pool struct {
 	// Spread places pods on the emptiest node, as the default scheduler does, instead of on the
 	// fullest.
 	Spread bool
+	// Priority is that of the placeholders; zero is above every cutoff.
+	Priority int32
+	// Deployment keeps placeholders without us: they have no gate, and one that goes is replaced at
+	// once.
+	Deployment Replicas
+	// Buffer is a CapacityBuffer: the autoscaler keeps room for such pods, which any other may take.
+	Buffer Replicas
+}
+
+// Replicas are pods of one size, whose number changes over time.
+type Replicas struct {
+	GPUs  int
+	Steps []Scale // in order of time
+}
+
+// Scale is a number of pods from a time on.
+type Scale struct {
+	At    time.Duration
+	Count int
+}
+
+// at is how many there are to be at a time.
+func (r Replicas) at(now time.Duration) int {
+	count := 0
+	for _, step := range r.Steps {
+		if step.At <= now {
+			count = step.Count
+		}
+	}
+	return count
 }
 
 // ChunkSize is the shape of a placeholder.
@@ -69,6 +104,14 @@ type Autoscaler struct {
 	Batch time.Duration
 	// PodAge is how old a pod must be: counted from its creation, not from the end of its gate.
 	PodAge time.Duration
+	// PlaceholderAge is how old a placeholder must be, where that is longer: Cluster Autoscaler's
+	// annotation pod-scale-up-delay.
+	PlaceholderAge time.Duration
+	// Cutoff is the lowest priority that it buys nodes for.
+	Cutoff int32
+	// Backoff is how long after nodes were refused it asks again, twice as long after each further
+	// time, MostBackoff at most. Zero asks as soon as nodes are to be had.
+	Backoff, MostBackoff time.Duration
 	// EmptyFor is how long an empty node is kept.
 	EmptyFor time.Duration
 	// AfterAdd is how long after buying none is given back.
@@ -78,13 +121,26 @@ type Autoscaler struct {
 // Karpenter has the timing of Karpenter's defaults: a batch ends when no pod has come for a
 // second. An empty node is kept as long as the NodePool's consolidateAfter says.
 func Karpenter(consolidateAfter time.Duration) Autoscaler {
-	return Autoscaler{Batch: time.Second, EmptyFor: consolidateAfter}
+	return Autoscaler{Batch: time.Second, Cutoff: math.MinInt32, EmptyFor: consolidateAfter}
 }
 
-// ClusterAutoscaler has the timing of Cluster Autoscaler's defaults: a loop of 10 s, 30 s of age
-// for pods that ask for GPUs, 10 minutes unneeded, and 10 minutes after buying.
+// ClusterAutoscaler is the stand-in, with the defaults of the real one: a loop of 10 s, 30 s of age
+// for pods that ask for GPUs, none for priorities below -10, 10 minutes unneeded, 10 minutes after
+// buying, and 5 to 30 minutes of backoff.
 func ClusterAutoscaler() Autoscaler {
-	return Autoscaler{Every: 10 * time.Second, PodAge: 30 * time.Second, EmptyFor: 10 * time.Minute, AfterAdd: 10 * time.Minute}
+	return Autoscaler{
+		Every: 10 * time.Second, PodAge: 30 * time.Second, Cutoff: -10,
+		Backoff: 5 * time.Minute, MostBackoff: 30 * time.Minute,
+		EmptyFor: 10 * time.Minute, AfterAdd: 10 * time.Minute,
+	}
+}
+
+// loop is the first time at or after another at which it looks.
+func (a Autoscaler) loop(at time.Duration) time.Duration {
+	if a.Every <= 0 {
+		return at
+	}
+	return (at + a.Every - 1) / a.Every * a.Every
 }
 
 // podsOf splits a job into pods.

@@ -28,6 +28,7 @@ func (w *world) schedule() {
 		w.start(p, n)
 		return true
 	})
+	w.keep()
 	for _, p := range w.warm {
 		if p.gated || p.node != nil {
 			continue
@@ -81,9 +82,9 @@ func (w *world) remove(p *pod) {
 // nothing is coming that they might wait for.
 func (w *world) lookAfter() {
 	tell := func(p *pod) {
-		if !p.looked || w.coming == 0 {
+		if at, ever := w.oldEnough(p); ever && (!p.looked || w.coming == 0) {
 			p.looked = true
-			w.lookAt(max(w.now+w.Pool.Autoscaler.Batch, p.created+w.Pool.Autoscaler.PodAge))
+			w.lookAt(max(w.now+w.Pool.Autoscaler.Batch, at))
 		}
 	}
 	for _, p := range w.pending {
@@ -94,13 +95,27 @@ func (w *world) lookAfter() {
 			tell(p)
 		}
 	}
+	if w.bufferLacks() > 0 {
+		w.lookAt(w.now + w.Pool.Autoscaler.Batch)
+	}
+}
+
+// oldEnough is from when on the autoscaler buys a node for a pod; never for one below its cutoff.
+func (w *world) oldEnough(p *pod) (at time.Duration, ever bool) {
+	timers := w.Pool.Autoscaler
+	switch {
+	case p.job == nil:
+		return p.created + max(timers.PodAge, timers.PlaceholderAge), w.Pool.Priority >= timers.Cutoff
+	case p.job.Atomic:
+		return p.created, true
+	default:
+		return p.created + timers.PodAge, true
+	}
 }
 
 // lookAt makes the autoscaler look at a time, or at the next of its grid.
 func (w *world) lookAt(at time.Duration) {
-	if every := w.Pool.Autoscaler.Every; every > 0 {
-		at = (at + every - 1) / every * every
-	}
+	at = w.Pool.Autoscaler.loop(at)
 	if at != w.scanAt {
 		w.scanAt = at
 		w.push(event{at: at, kind: scan})
@@ -110,12 +125,12 @@ func (w *world) lookAt(at time.Duration) {
 // scale buys nodes for the pods that wait and are old enough, beyond those that are coming.
 func (w *world) scale() {
 	need := w.needed() - w.coming
-	if need <= 0 {
+	if need <= 0 || w.now < w.backoff {
 		return
 	}
 	for _, out := range w.Pool.StockOuts {
 		if w.now >= out.From && w.now < out.Until {
-			w.lookAt(out.Until)
+			w.lookAt(w.refuse(out.Until))
 			return
 		}
 	}
@@ -127,36 +142,78 @@ func (w *world) scale() {
 	}
 }
 
+// refuse is when the autoscaler asks again that gets no node until a time.
+func (w *world) refuse(until time.Duration) time.Duration {
+	timers := w.Pool.Autoscaler
+	if timers.Backoff <= 0 {
+		return until
+	}
+	w.backoff = w.now + min(timers.Backoff<<min(w.refused, 10), max(timers.MostBackoff, timers.Backoff))
+	w.refused++
+	return w.backoff
+}
+
+// need is what pods take: whole nodes, and GPUs of those that share one.
+type need struct{ whole, parts int }
+
+// add counts a pod: a node of its own, or a part of one.
+func (n *need) add(gpus, ofNode int) {
+	if 2*gpus > ofNode {
+		n.whole++
+	} else {
+		n.parts += gpus
+	}
+}
+
 // needed is how many nodes the pods that wait take.
 func (w *world) needed() int {
-	whole, parts := 0, 0
+	var sum need
+	add := func(p *pod) {
+		if at, ever := w.oldEnough(p); ever && at <= w.now {
+			sum.add(p.gpus, w.Pool.NodeGPUs)
+		}
+	}
+	var atomic []*pod
 	for _, p := range w.pending {
-		w.add(p, &whole, &parts)
+		switch {
+		case p.gone:
+		case p.job.Atomic:
+			atomic = append(atomic, p)
+		default:
+			add(p)
+		}
 	}
 	for _, p := range w.warm {
 		if !p.gated && p.node == nil {
-			w.add(p, &whole, &parts)
+			add(p)
 		}
 	}
-	return whole + (parts+w.Pool.NodeGPUs-1)/w.Pool.NodeGPUs
+	for range w.bufferLacks() {
+		sum.add(w.Pool.Buffer.GPUs, w.Pool.NodeGPUs)
+	}
+	return w.withAtomic(sum.whole+(sum.parts+w.Pool.NodeGPUs-1)/w.Pool.NodeGPUs, atomic)
 }
 
-// add counts what a pod needs: a node of its own, or a part of one.
-func (w *world) add(p *pod, whole, parts *int) {
-	switch {
-	case p.gone || w.now < p.created+w.Pool.Autoscaler.PodAge:
-	case 2*p.gpus > w.Pool.NodeGPUs:
-		*whole++
-	default:
-		*parts += p.gpus
+// withAtomic adds a node for each pod of the jobs that get all of theirs.
+func (w *world) withAtomic(nodes int, pods []*pod) int {
+	for len(pods) > 0 {
+		others := slices.IndexFunc(pods, func(p *pod) bool { return p.job != pods[0].job })
+		if others < 0 {
+			others = len(pods)
+		}
+		if ready := len(w.nodes) - w.coming; w.Pool.MaxNodes == 0 || ready+nodes+others <= w.Pool.MaxNodes {
+			nodes += others
+		}
+		pods = pods[others:]
 	}
+	return nodes
 }
 
 func (w *world) buy() {
 	n := &node{name: w.nodeName(), emptySince: never}
 	w.nodes = append(w.nodes, n)
 	w.coming++
-	w.bought = w.now
+	w.bought, w.refused = w.now, 0
 	w.outcome.Bought++
 	w.outcome.MostNodes = max(w.outcome.MostNodes, len(w.nodes))
 	w.push(event{at: w.now + w.Pool.Lead.draw(w.random), kind: nodeReady, node: n})

@@ -20,6 +20,8 @@ type Job struct {
 	// Fixed says that it ends at At + Run whether it has run or not: a part of a demand series,
 	// of which nobody knows what it was made of.
 	Fixed bool
+	// Atomic says that it asks for its nodes by a ProvisioningRequest: all of them or none, and at once.
+	Atomic bool
 }
 
 // Trace is what arrives.

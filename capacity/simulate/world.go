@@ -36,6 +36,7 @@ const (
 	nodeReady
 	nodeLost
 	nodeIdle
+	rescale
 	scan
 	plan
 )
@@ -105,6 +106,8 @@ type world struct {
 	wishes     []wish        // what was wanted in the hold time
 	demand     []float64
 	scanAt     time.Duration
+	refused    int           // how often nodes were since the last that was bought
+	backoff    time.Duration // until when the autoscaler asks for none
 	dirty      bool
 
 	offered, used, wanting int // GPUs of ready nodes, of running pods, of pods that wait
@@ -122,6 +125,11 @@ func Run(o Options) (Outcome, error) {
 		rooms: newRooms(o.Pool.NodeGPUs),
 	}
 	w.prime()
+	for _, steps := range [][]Scale{o.Pool.Deployment.Steps, o.Pool.Buffer.Steps} {
+		for _, step := range steps {
+			w.push(event{at: max(step.At, o.From), kind: rescale})
+		}
+	}
 	if o.Expect != nil || o.Record {
 		w.push(event{at: o.From, kind: plan})
 	}
@@ -148,6 +156,10 @@ func (o Options) check() error {
 		return errors.New("simulate: the interval of plans is not above zero: give at least a second")
 	case o.Expect != nil && len(o.Limits.Chunks) != len(o.Pool.Chunks):
 		return errors.New("simulate: limits and pool have different numbers of chunks: give each the same")
+	case o.Expect != nil && len(o.Pool.Deployment.Steps) > 0:
+		return errors.New("simulate: both a plan and a Deployment keep placeholders: give one of them")
+	case len(o.Pool.Deployment.Steps) > 0 && o.Pool.Deployment.GPUs < 1, len(o.Pool.Buffer.Steps) > 0 && o.Pool.Buffer.GPUs < 1:
+		return errors.New("simulate: pods of a Deployment or a CapacityBuffer have no GPUs: give at least one")
 	}
 	return nil
 }
@@ -207,6 +219,8 @@ func (w *world) handle(e event) {
 		w.lose(e.node)
 	case nodeIdle:
 		w.giveBack(e.node)
+	case rescale:
+		w.dirty = true
 	case scan:
 		w.scale()
 	case plan:

@@ -39,6 +39,8 @@ plan that the reserver makes, and compare the autoscaler alone, a constant pool,
 a floor after Crane, Forewarm, and an oracle. Constant pool and headroom are set on what is before
 the scored part. Nothing of a cluster is read or changed.
 
+Karpenter's timing is modelled, or a stand-in has that of Cluster Autoscaler.
+
 A trace is CSV with the columns timestamp, duration, num_gpus and cluster, a job per row; or a
 demand series, as forewarmctl history export writes it, in units of the pool's resource. Either may
 be gzipped. The pool is a WarmPool. Forecasts are those of
@@ -53,7 +55,7 @@ Auto, fitted anew each day and asked at each interval, of at least 5 minutes her
 	f.StringVar(&s.trace, "trace", "", "file of jobs or of a demand series")
 	f.StringVar(&s.pool, "pool", "", "file with a WarmPool")
 	f.StringVar(&s.cluster, "cluster", "", "cluster of a trace of jobs; empty means all jobs")
-	f.StringVar(&s.autoscaler, "autoscaler", "karpenter", "karpenter or cluster-autoscaler, whose timing is modelled")
+	f.StringVar(&s.autoscaler, "autoscaler", "karpenter", "karpenter, or cluster-autoscaler for a stand-in with its timing")
 	f.DurationVar(&s.lead, "lead", 0, "lead time of nodes; needed where the pool's leadTime is Auto")
 	f.DurationVar(&s.emptyFor, "consolidate-after", 10*time.Minute, "how long Karpenter keeps an empty node")
 	f.DurationVar(&s.scored, "scored", 7*24*time.Hour, "how much of the end of the trace is scored")
