@@ -91,7 +91,8 @@ func (k Kind) Annotation() string {
 // defaultSurge is what Deployments, and what imitates them, take where none is given.
 const defaultSurge = "25%"
 
-// Bound is the most that an object of the kind gives to one that it controls.
+// Bound is the most that an object of the kind gives to one that it controls. A surge is no more than
+// the count: no rollout needs more, and whoever may write the object may write any surge.
 func (k Kind) Bound(object any) int64 {
 	most := int64(0)
 	for _, count := range k.Counts {
@@ -104,7 +105,7 @@ func (k Kind) Bound(object any) int64 {
 	for _, path := range k.Surge {
 		switch v := expression.Path(strings.Split(path, ".")).Of(object).(type) {
 		case int64:
-			return quantity.Add(most, max(v, 0))
+			return quantity.Add(most, min(max(v, 0), most))
 		case string:
 			surge = intstr.Parse(v)
 		}
@@ -113,7 +114,7 @@ func (k Kind) Bound(object any) int64 {
 	if err != nil {
 		return most
 	}
-	return quantity.Add(most, max(int64(extra), 0))
+	return quantity.Add(most, min(max(int64(extra), 0), most))
 }
 
 // ScaledTo is what an object asks for by its first count when /scale writes a number. The

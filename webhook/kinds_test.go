@@ -30,10 +30,13 @@ func TestKinds(t *testing.T) {
 func TestBound(t *testing.T) {
 	deployment := Kinds()[0]
 	for object, want := range map[string]int64{
-		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":"25%"}}}}`: 13,
-		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":2}}}}`:     12,
-		`{"spec":{"replicas":10,"strategy":{"type":"Recreate"}}}`:                  13,
-		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":"?"}}}}`:   10,
+		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":"25%"}}}}`:   13,
+		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":2}}}}`:       12,
+		`{"spec":{"replicas":10,"strategy":{"type":"Recreate"}}}`:                    13,
+		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":"?"}}}}`:     10,
+		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":1000}}}}`:    20,
+		`{"spec":{"replicas":10,"strategy":{"rollingUpdate":{"maxSurge":"1000%"}}}}`: 20,
+		`{"spec":{"replicas":0,"strategy":{"rollingUpdate":{"maxSurge":1000}}}}`:     0,
 		`{}`: 2,
 	} {
 		if got := deployment.Bound(decode(t, object)); got != want {
