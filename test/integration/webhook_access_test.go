@@ -11,6 +11,7 @@ import (
 	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -84,9 +85,10 @@ func webhookAccess(t *testing.T, e *webhookEnv) {
 			t.Errorf("%s as tenant: %v", name, err)
 		}
 	}
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "deployment-status"}, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{"apps"}, Resources: []string{"deployments/status"}, Verbs: []string{"patch"},
-	}}}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "subresources"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments/status"}, Verbs: []string{"patch"}},
+		{APIGroups: []string{""}, Resources: []string{"namespaces/finalize"}, Verbs: []string{"update"}},
+	}}
 	if err := e.Client.Create(ctx, role); err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +96,18 @@ func webhookAccess(t *testing.T, e *webhookEnv) {
 	cluster.Eventually(t, webhookWait, func() error {
 		return webhookDenied(loosen["raise with the status"](tenant), "ceilings.forewarm.dev")
 	})
+	finalize := func(value string) error {
+		o := &corev1.Namespace{}
+		if err := e.Client.Get(ctx, client.ObjectKey{Name: namespace}, o); err != nil {
+			return err
+		}
+		o.Annotations = map[string]string{v1alpha1.AnnotationMaxReplicas: value}
+		return tenant.SubResource("finalize").Update(ctx, o)
+	}
+	if err := finalize("9"); err != nil {
+		t.Errorf("set a first ceiling with the finalizers of the Namespace: %v", err)
+	}
+	cluster.Eventually(t, webhookWait, func() error { return webhookDenied(finalize("10"), "ceilings.forewarm.dev") })
 	if err := webhookDenied(webhookScale(ctx, tenant, o, 8), "at most 4"); err != nil {
 		t.Errorf("scale as tenant: %v", err)
 	}

@@ -57,12 +57,12 @@ func (c converter) ceilings(ctx context.Context, r *admissionv1.AdmissionRequest
 	switch {
 	case r.SubResource == "scale":
 		err = c.scale(ctx, r, &out)
+	case r.Kind.Kind == "Namespace" && r.Kind.Group == "": // or its status, or its finalizers
+		err = c.namespace(r, &out)
 	case r.SubResource == "status":
 		err = c.status(r, &out)
 	case r.SubResource != "":
 		err = badObject(fmt.Errorf("subresource %q is not reviewed", r.SubResource))
-	case r.Kind.Kind == "Namespace" && r.Kind.Group == "":
-		err = c.namespace(r, &out)
 	case r.Resource.Group == webhook.Machines.Group && r.Resource.Resource == webhook.Machines.Resource:
 		err = c.machine(ctx, r, &out)
 	default:

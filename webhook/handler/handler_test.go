@@ -472,6 +472,10 @@ func TestAccess(t *testing.T) {
 		return review(fmt.Sprintf(`{"uid":"r1","userInfo":{"username":%q},"kind":{"group":"apps","version":"v1","kind":"Deployment"},"resource":{"group":"apps","version":"v1","resource":"deployments"},
 			"namespace":"team","name":"web","operation":"UPDATE","object":{"metadata":{"annotations":{%s}},"spec":{"replicas":%d}},"oldObject":{"metadata":{"annotations":{%s}},"spec":{"replicas":3}}}`, user, annotations, replicas, old))
 	}
+	finalizers := func(user, annotations, old string) string {
+		return review(fmt.Sprintf(`{"uid":"r1","userInfo":{"username":%q},"kind":{"version":"v1","kind":"Namespace"},"resource":{"version":"v1","resource":"namespaces"},"subResource":"finalize",
+			"namespace":"team","name":"team","operation":"UPDATE","object":{"metadata":{"name":"team","annotations":{%s}}},"oldObject":{"metadata":{"name":"team","annotations":{%s}}}}`, user, annotations, old))
+	}
 	five, six := `"forewarm.dev/max-replicas":"5"`, `"forewarm.dev/max-replicas":"6"`
 	loadTest := `"forewarm.dev/ceiling-override":"9 until 1970-01-02T00:00:00Z: load test"`
 	ended := `"forewarm.dev/ceiling-override":"9 until 1969-12-31T00:00:00Z: load test"`
@@ -492,6 +496,8 @@ func TestAccess(t *testing.T) {
 		"removes an override":             {of("tenant", five, five+","+loadTest, 3), true, 0},
 		"an override that stands":         {of("tenant", five+","+loadTest, five+","+loadTest, 9), true, 0},
 		"an override that ended":          {of("tenant", five+","+ended, five+","+ended, 9), false, 0},
+		"raises with a finalizer":         {finalizers("tenant", six, five), false, 1},
+		"tightens with a finalizer":       {finalizers("tenant", five, six), true, 0},
 		"weakens the mode of a workload":  {of("tenant", `"forewarm.dev/ceiling-mode":"audit"`, "", 3), false, 1},
 		"grows with somebody's exception": {of("tenant", five, five, 6), false, 0},
 	}

@@ -116,7 +116,7 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 				rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.AllScopes, admissionregistrationv1.Update)),
 			entry("status.ceilings.forewarm.dev", t.namespaces(), annotationConditions, statusRules(t.Kinds)...),
 			entry("namespaces.ceilings.forewarm.dev", nil, annotationConditions,
-				rule([]string{""}, "v1", []string{"namespaces", "namespaces/status"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
+				rule([]string{""}, "v1", []string{"namespaces", "namespaces/status", "namespaces/finalize"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
 			entry("machines.ceilings.forewarm.dev", t.namespaces(), machineConditions, machineRule()),
 			t.totals(entry("totals.ceilings.forewarm.dev", t.counting(), totalConditions, countedRules(t.Kinds)...), admissionregistrationv1.Fail, caBundle),
 			t.totals(entry("nodeclaims.ceilings.forewarm.dev", nil, nil,

@@ -164,12 +164,13 @@ func written(kinds []webhook.Kind) rules {
 // annotated are all objects that carry annotations of ours.
 func (o Options) annotated() rules {
 	var out rules
-	for _, k := range append(slices.Clone(o.Kinds), webhook.Kind{Version: "v1", Resource: "namespaces", Cluster: true}) {
+	namespaces := webhook.Kind{Version: "v1", Resource: "namespaces", Cluster: true}
+	for _, k := range append(slices.Clone(o.Kinds), namespaces) {
 		for _, subresource := range []string{"", "/status"} {
 			out = out.with(on(k, subresource, admissionregistrationv1.Create, admissionregistrationv1.Update))
 		}
 	}
-	return out
+	return out.with(on(namespaces, "/finalize", admissionregistrationv1.Create, admissionregistrationv1.Update)) // it takes annotations too
 }
 
 // selecting are the kinds that name instance types.
