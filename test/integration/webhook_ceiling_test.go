@@ -325,7 +325,12 @@ func webhookOtherVersion(t *testing.T, e *webhookEnv) {
 	cluster.Eventually(t, webhookWait, func() error {
 		return webhookDenied(e.Client.Create(ctx, bare.DeepCopy(), client.DryRunAll), "MachineSet machines/bare", "Namespace kube-system")
 	})
-	if err := e.Client.Create(ctx, owned); err != nil {
+	if err := webhookDenied(e.Client.Create(ctx, owned.DeepCopy()), "MachineSet machines/owned", "Namespace kube-system"); err != nil {
+		t.Errorf("a person says that it is owned: %v", err)
+	}
+	const manager = "system:serviceaccount:capi-system:capi-manager"
+	e.grant(t, "machines", manager, "cluster-admin")
+	if err := e.as(t, manager).Create(ctx, owned); err != nil {
 		t.Errorf("owned by what stands above its ceiling: %v", err)
 	}
 	if said := e.forewarmctl(t)("audit", "-n", "machines"); !strings.Contains(said, "MachineDeployment machines/pool   4      2") || strings.Contains(said, "owned") {

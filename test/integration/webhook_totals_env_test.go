@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -219,4 +220,17 @@ func (b *balancer) lead(from net.Conn) {
 		_ = to.Close()
 		return
 	}
+}
+
+// rolled waits until the Deployment controller has made a ReplicaSet of a second template beside the
+// others that there are, which it does whatever the total.
+func (e *totalsEnv) rolled(t *testing.T, namespace string, others int) {
+	t.Helper()
+	cluster.Eventually(t, webhookWait, func() error {
+		var list appsv1.ReplicaSetList
+		if err := e.Client.List(t.Context(), &list, client.InNamespace(namespace)); err != nil || len(list.Items) < others+1 {
+			return fmt.Errorf("%d ReplicaSets, want one of the rollout (%w)", len(list.Items), err)
+		}
+		return nil
+	})
 }

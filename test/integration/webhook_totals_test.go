@@ -41,6 +41,7 @@ func TestTotals(t *testing.T) {
 		{"the sum of a Namespace's workloads", totalsSum},
 		{"a dry run leaves no trace", totalsDryRun},
 		{"forewarmctl explains totals", totalsExplained},
+		{"an owner that is forged counts for nothing", totalsForgedOwner},
 		{"a create that is refused later is given back", totalsGivenBack},
 		{"GPUs", totalsOfGPUs},
 		{"GPUs of claims", totalsOfClaims},
@@ -458,13 +459,7 @@ func totalsDead(t *testing.T, e *totalsEnv) {
 	if err := e.Client.Patch(ctx, o.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"template":{"metadata":{"labels":{"version":"2"}}}}}`))); err != nil {
 		t.Errorf("a rollout: %v", err)
 	}
-	cluster.Eventually(t, webhookWait, func() error {
-		var list appsv1.ReplicaSetList
-		if err := e.Client.List(ctx, &list, client.InNamespace("dead")); err != nil || len(list.Items) < 2 {
-			return fmt.Errorf("%d ReplicaSets, want one of the rollout (%w)", len(list.Items), err)
-		}
-		return nil
-	})
+	e.rolled(t, "dead", 1)
 	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "default", "web", 50, "")); err != nil {
 		t.Errorf("where no total is set: %v", err)
 	}

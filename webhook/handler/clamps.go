@@ -39,7 +39,7 @@ func (b bounds) both() (most, least int64) {
 func (c converter) clamps(ctx context.Context, r *admissionv1.AdmissionRequest) (converted, error) {
 	out := converted{request: webhook.Request{
 		Create: r.Operation == admissionv1.Create, Now: c.clock.Now(), Autoscaler: slices.Contains(c.autoscalers, r.UserInfo.Username),
-	}}
+	}, user: r.UserInfo}
 	var err error
 	switch {
 	case r.SubResource == "scale":

@@ -56,7 +56,7 @@ func TestScaleIsClamped(t *testing.T) {
 		"within":                 {by("hpa", scaleReview("apps", "deployments", "7", 3, 5)), "", ""},
 		"down":                   {by("hpa", scaleReview("apps", "deployments", "7", 9, 8)), "", ""},
 		"a person":               {by("jane", scaleReview("apps", "deployments", "7", 3, 9)), "", ""},
-		"what a controller owns": {by("hpa", scaleReview("apps", "replicasets", "7", 3, 9)), "", ""},
+		"what a controller owns": {by("system:hpa", scaleReview("apps", "replicasets", "7", 3, 9)), "", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

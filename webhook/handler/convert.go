@@ -41,6 +41,11 @@ type converted struct {
 	user authenticationv1.UserInfo
 	// controller is who controls the object, nil where nobody does.
 	controller *metav1.OwnerReference
+	// adopted is true where the object did not say before that controller controls it.
+	adopted bool
+	// totals is true of a write that may count for the totals of its Namespace, whose mode is mode.
+	totals bool
+	mode   webhook.Mode
 	// pledges are what is claimed of totals if everything else allows the write; dryRun has
 	// nothing written for it.
 	pledges []pledge
@@ -131,7 +136,10 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	if request.Instances, err = c.instances(r, kind, written, old); err != nil {
 		return badObject(err)
 	}
-	out.controller = metav1.GetControllerOfNoCopy(&metav1.ObjectMeta{OwnerReferences: written.Metadata.OwnerReferences})
+	out.controller = controllerOf(written)
+	if before := controllerOf(old); out.controller != nil {
+		out.adopted = before == nil || before.UID != out.controller.UID
+	}
 	annotation := kind.Annotation()
 	if kind.Target == "" {
 		request.Own = c.lastGood.Setting(request.Object, annotation, written.Metadata.UID, written.Metadata.Annotations)
@@ -145,6 +153,10 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		return nil
 	}
 	return c.target(ctx, r, kind, out)
+}
+
+func controllerOf(o parts.Object) *metav1.OwnerReference {
+	return metav1.GetControllerOfNoCopy(&metav1.ObjectMeta{OwnerReferences: o.Metadata.OwnerReferences})
 }
 
 // stricter is the mode that a node pool's object says, and enforce where it did not say so

@@ -203,7 +203,7 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	if err != nil {
 		return nil, webhook.Decision{}, err
 	}
-	if decision.Verdict == webhook.Allow && len(c.pledges) > 0 {
+	if decision.Verdict == webhook.Allow && (len(c.pledges) > 0 || c.totals && c.adopted) {
 		if decision, err = s.claim(ctx, c, decision); err != nil {
 			return nil, webhook.Decision{}, err
 		}
@@ -258,13 +258,11 @@ func (s server) decide(ctx context.Context, c converted) (webhook.Decision, erro
 // learn reads what may let a growth through after all, and says whether there is any.
 func (s server) learn(ctx context.Context, c *converted) (bool, error) {
 	r := &c.request
-	if c.controller != nil {
-		owner, err := s.owners.Get(ctx, r.Object.Namespace, c.controller)
-		if err != nil {
-			return false, err
-		}
-		r.Owner = owner
+	owner, err := s.owner(ctx, *c)
+	if err != nil {
+		return false, err
 	}
+	r.Owner = owner
 	if c.target != nil {
 		standing, err := s.owners.Standing(ctx, *c.target, r.Workload)
 		if err != nil {

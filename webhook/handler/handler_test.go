@@ -113,14 +113,16 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 	w.access = kubefake.NewClientset()
 	w.access.PrependReactor("create", "subjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		sar := a.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
-		sar.Status.Allowed = sar.Spec.User == "admin" || (sar.Spec.User == "setter" && sar.Spec.ResourceAttributes.Verb == "set")
+		asked := sar.Spec.ResourceAttributes
+		sar.Status.Allowed = sar.Spec.User == "admin" || (sar.Spec.User == "setter" && asked.Verb == "set") ||
+			sar.Spec.User == operator && asked.Verb == "update" && asked.Resource == "deployments" && asked.Subresource == "finalizers" && asked.Name == "web"
 		return true, sar, nil
 	})
 	w.options = Options{
 		Access:     sources.NewAccess(w.access.AuthorizationV1()),
 		Namespaces: sources.NewNamespaces(reader, w.live, w.lastGood), Parents: sources.NewParents(reader, w.live, meta.NewDefaultRESTMapper(nil)),
 		Owners: sources.NewOwners(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), owners()...), table, logr.Discard()), LastGood: w.lastGood, Pools: pools, Kinds: table,
-		Autoscalers: []string{"hpa"},
+		Autoscalers: []string{"hpa", "system:hpa"},
 		Registerer:  w.registry, Log: logr.Discard(), Clock: testingclock.NewFakePassiveClock(time.Unix(0, 0)),
 	}
 	h := New(w.options)
@@ -128,14 +130,23 @@ func newWorld(t testing.TB, cached []client.Object, live ...runtime.Object) *wor
 	return w
 }
 
+// Users: a controller of the system, and one of the namespace itself that is known as such.
+const (
+	deployer = "system:serviceaccount:kube-system:deployment-controller"
+	operator = "system:serviceaccount:team:operator"
+)
+
 // owners are the controllers that the API server of every world has: a Deployment that asks
-// for 40 and surges by 10.
+// for 40 and surges by 10, and a ScaledObject.
 func owners() []runtime.Object {
+	scaled := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
+	}}
 	o := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
 		"spec": map[string]any{"replicas": int64(40), "strategy": map[string]any{"rollingUpdate": map[string]any{"maxSurge": int64(10)}}},
 	}}
-	return []runtime.Object{o}
+	return []runtime.Object{o, scaled}
 }
 
 // team are the Namespaces that every world has in its cache.
@@ -260,10 +271,13 @@ func TestWorkload(t *testing.T) {
 		"names are case-sensitive":          {deploymentReview("CREATE", `{"spec":{"replicas":5,"Replicas":1}}`, ""), false},
 		"update above":                      {deploymentReview("UPDATE", fmt.Sprintf(plain, 5), fmt.Sprintf(plain, 4)), false},
 		"grandfathered":                     {deploymentReview("UPDATE", fmt.Sprintf(plain, 9), fmt.Sprintf(plain, 9)), true},
-		"owned, also with a copied mistake": {owned(50, "Deployment", "u-1"), true},
-		"owned, above what the owner gives": {owned(51, "Deployment", "u-1"), false},
-		"said to be owned by another":       {owned(5, "Deployment", "u-2"), false},
-		"said to be owned by what is none":  {owned(5, "ConfigMap", "u-1"), false},
+		"owned, also with a copied mistake": {by(deployer, owned(50, "Deployment", "u-1")), true},
+		"owned, above what the owner gives": {by(deployer, owned(51, "Deployment", "u-1")), false},
+		"said to be owned by another":       {by(deployer, owned(5, "Deployment", "u-2")), false},
+		"said to be owned by what is none":  {by(deployer, owned(5, "ConfigMap", "u-1")), false},
+		"owned, says a person":              {by("jane", owned(5, "Deployment", "u-1")), false},
+		"owned, says a pod beside it":       {by("system:serviceaccount:team:default", owned(5, "Deployment", "u-1")), false},
+		"owned, says an operator beside it": {by(operator, owned(5, "Deployment", "u-1")), true},
 		"an owned Deployment is held":       {deploymentReview("CREATE", `{"metadata":{"ownerReferences":[{"controller":true}]},"spec":{"replicas":5}}`, ""), false},
 	}
 	for name, c := range cases {

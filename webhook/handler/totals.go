@@ -44,9 +44,10 @@ func (c converter) totals(ctx context.Context, r *admissionv1.AdmissionRequest) 
 		return out, err
 	}
 	on := webhook.Object{Kind: "Namespace", Name: r.Namespace}
-	mode, _ := webhook.ParseMode(namespace.Annotations[webhook.CeilingMode])
+	out.totals = true
+	out.mode, _ = webhook.ParseMode(namespace.Annotations[webhook.CeilingMode])
 	claim := total.Claim{
-		Object: out.request.Object, Mode: mode, Now: c.now(),
+		Object: out.request.Object, Mode: out.mode, Now: c.now(),
 		Totals: []webhook.Setting{
 			c.lastGood.Setting(on, webhook.MaxTotalReplicas, namespace.UID, namespace.Annotations),
 			c.lastGood.Setting(on, webhook.MaxGPUs, namespace.UID, namespace.Annotations),
@@ -192,9 +193,11 @@ func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision
 	if replaced, err := s.counted(ctx, c); replaced || err != nil {
 		return allowed, err
 	}
-	decision := allowed
+	decision, err := s.unproven(ctx, c, allowed)
+	if err != nil || decision.Verdict == webhook.Deny {
+		return decision, err
+	}
 	for i, d := range c.pledges {
-		var err error
 		decision, err = s.book.Claim(ctx, d.holder, d.claim, c.dryRun)
 		if err == nil && decision.Verdict == webhook.Allow {
 			continue
@@ -213,27 +216,9 @@ func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision
 	return decision, nil
 }
 
-// counted says whether an object's controller is counted in its place.
-func (s server) counted(ctx context.Context, c converted) (bool, error) {
-	if c.controller == nil {
-		return false, nil
-	}
-	owner, err := s.owners.Get(ctx, c.request.Object.Namespace, c.controller)
-	return owner != nil && within(c.request, owner.Bound), err
-}
-
 func (s server) release(ctx context.Context, made pledge, dry bool) error {
 	if dry {
 		return nil
 	}
 	return s.book.Release(ctx, made.holder, made.claim.Key, made.claim.Now)
-}
-
-func within(r webhook.Request, bound int64) bool {
-	for _, change := range r.Counts {
-		if change.New > bound {
-			return false
-		}
-	}
-	return true
 }

@@ -59,10 +59,16 @@ func TestTotals(t *testing.T) {
 		return fmt.Sprintf(`{"metadata":{"name":"web","resourceVersion":"7"},"spec":{"replicas":%d,"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":%q}}}]}}}}`, replicas, n)
 	}
 	replicas := map[string]string{webhook.MaxTotalReplicas: "10"}
-	replicaSet := func(replicas int, uid string) string {
-		return review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},
-			"namespace":"team","name":"rs","operation":"CREATE","object":{"metadata":{"name":"rs","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":%q,"controller":true}]},"spec":{"replicas":%d}}}`, uid, replicas))
+	replicaSet := func(user string, replicas int, owner, uid string) string {
+		return by(user, review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},
+			"namespace":"team","name":"rs","operation":"CREATE","object":{"metadata":{"name":"rs","ownerReferences":[{"apiVersion":%q,"kind":%q,"name":"web","uid":%q,"controller":true}]},"spec":{"replicas":%d}}}`,
+			map[string]string{"Deployment": "apps/v1", "ScaledObject": "keda.sh/v1alpha1"}[owner], owner, uid, replicas)))
 	}
+	adopted := func(user, before string) string {
+		return by(user, deploymentReview("UPDATE", `{"metadata":{"name":"api","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":"u-1","controller":true}]},"spec":{"replicas":3}}`,
+			`{"metadata":{"name":"api","ownerReferences":[`+before+`]},"spec":{"replicas":3}}`))
+	}
+	const unproven = "it says that Deployment web controls it"
 	none := v1alpha1.LedgerAmounts{}
 	cases := map[string]struct {
 		annotations map[string]string
@@ -85,12 +91,20 @@ func TestTotals(t *testing.T) {
 		"more GPUs per replica": {
 			map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "3"), gpus(2, "1")), v1alpha1.LedgerAmounts{Replicas: 2, GPUs: 2}, "6 GPUs asked for, 6 used by others", nil,
 		},
-		"GPUs within":   {map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "2"), gpus(2, "1")), v1alpha1.LedgerAmounts{Replicas: 2, GPUs: 2}, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 2, GPUs: 4}}},
-		"no total":      {nil, deploymentReview("CREATE", gpus(50, "2"), ""), none, "", nil},
-		"warned":        {map[string]string{webhook.MaxTotalReplicas: "10", webhook.CeilingMode: "warn"}, deploymentReview("CREATE", gpus(5, "0"), ""), none, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 5}}},
-		"above another": {map[string]string{webhook.MaxTotalReplicas: "100", webhook.MaxReplicas: "3"}, deploymentReview("CREATE", gpus(5, "2"), ""), none, "at most 3 allowed", nil},
-		"owned":         {replicas, replicaSet(40, "u-1"), none, "", nil},
-		"owned by none": {replicas, replicaSet(5, "u-2"), none, "ReplicaSet team/rs: 5 replicas asked for", nil},
+		"GPUs within":                  {map[string]string{webhook.MaxGPUs: "10"}, deploymentReview("UPDATE", gpus(2, "2"), gpus(2, "1")), v1alpha1.LedgerAmounts{Replicas: 2, GPUs: 2}, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 2, GPUs: 4}}},
+		"no total":                     {nil, deploymentReview("CREATE", gpus(50, "2"), ""), none, "", nil},
+		"warned":                       {map[string]string{webhook.MaxTotalReplicas: "10", webhook.CeilingMode: "warn"}, deploymentReview("CREATE", gpus(5, "0"), ""), none, "", map[string]webhook.Amounts{"deployments.apps/web": {Replicas: 5}}},
+		"above another":                {map[string]string{webhook.MaxTotalReplicas: "100", webhook.MaxReplicas: "3"}, deploymentReview("CREATE", gpus(5, "2"), ""), none, "at most 3 allowed", nil},
+		"owned":                        {replicas, replicaSet(deployer, 40, "Deployment", "u-1"), none, "", nil},
+		"owned by none":                {replicas, replicaSet(deployer, 5, "Deployment", "u-2"), none, "ReplicaSet team/rs: 5 replicas asked for", nil},
+		"owned by what does not count": {replicas, replicaSet(deployer, 5, "ScaledObject", "u-1"), none, "ReplicaSet team/rs: 5 replicas asked for", nil},
+		"owned, says a person":         {replicas, replicaSet("jane", 1, "Deployment", "u-1"), none, unproven, nil},
+		"owned, says a pod beside it":  {replicas, replicaSet("system:serviceaccount:team:default", 1, "Deployment", "u-1"), none, unproven, nil},
+		"owned, says an operator":      {replicas, replicaSet(operator, 40, "Deployment", "u-1"), none, "", nil},
+		"adopted by a person":          {replicas, adopted("jane", ""), none, unproven, nil},
+		"adopted by a controller":      {replicas, adopted(deployer, ""), none, "", nil},
+		"adopted before":               {replicas, adopted("jane", `{"uid":"u-1","controller":true}`), none, "", nil},
+		"adopted, and warned":          {map[string]string{webhook.MaxTotalReplicas: "10", webhook.CeilingMode: "warn"}, adopted("jane", ""), none, "", nil},
 		"what is not counted": {replicas, review(`{"uid":"r1","kind":{"group":"autoscaling","version":"v1","kind":"Scale"},"resource":{"group":"example.com","version":"v1","resource":"things"},
 			"subResource":"scale","namespace":"team","name":"it","operation":"UPDATE","object":{"spec":{"replicas":50}},"oldObject":{"spec":{}}}`), none, "", nil},
 	}

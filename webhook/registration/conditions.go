@@ -33,8 +33,9 @@ var (
 		{Name: "asks-otherwise-or-touched", Expression: kindConditions[0].Expression +
 			` || has(request.options) && has(request.options.fieldManager) && request.options.fieldManager == '` + TouchManager + `'`},
 	}
-	// totalConditions let everything but growth pass without us, also while no webhook answers. Of
-	// kinds whose growth no expression tells, what leaves spec as it is.
+	// totalConditions let everything but growth pass without us, also while no webhook answers, and what
+	// begins to say that another counts in its place. Of kinds whose growth no expression tells, what
+	// leaves spec as it is.
 	totalConditions = []admissionregistrationv1.MatchCondition{
 		// Else a rollout that has taken the old pods away could not make the new ones.
 		{Name: "not-a-rollout", Expression: `!(request.userInfo.username in ['system:serviceaccount:kube-system:deployment-controller', 'system:kube-controller-manager']` +
@@ -42,6 +43,7 @@ var (
 			` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind == 'Deployment' && o.apiVersion == 'apps/v1'))`},
 		{Name: "grows", Expression: `request.operation == 'CREATE' || (` +
 			`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +
+			` : ` + adopted + ` ? true` +
 			` : request.resource.group in ['', 'apps', 'argoproj.io', 'apps.openshift.io'] ? ` + replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + devices("object") + ` != ` + devices("oldObject") +
 			` : request.resource.group == 'batch' ? ` + jobGrows + ` || ` + devices("object") + ` != ` + devices("oldObject") +
 			` : ` + member("object", "spec") + ` != ` + member("oldObject", "spec") + `)`},
@@ -84,6 +86,13 @@ var rewritten = `[` + annotations("object") + `].exists(now, [request.operation 
 
 func annotations(object string) string {
 	return `(has(` + object + `.metadata.annotations) ? ` + object + `.metadata.annotations : {})`
+}
+
+// adopted says whether an object names a controller that it did not name before.
+var adopted = controllers("object") + `.exists(c, !(c in ` + controllers("oldObject") + `))`
+
+func controllers(object string) string {
+	return `(has(` + object + `.metadata.ownerReferences) ? ` + object + `.metadata.ownerReferences.filter(o, has(o.controller) && o.controller).map(o, o.uid) : [])`
 }
 
 // jobGrows says whether a Job asks for more pods at once, or is resumed.

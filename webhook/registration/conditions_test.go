@@ -118,6 +118,9 @@ func TestTotalConditions(t *testing.T) {
 	}
 	owned := `{"apiVersion":"v1","kind":"X","metadata":{"name":"web-1","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","controller":true}]},"spec":{"replicas":3}}`
 	spec := func(s string) string { return workload(s, "") }
+	ownedBy := func(uid, controller string) string {
+		return workload(`"replicas":3`, `,"ownerReferences":[{"apiVersion":"a/v1","kind":"A","name":"a","uid":"`+uid+`","controller":`+controller+`}]`)
+	}
 	apps, batch := schema.GroupResource{Group: "apps", Resource: "deployments"}, schema.GroupResource{Group: "batch", Resource: "jobs"}
 	other := schema.GroupResource{Group: "ray.io", Resource: "rayclusters"}
 	cases := map[string]struct {
@@ -143,6 +146,11 @@ func TestTotalConditions(t *testing.T) {
 		"a rollout":                    {apps, "", "system:serviceaccount:kube-system:deployment-controller", owned, "", false},
 		"a forged rollout":             {apps, "", "jane", owned, "", true},
 		"a controller on its own":      {apps, "", "system:kube-controller-manager", spec(`"replicas":3`), "", true},
+		"names a controller":           {apps, "", "jane", ownedBy("1", "true"), spec(`"replicas":3`), true},
+		"names another controller":     {other, "", "jane", ownedBy("2", "true"), ownedBy("1", "true"), true},
+		"names an owner":               {apps, "", "jane", ownedBy("1", "false"), spec(`"replicas":3`), false},
+		"the same controller":          {apps, "", "jane", ownedBy("1", "true"), ownedBy("1", "true"), false},
+		"released by its controller":   {apps, "", "jane", spec(`"replicas":3`), ownedBy("1", "true"), false},
 		"job created":                  {batch, "", "jane", spec(`"parallelism":3`), "", true},
 		"job grows":                    {batch, "", "jane", spec(`"parallelism":3`), spec(""), true},
 		"job shrinks":                  {batch, "", "jane", spec(`"parallelism":3`), spec(`"parallelism":4`), false},

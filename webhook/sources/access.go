@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -13,8 +14,8 @@ import (
 	"forewarm.dev/webhook"
 )
 
-// Access asks the API server what a writer may do with ceilings. Loosening one is rare, so
-// that each is asked for anew, and a right that was withdrawn counts at once.
+// Access asks the API server what a writer may do. What it is asked about is rare, so that each is
+// asked for anew, and a right that was withdrawn counts at once.
 type Access struct {
 	client authorizationclient.SubjectAccessReviewInterface
 }
@@ -30,18 +31,37 @@ func (a *Access) May(ctx context.Context, who authenticationv1.UserInfo, verb we
 	if on.Kind == "Namespace" {
 		namespace = on.Name
 	}
+	return a.ask(ctx, who, authorizationv1.ResourceAttributes{
+		Verb: string(verb), Namespace: namespace, Group: v1alpha1.GroupVersion.Group, Resource: "ceilings", Name: on.Name,
+	})
+}
+
+// MayControl says whether a user may say that an object of a kind controls others. It is the system's
+// controllers who do: who may write an object may write any owner into it, and a person is none, nor
+// is a ServiceAccount of the same namespace, as which whoever makes pods there may act; unless it may
+// change the finalizers of the controller, as that of an operator may, which no tenant's role gives.
+func (a *Access) MayControl(ctx context.Context, who authenticationv1.UserInfo, kind Kind, namespace, name string) (bool, error) {
+	if !strings.HasPrefix(who.Username, "system:") {
+		return false, nil
+	}
+	if !strings.HasPrefix(who.Username, "system:serviceaccount:"+namespace+":") {
+		return true, nil
+	}
+	return a.ask(ctx, who, authorizationv1.ResourceAttributes{
+		Verb: "update", Namespace: namespace, Group: kind.Group, Resource: kind.Resource, Subresource: "finalizers", Name: name,
+	})
+}
+
+func (a *Access) ask(ctx context.Context, who authenticationv1.UserInfo, about authorizationv1.ResourceAttributes) (bool, error) {
 	extra := map[string]authorizationv1.ExtraValue{}
 	for key, values := range who.Extra {
 		extra[key] = authorizationv1.ExtraValue(values)
 	}
 	review, err := a.client.Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: who.Username, UID: who.UID, Groups: who.Groups, Extra: extra,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: string(verb), Namespace: namespace, Group: v1alpha1.GroupVersion.Group, Resource: "ceilings", Name: on.Name,
-		},
+		User: who.Username, UID: who.UID, Groups: who.Groups, Extra: extra, ResourceAttributes: &about,
 	}}, metav1.CreateOptions{})
 	if err != nil {
-		return false, fmt.Errorf("ask whether %s may %s ceilings: %w", who.Username, verb, err)
+		return false, fmt.Errorf("ask whether %s may %s %s: %w", who.Username, about.Verb, about.Resource, err)
 	}
 	return review.Status.Allowed, nil
 }

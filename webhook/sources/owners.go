@@ -28,16 +28,19 @@ func NewOwners(live dynamic.Interface, table []webhook.Kind, log logr.Logger) *O
 	return &Owners{live, Index(table), log}
 }
 
+// Kind is the kind of the controller that a reference names; false where it answers for nobody.
+func (o *Owners) Kind(reference *metav1.OwnerReference) (Kind, bool) {
+	gv, err := schema.ParseGroupVersion(reference.APIVersion)
+	kind, known := o.kinds.Named(gv.Group, reference.Kind)
+	return kind, err == nil && known && kind.Vouches
+}
+
 // Get is the controller that a reference names, nil where none of that UID exists, or where
 // its kind answers for nobody: then the object is held on its own. A controller that may not
 // be read is believed, since a rollout that stalls is worse than a ceiling that is passed.
 func (o *Owners) Get(ctx context.Context, namespace string, reference *metav1.OwnerReference) (*webhook.Owner, error) {
-	gv, err := schema.ParseGroupVersion(reference.APIVersion)
-	if err != nil {
-		return nil, nil //nolint:nilerr // no such controller exists
-	}
-	kind, known := o.kinds.Named(gv.Group, reference.Kind)
-	if !known || !kind.Vouches {
+	kind, answers := o.Kind(reference)
+	if !answers {
 		return nil, nil
 	}
 	owner := &webhook.Owner{Object: webhook.Object{Kind: reference.Kind, Namespace: namespace, Name: reference.Name}, Bound: math.MaxInt64}

@@ -24,8 +24,9 @@ const (
 	ReasonWithinTotal webhook.Reason = "WithinTotal"
 	// ReasonTooManyComing refuses a growth while the ledger has no room to keep it in mind.
 	ReasonTooManyComing webhook.Reason = "TooManyComing"
-	// ReasonNotCounted lets a growth through of what counts for no total.
-	ReasonNotCounted webhook.Reason = "NotCounted"
+	// ReasonUnprovenOwner refuses an object that says another is counted in its place, where the writer
+	// is no controller.
+	ReasonUnprovenOwner webhook.Reason = "UnprovenOwner"
 )
 
 // Key names an object in a [Ledger]: RESOURCE.GROUP/NAME. Reviews have new UIDs each time that
