@@ -21,9 +21,10 @@ func FreeChunks(chunks []Chunk, resource corev1.ResourceName, rooms []quantity.V
 	free := make([]int64, len(chunks))
 	for _, room := range rooms {
 		for _, i := range order {
-			n := chunks[i].Requests.CountIn(room)
-			free[i] += n
-			room = room.Minus(chunks[i].Requests.Times(n))
+			if n := chunks[i].Requests.CountIn(room); n > 0 {
+				free[i] += n
+				room = room.Minus(chunks[i].Requests.Times(n))
+			}
 		}
 	}
 	return free

@@ -119,13 +119,10 @@ func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) (all, in
 		if !usable(node) {
 			continue
 		}
-		room, used := quantity.Of(node.Status.Allocatable), false
-		for _, pod := range w.PodsOn(node.Name) {
-			room = room.Minus(quantity.OfPod(pod))
-			used = used || isReal(pod, placeholderNamespace)
-		}
+		pods := w.PodsOn(node.Name)
+		room := quantity.Of(node.Status.Allocatable).MinusPods(pods)
 		all = append(all, room)
-		if used {
+		if slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return isReal(pod, placeholderNamespace) }) {
 			inUse = append(inUse, room)
 		}
 	}
@@ -134,13 +131,13 @@ func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) (all, in
 
 // emptyRoom is what a node offers beside the pods of DaemonSets.
 func (w world) emptyRoom(node *corev1.Node) quantity.Vector {
-	room := quantity.Of(node.Status.Allocatable)
+	var daemons []*corev1.Pod
 	for _, pod := range w.PodsOn(node.Name) {
 		if ofDaemonSet(pod) {
-			room = room.Minus(quantity.OfPod(pod))
+			daemons = append(daemons, pod)
 		}
 	}
-	return room
+	return quantity.Of(node.Status.Allocatable).MinusPods(daemons)
 }
 
 // companions weighs the other pods on a placeholder's node.

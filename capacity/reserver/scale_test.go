@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,8 +75,19 @@ func newCrowd(c client.Client) crowd {
 	return x
 }
 
+// busy is the CPU time of this process so far.
+func busy(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
 // TestACycleOfManyNodes: 10,000 nodes, 100,000 pods and ten pools, all of which are due. The promise is
-// one second and one GiB; the bound of time is looser, for busy machines, and the figures are logged.
+// one second and one GiB. Where the machine has other work a cycle waits for its turn, so that the
+// second is held in CPU time, garbage collection included; how long it took is logged.
 func TestACycleOfManyNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 110,000 objects")
@@ -103,12 +115,12 @@ func TestACycleOfManyNodes(t *testing.T) {
 	r.options.Announcer = announcer.New(many, r.options.Events)
 	r.options.Decisions = decisions.New(decisions.Options{})
 	debug.FreeOSMemory()
-	var took []time.Duration
+	var took, spent []time.Duration
 	var peak uint64
 	for i := range 5 {
-		started := time.Now()
+		started, before := time.Now(), busy(t)
 		r.cycle(t.Context(), time.Unix(int64(i)*60, 0))
-		took = append(took, time.Since(started))
+		took, spent = append(took, time.Since(started)), append(spent, busy(t)-before)
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		peak = max(peak, m.HeapSys)
@@ -123,9 +135,10 @@ func TestACycleOfManyNodes(t *testing.T) {
 		}
 	}
 	slices.Sort(took)
-	t.Logf("a cycle of %d pools: median %s of %v; heap of the process at most %d MiB, the objects included", crowdPools, took[2], took, peak>>20)
-	if took[0] > 2*time.Second {
-		t.Errorf("the fastest cycle took %s", took[0])
+	slices.Sort(spent)
+	t.Logf("a cycle of %d pools: median %s, of CPU %s of %v; heap of the process at most %d MiB, the objects included", crowdPools, took[2], spent[2], spent, peak>>20)
+	if spent[2] > time.Second {
+		t.Errorf("half of the cycles took more than %s of CPU, want one second at most", spent[2])
 	}
 	if peak > 1<<30 {
 		t.Errorf("the heap grew to %d MiB, want one GiB at most", peak>>20)

@@ -177,10 +177,7 @@ func (w world) heldNodes(pool *v1alpha1.WarmPool) []capacity.HeldNode {
 		if len(held[node.Name]) == 0 || !usable(node) {
 			continue
 		}
-		room := quantity.Of(node.Status.Allocatable)
-		for _, pod := range w.PodsOn(node.Name) {
-			room = room.Minus(quantity.OfPod(pod))
-		}
+		room := quantity.Of(node.Status.Allocatable).MinusPods(w.PodsOn(node.Name))
 		nodes = append(nodes, capacity.HeldNode{Name: node.Name, Room: room, Held: held[node.Name]})
 	}
 	return nodes

@@ -67,9 +67,12 @@ func (c *Class) Selects(pod *corev1.Pod, namespace labels.Set) bool {
 // it is of none.
 func Owner(classes []Class, pod *corev1.Pod, namespace labels.Set) int {
 	named := pod.Annotations[v1alpha1.AnnotationPool]
-	first := -1
+	first, asks := -1, false
 	for i := range classes {
-		if !classes[i].Matches(pod, namespace) {
+		if i == 0 || classes[i].Resource != classes[i-1].Resource {
+			asks = requests(pod, classes[i].Resource)
+		}
+		if !asks || !classes[i].Selects(pod, namespace) {
 			continue
 		}
 		if classes[i].Pool == named {

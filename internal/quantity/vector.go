@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/component-helpers/resource"
 )
 
@@ -21,28 +22,42 @@ type Vector map[corev1.ResourceName]int64
 func Of(list corev1.ResourceList) Vector {
 	v := make(Vector, len(list))
 	for name, q := range list {
-		most := int64(math.MaxInt64)
-		if name == corev1.ResourceCPU {
-			most /= 1000
-		}
-		switch {
-		case q.CmpInt64(most) >= 0:
-			v[name] = math.MaxInt64
-		case name == corev1.ResourceCPU:
-			v[name] = q.MilliValue()
-		default:
-			v[name] = q.Value()
-		}
+		v[name] = amountOf(name, q)
 	}
 	return v
+}
+
+func amountOf(name corev1.ResourceName, q apiresource.Quantity) int64 {
+	most := int64(math.MaxInt64)
+	if name == corev1.ResourceCPU {
+		most /= 1000
+	}
+	switch {
+	case q.CmpInt64(most) >= 0:
+		return math.MaxInt64
+	case name == corev1.ResourceCPU:
+		return q.MilliValue()
+	default:
+		return q.Value()
+	}
 }
 
 // OfPod is what the scheduler reserves for a pod: the highest of its init containers and
 // the sum of its containers and sidecars, plus overhead, plus one of resource "pods".
 func OfPod(pod *corev1.Pod) Vector {
-	v := Of(resource.PodRequests(pod, resource.PodResourcesOptions{}))
+	v := Of(requestsOf(pod))
 	v[corev1.ResourcePods] = 1
 	return v
+}
+
+// requestsOf needs no sum for a pod of one container, as most are: where there are many pods, the sums
+// are most of what a look at all of them costs.
+func requestsOf(pod *corev1.Pod) corev1.ResourceList {
+	spec := &pod.Spec
+	if len(spec.Containers) == 1 && len(spec.InitContainers) == 0 && len(spec.Overhead) == 0 && spec.Resources == nil {
+		return spec.Containers[0].Resources.Requests
+	}
+	return resource.PodRequests(pod, resource.PodResourcesOptions{})
 }
 
 // Plus is v + w.
@@ -59,7 +74,25 @@ func (v Vector) Plus(w Vector) Vector {
 
 // Minus is v − w; amounts may become negative.
 func (v Vector) Minus(w Vector) Vector {
-	return v.Plus(w.Times(-1))
+	rest := maps.Clone(v)
+	if rest == nil {
+		rest = make(Vector, len(w))
+	}
+	for name, amount := range w {
+		rest[name] -= amount
+	}
+	return rest
+}
+
+// MinusPods is v less what the scheduler reserves for each of some pods.
+func (v Vector) MinusPods(pods []*corev1.Pod) Vector {
+	rest := v.Minus(Vector{corev1.ResourcePods: int64(len(pods))})
+	for _, pod := range pods {
+		for name, q := range requestsOf(pod) {
+			rest[name] -= amountOf(name, q)
+		}
+	}
+	return rest
 }
 
 // Times is v × n.

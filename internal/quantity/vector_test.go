@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/component-helpers/resource"
 )
 
 func list(pairs ...string) corev1.ResourceList {
@@ -89,5 +90,31 @@ func TestPlusAndMinusLeaveTheirArgumentsAlone(t *testing.T) {
 	}
 	if diff := cmp.Diff(Vector{"gpu": 2}, Vector(nil).Plus(Vector{"gpu": 2})); diff != "" {
 		t.Errorf("Plus on nil (-want +got):\n%s", diff)
+	}
+}
+
+// TestPodsAreCountedAsTheSchedulerDoes: what is counted without a sum, and what needs one.
+func TestPodsAreCountedAsTheSchedulerDoes(t *testing.T) {
+	one := corev1.Container{Resources: corev1.ResourceRequirements{Requests: list("cpu", "1500m", "memory", "1Ki")}}
+	whole := corev1.ResourceRequirements{Requests: list("cpu", "7")}
+	pods := map[string]corev1.PodSpec{
+		"one container":      {Containers: []corev1.Container{one}},
+		"two containers":     {Containers: []corev1.Container{one, one}},
+		"an init container":  {Containers: []corev1.Container{one}, InitContainers: []corev1.Container{{Resources: whole}}},
+		"overhead":           {Containers: []corev1.Container{one}, Overhead: list("memory", "1Ki")},
+		"requests for a pod": {Containers: []corev1.Container{one}, Resources: &whole},
+		"no container":       {},
+	}
+	for name, spec := range pods {
+		pod := &corev1.Pod{Spec: spec}
+		want := Of(resource.PodRequests(pod, resource.PodResourcesOptions{}))
+		want["pods"] = 1
+		if diff := cmp.Diff(want, OfPod(pod)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		room := Vector{"cpu": 20000, "pods": 10}
+		if diff := cmp.Diff(room.Minus(want).Minus(want), room.MinusPods([]*corev1.Pod{pod, pod})); diff != "" {
+			t.Errorf("%s, room for two (-want +got):\n%s", name, diff)
+		}
 	}
 }

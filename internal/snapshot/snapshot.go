@@ -45,7 +45,10 @@ func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
 	}
 	slices.SortFunc(s.Nodes, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Pods, func(a, b *corev1.Pod) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		if a.Namespace != b.Namespace {
+			return cmp.Compare(a.Namespace, b.Namespace)
+		}
+		return cmp.Compare(a.Name, b.Name)
 	})
 	for _, pod := range s.Pods {
 		if name := pod.Spec.NodeName; name != "" {
