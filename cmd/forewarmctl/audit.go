@@ -41,7 +41,7 @@ stderr, and the exit status is 1.`,
 	return c
 }
 
-// audit prints what stands above: first objects, kind by kind, then sums.
+// auditAll prints what stands above: first objects, kind by kind, then sums.
 func auditAll(c *cobra.Command, explainer *audit.Explainer, table []webhook.Kind, namespace string) error {
 	out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(out, "OBJECT\tASKS\tCEILING\tSET BY\tMODE")

@@ -1,12 +1,15 @@
 package audit
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/events"
@@ -101,6 +104,57 @@ func TestNodesAreCountedInPages(t *testing.T) {
 	used, counted, err := a.explainer.Nodes(t.Context(), func() { paused++ })
 	if err != nil || !counted || used.Amount != 3 || paused != 2 {
 		t.Errorf("%d Nodes counted with %d pauses, %v; want 3 with 2", used.Amount, paused, err)
+	}
+}
+
+// TestARoundOutlivesItsToken: what is behind a page whose token has expired is looked at too.
+func TestARoundOutlivesItsToken(t *testing.T) {
+	w := newWorld(t, map[string]string{webhook.MaxReplicas: "2", webhook.MaxNodes: "1"})
+	expired := apierrors.NewResourceExpired("too old")
+	expired.ErrStatus.Continue = "by now"
+	answers := func(first, last runtime.Object) clienttesting.ReactionFunc {
+		n := 0
+		return func(clienttesting.Action) (bool, runtime.Object, error) {
+			n++
+			switch n {
+			case 1:
+				return true, first, nil
+			case 2:
+				return true, nil, expired
+			default:
+				return true, last, nil
+			}
+		}
+	}
+	w.live.PrependReactor("list", "nodes", answers(
+		&metav1.List{ListMeta: metav1.ListMeta{Continue: "more"}, Items: nodesNamed(t, "a")}, &metav1.List{Items: nodesNamed(t, "b")}))
+	deployments := func(token string) runtime.Object {
+		list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "apps/v1", "kind": "DeploymentList"}, Items: []unstructured.Unstructured{*deployment()}}
+		list.SetContinue(token)
+		return list
+	}
+	w.objects.PrependReactor("list", "deployments", answers(deployments("more"), deployments("")))
+	a := NewAuditor(w.options, AuditorOptions{Events: events.NewFakeRecorder(9), Leading: func() bool { return true }, Log: logr.Discard()})
+	found := 0
+	if err := a.explainer.Above(t.Context(), w.options.Kinds[0], "", func(*unstructured.Unstructured, Explanation) { found++ }, func() {}); err != nil || found != 2 {
+		t.Errorf("%d of 2 Deployments found, %v", found, err)
+	}
+	if used, _, err := a.explainer.Nodes(t.Context(), func() {}); err != nil || used.Amount != 2 {
+		t.Errorf("%d of 2 Nodes counted, %v", used.Amount, err)
+	}
+}
+
+// TestRenewed: only where the server gives a token is there a way on.
+func TestRenewed(t *testing.T) {
+	expired, without := apierrors.NewResourceExpired("too old"), apierrors.NewResourceExpired("too old")
+	expired.ErrStatus.Continue = "by now"
+	for want, err := range map[string]error{"by now": fmt.Errorf("list: %w", expired), "": without} {
+		if token, is := renewed(err); token != want || is != (want != "") {
+			t.Errorf("%v: token %q, %t; want %q", err, token, is, want)
+		}
+	}
+	if _, is := renewed(nil); is {
+		t.Error("no error has expired")
 	}
 }
 

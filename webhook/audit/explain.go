@@ -4,12 +4,14 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -260,6 +262,17 @@ func fieldsOf(counts []webhook.Change) string {
 // pageOf is how many objects are listed at once.
 const pageOf = 250
 
+// renewed is by what a list goes on whose token has expired, after some five minutes, which the pauses
+// behind each page may come to: the rest is then listed as it stands by now.
+func renewed(err error) (token string, expired bool) {
+	status, is := errors.AsType[*apierrors.StatusError](err)
+	if !is || !apierrors.IsResourceExpired(err) {
+		return "", false
+	}
+	token = status.Status().Continue
+	return token, token != ""
+}
+
 // Above calls found with each object of a kind that stands above its ceiling, and pace after
 // each page of objects that was looked at. A kind that the server does not have has none.
 func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
@@ -271,6 +284,10 @@ func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace stri
 func (e *Explainer) above(ctx context.Context, gvr schema.GroupVersionResource, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
 	for next := ""; ; {
 		list, err := e.objects.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
+		if token, expired := renewed(err); expired {
+			next = token
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -207,6 +207,10 @@ func (e *Explainer) Nodes(ctx context.Context, pace func()) (used Used, counted 
 	used.Carrier = system
 	for next := ""; ; {
 		list, err := e.namespaces.Live.Resource(sources.Nodes).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
+		if token, expired := renewed(err); expired {
+			next = token
+			continue
+		}
 		if err != nil {
 			return used, false, fmt.Errorf("list Nodes: %w", err)
 		}

@@ -23,6 +23,7 @@ import (
 // world is what an auditor reads from: a cache and an API server with one Deployment.
 type world struct {
 	live    *metadatafake.FakeMetadataClient
+	objects *dynamicfake.FakeDynamicClient
 	options handler.Options
 }
 
@@ -42,14 +43,18 @@ func newWorld(t *testing.T, system map[string]string) *world {
 	}
 	cached := []client.Object{metadataOf("v1", "Namespace", "team", nil), metadataOf("v1", "Namespace", "kube-system", system)}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(cached...).Build()
-	web := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "web", "namespace": "team"}, "spec": map[string]any{"replicas": int64(3)},
-	}}
 	lastGood, live := sources.NewLastGood(), metadatafake.NewSimpleMetadataClient(scheme)
-	return &world{live, handler.Options{
+	objects := dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), deployment())
+	return &world{live, objects, handler.Options{
 		Namespaces: sources.NewNamespaces(reader, live, lastGood), Parents: sources.NewParents(reader, live, meta.NewDefaultRESTMapper(nil)),
-		Owners:   sources.NewOwners(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(), web), webhook.Kinds(), logr.Discard()),
+		Owners:   sources.NewOwners(objects, webhook.Kinds(), logr.Discard()),
 		LastGood: lastGood, Kinds: webhook.Kinds()[:1], // Deployments
 		Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{},
+	}}
+}
+
+func deployment() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "web", "namespace": "team"}, "spec": map[string]any{"replicas": int64(3)},
 	}}
 }
