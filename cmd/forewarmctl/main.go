@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"forewarm.dev/cmd/forewarmctl/simulation"
 )
 
 func main() {
@@ -35,7 +37,7 @@ history import change it.`,
 		explainCommand(),
 		doctorCommand(),
 		auditCommand(),
-		simulateCommand(),
+		simulation.Command(),
 		decisionsCommand(),
 		replayCommand(),
 		approveCommand(),

@@ -1,4 +1,4 @@
-package main
+package simulation
 
 import (
 	"bytes"
@@ -48,11 +48,11 @@ func mornings() string {
 
 func TestSimulateComparesArms(t *testing.T) {
 	plotted := filepath.Join(t.TempDir(), "week.svg")
-	root := command()
+	root := Command()
 	var out, progress bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&progress)
-	root.SetArgs([]string{"simulate", "--trace", put(t, "jobs.csv", mornings()), "--pool", put(t, "pool.yaml", samplePool), "--scored", "96h", "-o", "json", "--plot", plotted})
+	root.SetArgs([]string{"--trace", put(t, "jobs.csv", mornings()), "--pool", put(t, "pool.yaml", samplePool), "--scored", "96h", "-o", "json", "--plot", plotted})
 	if err := root.Execute(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,10 +95,10 @@ func TestSimulateSaysWhatIsWrong(t *testing.T) {
 		"no resource":   {[]string{"--trace", trace, "--pool", put(t, "p.yaml", strings.Replace(samplePool, "requests: {nvidia.com/gpu: 1}", "requests: {cpu: 1}", 1))}, "spec.chunks[0]"},
 		"small node":    {[]string{"--trace", trace, "--pool", put(t, "p.yaml", strings.Replace(samplePool, "gpu: 1}", "gpu: 4}", 1)), "--node-size", "2"}, "--node-size 2"},
 	} {
-		root := command()
+		root := Command()
 		root.SetOut(&bytes.Buffer{})
 		root.SetErr(&bytes.Buffer{})
-		root.SetArgs(append([]string{"simulate"}, c.args...))
+		root.SetArgs(c.args)
 		if err := root.Execute(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}

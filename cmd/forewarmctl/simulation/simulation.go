@@ -1,4 +1,5 @@
-package main
+// Package simulation is the command that replays a trace on a simulated pool.
+package simulation
 
 import (
 	"encoding/json"
@@ -29,7 +30,8 @@ type simulation struct {
 	output, plot           string
 }
 
-func simulateCommand() *cobra.Command {
+// Command is forewarmctl simulate.
+func Command() *cobra.Command {
 	var s simulation
 	c := &cobra.Command{
 		Use:   "simulate --trace FILE --pool FILE",
