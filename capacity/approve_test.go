@@ -33,6 +33,9 @@ func TestOnlyWhatIsApprovedIsUngated(t *testing.T) {
 		if plan := got.Chunks[0]; plan.Wanted != c.want || plan.Unapproved != c.unapproved || got.UnapprovedNodes != c.unapproved {
 			t.Errorf("%s: wanted %d, unapproved %d for %d nodes; want %d and %d", name, plan.Wanted, plan.Unapproved, got.UnapprovedNodes, c.want, c.unapproved)
 		}
+		if got.CostPerHour != 3*float64(c.want) || got.UnapprovedCostPerHour != 3*float64(c.unapproved) {
+			t.Errorf("%s: %v and %v per hour, want 3 for each of %d and %d", name, got.CostPerHour, got.UnapprovedCostPerHour, c.want, c.unapproved)
+		}
 		if diff := cmp.Diff(c.steps, count(got.Steps)); diff != "" {
 			t.Errorf("%s: steps (-want +got):\n%s", name, diff)
 		}

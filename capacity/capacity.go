@@ -242,6 +242,9 @@ type Result struct {
 	// Nodes is how many nodes that are not there yet the ungated placeholders ask for, at most, and
 	// UnapprovedNodes how many more those would that wait for an approval.
 	Nodes, UnapprovedNodes int64
+	// CostPerHour is what the ungated placeholders that are wanted cost while they idle, and
+	// UnapprovedCostPerHour what those would beside them that wait for an approval.
+	CostPerHour, UnapprovedCostPerHour float64
 	// Steps are to be taken in this order: deletes, creates, ungates. What is deleted makes the room
 	// that is then ungated for, so that replacing a placeholder buys nothing.
 	Steps []Step

@@ -23,6 +23,10 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	approve(result.Chunks, state, limits)
 	result.Nodes = nodesFor(result.Chunks, state)
 	result.UnapprovedNodes = asked - result.Nodes
+	for i, chunk := range limits.Chunks {
+		result.CostPerHour += float64(result.Chunks[i].Wanted) * chunk.IdleCostPerHour
+		result.UnapprovedCostPerHour += float64(result.Chunks[i].Unapproved) * chunk.IdleCostPerHour
+	}
 	if limits.Frozen == "" {
 		result.Steps = steps(result.Chunks, demand, state, limits, now)
 	}

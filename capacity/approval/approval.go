@@ -183,14 +183,10 @@ func (p *Plans) create(ctx context.Context, pool *v1alpha1.WarmPool, decided cap
 // specOf is what is asked for, and what it costs.
 func specOf(pool *v1alpha1.WarmPool, decided capacity.Result) v1alpha1.CapacityPlanSpec {
 	spec := v1alpha1.CapacityPlanSpec{Pool: pool.Name, Nodes: int32(decided.UnapprovedNodes)}
-	cost, reason := 0.0, ""
-	for i, chunk := range decided.Chunks {
+	reason := ""
+	for _, chunk := range decided.Chunks {
 		if chunk.Unapproved == 0 {
 			continue
-		}
-		idle, err := strconv.ParseFloat(pool.Spec.Chunks[i].IdleCostPerHour, 64)
-		if err == nil { // the plan was made with it, so it can be read
-			cost += float64(chunk.Unapproved) * idle
 		}
 		spec.Chunks = append(spec.Chunks, v1alpha1.PlannedChunk{Name: chunk.Name, Ungated: int32(chunk.Wanted + chunk.Unapproved), More: int32(chunk.Unapproved)})
 		if reason != "" {
@@ -198,7 +194,7 @@ func specOf(pool *v1alpha1.WarmPool, decided capacity.Result) v1alpha1.CapacityP
 		}
 		reason += fmt.Sprintf("%s: %d more, demand within the lead time at most %.1f (half), %.1f (nine of ten)", chunk.Name, chunk.Unapproved, chunk.P50, chunk.P90)
 	}
-	spec.CostPerHour = strconv.FormatFloat(cost, 'f', -1, 64)
+	spec.CostPerHour = strconv.FormatFloat(decided.UnapprovedCostPerHour, 'f', -1, 64)
 	spec.Reason = reason[:min(len(reason), 512)]
 	return spec
 }

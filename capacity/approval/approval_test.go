@@ -45,7 +45,7 @@ func newClient(t *testing.T) client.Client {
 
 // decided wants so many nodes and singles, of which so many wait for an approval.
 func decided(nodes, singles int64) capacity.Result {
-	return capacity.Result{UnapprovedNodes: nodes + singles, Chunks: []capacity.ChunkPlan{
+	return capacity.Result{UnapprovedNodes: nodes + singles, UnapprovedCostPerHour: float64(24*nodes + 3*singles), Chunks: []capacity.ChunkPlan{
 		{Name: "node", Wanted: 1, Unapproved: nodes}, {Name: "single", Unapproved: singles, P50: 4, P90: 6.5},
 	}}
 }
