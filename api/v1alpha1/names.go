@@ -38,6 +38,9 @@ const (
 	// LabelChunk on a placeholder pod, a DemandHistory and a ForecastModel names the chunk of the WarmPool.
 	LabelChunk = "forewarm.dev/chunk"
 
+	// AnnotationPricePerHour on a node is what it costs per hour, as a decimal number.
+	AnnotationPricePerHour = "forewarm.dev/price-per-hour"
+
 	// AnnotationUngatedAt on a placeholder pod is when the reserver removed its gate, in RFC 3339.
 	AnnotationUngatedAt = "forewarm.dev/ungated-at"
 
@@ -77,6 +80,9 @@ const (
 	ConditionStockOut = "StockOut"
 	// ConditionInfeasible is true when the pool selects no node and no node pool, or a chunk fits none of them.
 	ConditionInfeasible = "Infeasible"
+	// ConditionPricesUnreadable is true while prices of nodes are configured, or written on a node, and cannot be
+	// read; the last good ones are used meanwhile.
+	ConditionPricesUnreadable = "PricesUnreadable"
 	// ConditionConflict is true when an older WarmPool selects one of this pool's nodes; the pool is frozen meanwhile.
 	ConditionConflict = "Conflict"
 )
@@ -87,6 +93,10 @@ const ConditionAboveCeiling = "AboveCeiling"
 
 // Reasons of conditions and events.
 const (
+	// ReasonPriceSourceFailed says that a source of prices, or the price on a node, could not be read.
+	ReasonPriceSourceFailed = "PriceSourceFailed"
+	// ReasonPricesRead says that all prices that there are could be read.
+	ReasonPricesRead = "PricesRead"
 	// ReasonReserved says that all wanted placeholders hold capacity.
 	ReasonReserved = "Reserved"
 	// ReasonWaitingForNodes says that ungated placeholders wait for nodes.

@@ -30,7 +30,7 @@ type WarmPoolStatus struct {
 	// Supply says whether the pool gets the nodes that it asks for; absent while it always has.
 	// +optional
 	Supply *SupplyStatus `json:"supply,omitempty"`
-	// Conditions are Ready, StockOut, Limited, Forecasting, Infeasible, Conflict and AboveCeiling.
+	// Conditions are Ready, StockOut, Limited, Forecasting, Infeasible, Conflict, PricesUnreadable and AboveCeiling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -68,6 +68,9 @@ type ChunkStatus struct {
 	// bought and given back whole. Zero until the pool has had a node.
 	// +optional
 	PerNode int32 `json:"perNode,omitempty"`
+	// Price is what idle capacity of this shape costs by the prices of nodes; absent while idleCostPerHour counts.
+	// +optional
+	Price *PriceStatus `json:"price,omitempty"`
 	// Free is how many chunks free room on nodes in use can still take.
 	// +optional
 	Free int32 `json:"free"`
@@ -86,6 +89,28 @@ type ChunkStatus struct {
 	// Limited is how many more placeholders would be wanted without limits; condition Limited says which.
 	// +optional
 	Limited int32 `json:"limited,omitempty"`
+}
+
+// PriceStatus is a cost by the prices of nodes.
+type PriceStatus struct {
+	// IdleCostPerHour is what one hour of idle capacity of one chunk costs, as a decimal number: its share of
+	// a node, in the mean over the pool's nodes.
+	// +kubebuilder:validation:MaxLength=32
+	IdleCostPerHour string `json:"idleCostPerHour"`
+	// Source is where the prices come from: Annotation (of the nodes), File, OpenCost, or several of them.
+	// +kubebuilder:validation:MaxLength=64
+	Source string `json:"source"`
+}
+
+// IdleCostOf is what an hour of idle capacity of a chunk costs: by the prices of nodes where they are known,
+// else as the spec says.
+func (p *WarmPool) IdleCostOf(chunk *Chunk) string {
+	for i := range p.Status.Chunks {
+		if row := &p.Status.Chunks[i]; row.Name == chunk.Name && row.Price != nil {
+			return row.Price.IdleCostPerHour
+		}
+	}
+	return chunk.IdleCostPerHour
 }
 
 // ChunkForecast is a forecast of the highest demand within the lead time, in chunks, as decimal numbers.
@@ -232,6 +257,10 @@ type PlanStatus struct {
 	Ungate int32 `json:"ungate"`
 	// +optional
 	Delete int32 `json:"delete"`
+	// CostPerHour is what all ungated placeholders that are wanted cost per hour while they idle, as a
+	// decimal number.
+	// +optional
+	CostPerHour string `json:"costPerHour,omitempty"`
 	// Applied is false in mode Observe and when applying failed.
 	Applied bool `json:"applied"`
 	// Reason says why, in one line.

@@ -225,6 +225,7 @@ type Chunk struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
 	WaitCostPerHour string `json:"waitCostPerHour"`
 	// IdleCostPerHour is what one hour of idle capacity of this shape costs, as a decimal number in the same currency.
+	// Where prices of the pool's nodes are known, they count instead: status.chunks[].price.
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
 	IdleCostPerHour string `json:"idleCostPerHour"`
@@ -293,8 +294,8 @@ type SizingSpec struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MaxNodes *int32 `json:"maxNodes,omitempty"`
-	// IdleBudgetPerHour is what placeholders may cost per hour, by idleCostPerHour, as a decimal number. What
-	// is worth the least is shed first, and never below min.
+	// IdleBudgetPerHour is what placeholders may cost per hour, by idleCostPerHour or the prices of nodes, as a
+	// decimal number. What is worth the least is shed first, and never below min.
 	// +optional
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`

@@ -16,6 +16,7 @@ import (
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/declared"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/capacity/spec"
 	"forewarm.dev/capacity/supply"
@@ -39,6 +40,9 @@ type sight struct {
 	lead      capacity.LeadEstimate
 	leadTimes capacity.LeadTimes
 	idle      *v1alpha1.IdleStatus
+	// prices has a row per chunk, nil where its spec says what it costs; unpriced is what could not be read.
+	prices   []*v1alpha1.PriceStatus
+	unpriced string
 	// supply is whether nodes come, and fallbacks are the pools that can be turned to.
 	supply    supply.Tells
 	fallbacks []capacity.Fallback
@@ -65,7 +69,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	seen.limits = spec.Limits(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
 	seen.limits.Frozen = seen.verdicts.frozen()
 	seen.limits.Paused = r.gaveWay(pool, now)
-	setPerNode(w, pool, &seen)
+	r.setNodes(w, pool, &seen)
 	if err := r.foresee(ctx, pool, &seen); err != nil {
 		return seen, err
 	}
@@ -73,7 +77,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	r.setSupply(ctx, w, pool, &seen)
 	seen.ceilings = r.ceilings(w, pool, seen.nodes, now)
 	seen.limits.NodesLeft = capacity.NodesLeft(seen.ceilings)
-	if seen.idle, err = setIdleBudget(w, pool, &seen.limits, now); err != nil {
+	if seen.idle, err = price.SetBudget(pool, w.placeholders[pool.Name], &seen.limits, now); err != nil {
 		return seen, err
 	}
 	if err := r.setApproval(ctx, pool, &seen); err != nil {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,12 +13,14 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/price"
 	"forewarm.dev/internal/quantity"
 	"forewarm.dev/internal/snapshot"
 )
 
-// TestPerNode: the smallest node counts, without its DaemonSets' share, and is remembered.
-func TestPerNode(t *testing.T) {
+// TestNodes: the smallest one counts, without its DaemonSets' share, and is remembered; what a chunk costs is
+// its share of what is left of a node.
+func TestNodes(t *testing.T) {
 	node := func(name string, gpus int64) *corev1.Node {
 		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		n.Status.Allocatable = corev1.ResourceList{gpu: *resource.NewQuantity(gpus, resource.DecimalSI)}
@@ -29,6 +32,8 @@ func TestPerNode(t *testing.T) {
 	work := gpuPod("work", "3")
 	work.Spec.NodeName = "small"
 	small, large := node("small", 8), node("large", 16)
+	small.Annotations = map[string]string{v1alpha1.AnnotationPricePerHour: "21"}
+	r := &Reserver{options: Options{Prices: price.New(price.Options{Registerer: prometheus.NewRegistry()})}}
 	taken, err := snapshot.Take(t.Context(), fake.NewClientBuilder().WithObjects(small, large, daemon, work).Build())
 	if err != nil {
 		t.Fatal(err)
@@ -37,14 +42,18 @@ func TestPerNode(t *testing.T) {
 	for name, c := range map[string]struct {
 		nodes []*corev1.Node
 		want  []int64
+		cost  float64
 	}{
-		"no node, but there were": {nil, []int64{4, 1}},
-		"two sizes":               {[]*corev1.Node{large, small}, []int64{7, 2}},
+		"no node, but there were": {nil, []int64{4, 1}, 5},
+		"two sizes":               {[]*corev1.Node{large, small}, []int64{7, 2}, 3},
 	} {
 		seen := sight{nodes: c.nodes, limits: capacity.Limits{Chunks: []capacity.Chunk{
-			{Name: "single", Requests: quantity.Vector{gpu: 1}}, {Name: "node", Requests: quantity.Vector{gpu: 8}},
+			{Name: "single", Requests: quantity.Vector{gpu: 1}, IdleCostPerHour: 5}, {Name: "node", Requests: quantity.Vector{gpu: 8}},
 		}}}
-		setPerNode(world{Snapshot: taken}, pool, &seen)
+		r.setNodes(world{Snapshot: taken}, pool, &seen)
+		if got := seen.limits.Chunks[0].IdleCostPerHour; got != c.cost || len(seen.prices) != 2 {
+			t.Errorf("%s: a single costs %v, want %v; status %v", name, got, c.cost, seen.prices)
+		}
 		for i, want := range c.want {
 			if got := seen.limits.Chunks[i].PerNode; got != want {
 				t.Errorf("%s: %d of %s per node, want %d", name, got, seen.limits.Chunks[i].Name, want)

@@ -63,6 +63,7 @@ func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStat
 			Features: shares(f.Explanation.Features[:min(3, len(f.Explanation.Features))]),
 		},
 		Policy:  chooser.Status(seen.policies[i]),
+		Price:   seen.prices[i],
 		PerNode: int32(seen.limits.Chunks[i].PerNode),
 		Free:    int32(seen.state.Chunks[i].Free),
 		Wanted:  int32(chunk.Wanted),
@@ -116,8 +117,9 @@ func planStatus(plan capacity.Result, done outcome, mode v1alpha1.Mode, now time
 	return &v1alpha1.PlanStatus{
 		Time:   metav1.NewTime(now),
 		Create: planned.created, Ungate: planned.ungated, Delete: planned.deleted,
-		Applied: mode.Acts() && done.err == nil,
-		Reason:  planReason(plan),
+		CostPerHour: decimal(plan.CostPerHour),
+		Applied:     mode.Acts() && done.err == nil,
+		Reason:      planReason(plan),
 	}
 }
 
@@ -204,6 +206,11 @@ func setConditions(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, see
 		set(v1alpha1.ConditionForecasting, false, v1alpha1.ReasonColdStart, "too little history: "+strings.Join(cold, ", "))
 	} else {
 		set(v1alpha1.ConditionForecasting, true, v1alpha1.ReasonHistory, "")
+	}
+	if seen.unpriced != "" {
+		set(v1alpha1.ConditionPricesUnreadable, true, v1alpha1.ReasonPriceSourceFailed, seen.unpriced+"; the last good prices count, else idleCostPerHour")
+	} else {
+		set(v1alpha1.ConditionPricesUnreadable, false, v1alpha1.ReasonPricesRead, "")
 	}
 	setReady(status, pool, seen.proposed, set)
 }

@@ -24,6 +24,7 @@ import (
 	"forewarm.dev/capacity/coming"
 	"forewarm.dev/capacity/decisions"
 	"forewarm.dev/capacity/guards"
+	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/forecast"
@@ -59,6 +60,8 @@ type Options struct {
 	Plans *approval.Plans
 	// Chooser keeps the policy of each chunk.
 	Chooser *chooser.Chooser
+	// Prices knows what nodes cost.
+	Prices *price.Prices
 	// Announcer tells pods that wait what they wait for.
 	Announcer *announcer.Announcer
 	// Events reports plans on the WarmPool.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,7 @@ import (
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/coming"
 	"forewarm.dev/capacity/decisions"
+	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/waiting/announcer"
 )
 
@@ -114,6 +116,7 @@ func TestACycleOfManyNodes(t *testing.T) {
 	r.options.Forecaster, r.options.Chooser = &samples{}, chooser.New(true)
 	r.options.Announcer = announcer.New(many, r.options.Events)
 	r.options.Decisions = decisions.New(decisions.Options{})
+	r.options.Prices = price.New(price.Options{Registerer: prometheus.NewRegistry()})
 	debug.FreeOSMemory()
 	var took, spent []time.Duration
 	var peak uint64

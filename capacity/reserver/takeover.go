@@ -15,6 +15,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/price"
 	"forewarm.dev/internal/quantity"
 )
 
@@ -161,8 +162,9 @@ func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool
 // heldNodes are the usable nodes on which placeholders of a pool stand, by name.
 func (w world) heldNodes(pool *v1alpha1.WarmPool) []capacity.HeldNode {
 	costs := map[string]float64{}
-	for _, chunk := range pool.Spec.Chunks {
-		costs[chunk.Name] = number(chunk.IdleCostPerHour)
+	for i := range pool.Spec.Chunks {
+		chunk := &pool.Spec.Chunks[i]
+		costs[chunk.Name] = price.OfChunk(pool, chunk)
 	}
 	held := map[string][]capacity.HeldChunk{}
 	for _, pod := range w.placeholders[pool.Name] {

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity/price"
 )
 
 const (
@@ -50,9 +51,10 @@ func (a *account) see(pool *v1alpha1.WarmPool) {
 		a.lead = pool.Status.LeadTime.Used.Duration
 	}
 	a.chunks, a.held, a.asks = map[string]chunk{}, map[string]float64{}, map[string]float64{}
-	for _, c := range pool.Spec.Chunks {
+	for i := range pool.Spec.Chunks {
+		c := &pool.Spec.Chunks[i]
 		size := c.Requests[a.resource]
-		a.chunks[c.Name] = chunk{perHour: costOf(c.IdleCostPerHour), size: size.AsApproximateFloat64()}
+		a.chunks[c.Name] = chunk{perHour: price.OfChunk(pool, c), size: size.AsApproximateFloat64()}
 	}
 }
 

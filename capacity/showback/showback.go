@@ -6,7 +6,6 @@ package showback
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -229,13 +228,4 @@ func (s *Showback) bound(pod *corev1.Pod, now time.Time) {
 	owner := a.known(s.owner(pod.Namespace))
 	s.metrics.avoided.WithLabelValues(pool, owner).Inc()
 	s.metrics.spared.WithLabelValues(pool, owner).Add(a.lead.Seconds())
-}
-
-// costOf reads a cost that validation has let pass.
-func costOf(text string) float64 {
-	cost, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return 0
-	}
-	return cost
 }

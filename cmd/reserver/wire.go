@@ -21,6 +21,7 @@ import (
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/decisions"
 	"forewarm.dev/capacity/drainer"
+	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/capacity/showback"
 	"forewarm.dev/capacity/waiting/announcer"
@@ -64,7 +65,11 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err != nil {
 		return nil, err
 	}
-	for _, runs := range []manager.Runnable{loop(mgr, log, settings, store, kept), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
+	prices, err := pricesOf(settings.Prices, log)
+	if err != nil {
+		return nil, err
+	}
+	for _, runs := range []manager.Runnable{prices, loop(mgr, log, settings, keeps{store, kept, prices}), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
 		if err := mgr.Add(runs); err != nil {
 			return nil, err
 		}
@@ -72,18 +77,26 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	return mgr, checks(mgr)
 }
 
+// keeps is what the reserver reads and writes beside the API.
+type keeps struct {
+	demand    forecaster.Store
+	decisions *decisions.Log
+	prices    *price.Prices
+}
+
 // loop is the reserver.
-func loop(mgr ctrl.Manager, log logr.Logger, settings config.Reserver, store forecaster.Store, kept *decisions.Log) *reserver.Reserver {
+func loop(mgr ctrl.Manager, log logr.Logger, settings config.Reserver, kept keeps) *reserver.Reserver {
 	return reserver.New(reserver.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Informers: mgr.GetCache(),
 		Forecaster: forecaster.New(forecaster.Options{
-			Store:      store,
+			Store:      kept.demand,
 			Records:    forecaster.NewModels(mgr.GetClient()),
 			Model:      forecast.Combined{},
 			Events:     mgr.GetEventRecorder("forewarm-reserver"),
 			Registerer: ctrlmetrics.Registry,
 		}),
-		Decisions:  kept,
+		Decisions:  kept.decisions,
+		Prices:     kept.prices,
 		Plans:      approval.New(mgr.GetAPIReader(), mgr.GetClient()),
 		Chooser:    chooser.New(false),
 		Announcer:  announcer.New(mgr.GetClient(), mgr.GetEventRecorder("forewarm-reserver")),

@@ -138,6 +138,8 @@ type Reserver struct {
 	History History `json:"history"`
 	// Decisions says where plans are kept.
 	Decisions Decisions `json:"decisions"`
+	// Prices says where prices of nodes are read from, beside their annotation forewarm.dev/price-per-hour.
+	Prices Prices `json:"prices"`
 	// Showback says whom idle capacity and avoided waits are told of.
 	Showback Showback `json:"showback"`
 }
@@ -280,6 +282,7 @@ func (r Reserver) validate(path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("priority"), r.Priority, "write a negative number, so that every pod without a priority may take a placeholder over; -10 suits Cluster Autoscaler"))
 	}
 	errs = append(errs, r.Decisions.validate(path.Child("decisions"))...)
+	errs = append(errs, r.Prices.validate(path.Child("prices"))...)
 	errs = append(errs, r.Showback.validate(path.Child("showback"))...)
 	if r.MaxChangesPerPlan < 1 || r.MaxChangesPerPlan > 1000 {
 		errs = append(errs, field.Invalid(path.Child("maxChangesPerPlan"), r.MaxChangesPerPlan, "write a number from 1 to 1000"))

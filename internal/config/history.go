@@ -74,7 +74,7 @@ func (h History) validate(path *field.Path) field.ErrorList {
 }
 
 func (p PrometheusHistory) validate(path *field.Path) field.ErrorList {
-	errs := p.validateURL(path.Child("url"))
+	errs := validateRoot(path.Child("url"), p.URL, p.BearerTokenFile, "http://prometheus.monitoring:9090")
 	for _, name := range []string{"$pool", "$chunk"} {
 		if !strings.Contains(p.Query, name) {
 			errs = append(errs, field.Invalid(path.Child("query"), p.Query, "write PromQL that holds "+name+": without it every chunk would get the same history"))
@@ -89,15 +89,16 @@ func (p PrometheusHistory) validate(path *field.Path) field.ErrorList {
 	return errs
 }
 
-func (p PrometheusHistory) validateURL(path *field.Path) field.ErrorList {
-	const remedy = "write the root of the API, such as http://prometheus.monitoring:9090"
-	u, err := url.Parse(p.URL)
+// validateRoot holds the root of an API to a URL to which credentials may be sent.
+func validateRoot(path *field.Path, root, bearerTokenFile, example string) field.ErrorList {
+	remedy := "write the root of the API, such as " + example
+	u, err := url.Parse(root)
 	switch {
 	case err != nil: // what cannot be read may hold a password
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, remedy)}
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return field.ErrorList{field.Invalid(path, u.Redacted(), remedy)}
-	case u.User != nil, p.BearerTokenFile != "" && u.Scheme != "https":
+	case u.User != nil, bearerTokenFile != "" && u.Scheme != "https":
 		return field.ErrorList{field.Invalid(path, u.Redacted(), "write an https URL without a password, so that credentials stay secret: a token goes into bearerTokenFile")}
 	default:
 		return nil

@@ -40,8 +40,8 @@ func capacityApprove(t *testing.T, e *loopEnv) {
 		return errors.Join(err, e.owns(ctx, 5))
 	}
 	cluster.Eventually(t, loopWait, waits)
-	if s := plan.Spec; s.Nodes != 2 || s.CostPerHour != "6" || s.Requester != "system:serviceaccount:forewarm-system:forewarm-reserver" || len(s.Chunks) != 1 || s.Chunks[0].Ungated != 7 || s.Chunks[0].More != 2 {
-		t.Errorf("proposed %+v, want 2 nodes for 6 per hour", s)
+	if s := plan.Spec; s.Nodes != 2 || s.CostPerHour != "53" || s.Requester != "system:serviceaccount:forewarm-system:forewarm-reserver" || len(s.Chunks) != 1 || s.Chunks[0].Ungated != 7 || s.Chunks[0].More != 2 {
+		t.Errorf("proposed %+v, want 2 nodes for 53 per hour, twice the mean price of the five", s)
 	}
 	capacityRefused(t, e, plan)
 	loopNever(t, loopWindow, waits)

@@ -22,6 +22,7 @@ import (
 func TestCapacity(t *testing.T) {
 	t.Parallel()
 	e := newLoopEnv(t)
+	e.prices(t, `prices: [{instanceType: none-of-ours, perHour: "1"}]`)
 	e.start(t, "extender", "extender")
 	e.start(t, "reserver", "reserver")
 	for _, part := range []struct {
@@ -31,6 +32,7 @@ func TestCapacity(t *testing.T) {
 		{"a pod that cannot preempt is made room for", capacityTakeover},
 		{"a pod that waits says for what and until when", capacityWaiting},
 		{"five of eight, and status says why", capacityLimited},
+		{"nodes cost what a file and an annotation say", capacityPrices},
 		{"an unapproved plan buys no node", capacityApprove},
 		{"decisions are kept, and replayed bit for bit", capacityDecisions},
 		{"declared demand is ready before it comes", capacityDeclared},

@@ -139,6 +139,10 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 	}
 	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t), token: access.BearerToken}
 	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, ", filepath.Join(e.bin, "decisions.jsonl"))}[kind]
+	prices := filepath.Join(e.bin, "prices.yaml")
+	if _, err := os.Stat(prices); err == nil && kind == "reserver" {
+		section += fmt.Sprintf("prices: {file: %q}, ", prices)
+	}
 	if kind == "webhook" {
 		address := loopAddress(t)
 		section = fmt.Sprintf(`address: %q, url: "https://%s", drainSeconds: 0, `, address, address)

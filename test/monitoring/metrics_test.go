@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/capacity/drainer"
+	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/capacity/showback"
 	"forewarm.dev/extender/handler"
@@ -103,6 +104,7 @@ func registered(t *testing.T) catalogue {
 func register(all prometheus.Registerer) {
 	reserver.New(reserver.Options{Registerer: all, Log: logr.Discard(), Clock: clock.RealClock{}})
 	showback.New(showback.Options{Registerer: all})
+	price.New(price.Options{Registerer: all})
 	drainer.New(drainer.Options{Registerer: all})
 	forecaster.New(forecaster.Options{Registerer: all})
 	handler.NewMetrics(handler.NewIndex("hold"), all)

@@ -119,7 +119,7 @@ func warmChunks(p *v1alpha1.WarmPool) []webhook.WarmChunk {
 		if i < 0 || state.Reserved == 0 {
 			continue
 		}
-		cost, err := strconv.ParseFloat(cmp.Or(p.Spec.Chunks[i].IdleCostPerHour, "0"), 64)
+		cost, err := strconv.ParseFloat(cmp.Or(p.IdleCostOf(&p.Spec.Chunks[i]), "0"), 64)
 		if err != nil {
 			continue
 		}

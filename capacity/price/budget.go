@@ -1,9 +1,10 @@
-package reserver
+package price
 
 import (
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
@@ -12,9 +13,9 @@ import (
 	"forewarm.dev/capacity/spec"
 )
 
-// setIdleBudget sets what idling may cost, and adds what it has cost since the last plan to what
-// status remembers of the day.
-func setIdleBudget(w world, pool *v1alpha1.WarmPool, limits *capacity.Limits, now time.Time) (*v1alpha1.IdleStatus, error) {
+// SetBudget sets what idling may cost, and adds what a pool's placeholders have cost since the last plan,
+// by the prices of the chunks, to what status remembers of the day.
+func SetBudget(pool *v1alpha1.WarmPool, placeholders []*corev1.Pod, limits *capacity.Limits, now time.Time) (*v1alpha1.IdleStatus, error) {
 	sizing := pool.Spec.Sizing
 	perHour, err := spec.Amount("spec.sizing.idleBudgetPerHour", sizing.IdleBudgetPerHour)
 	if err != nil {
@@ -28,7 +29,7 @@ func setIdleBudget(w world, pool *v1alpha1.WarmPool, limits *capacity.Limits, no
 	if perDay == nil {
 		return nil, nil
 	}
-	idle := spentToday(pool.Status.Idle, w.idleCost(pool), now)
+	idle := spentToday(pool.Status.Idle, idleCost(placeholders, limits.Chunks), now)
 	limits.IdleBudgetLeft = new(*perDay - number(idle.Spent))
 	return idle, nil
 }
@@ -51,13 +52,13 @@ func spentToday(known *v1alpha1.IdleStatus, perHour float64, now time.Time) *v1a
 	return &v1alpha1.IdleStatus{At: metav1.NewTime(now), Spent: strconv.FormatFloat(spent, 'f', 6, 64)}
 }
 
-// idleCost is what the placeholders of a pool that hold capacity cost per hour.
-func (w world) idleCost(pool *v1alpha1.WarmPool) float64 {
+// idleCost is what the placeholders that hold capacity cost per hour.
+func idleCost(placeholders []*corev1.Pod, chunks []capacity.Chunk) float64 {
 	sum := 0.0
-	for _, pod := range w.placeholders[pool.Name] {
-		for _, chunk := range pool.Spec.Chunks {
+	for _, pod := range placeholders {
+		for _, chunk := range chunks {
 			if chunk.Name == pod.Labels[v1alpha1.LabelChunk] && placeholder.StageOf(pod) == capacity.Reserved {
-				sum += number(chunk.IdleCostPerHour)
+				sum += chunk.IdleCostPerHour
 			}
 		}
 	}

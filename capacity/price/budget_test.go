@@ -1,4 +1,4 @@
-package reserver
+package price
 
 import (
 	"encoding/json"
