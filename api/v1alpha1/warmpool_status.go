@@ -21,6 +21,9 @@ type WarmPoolStatus struct {
 	// Idle is what placeholders have cost today; absent without an idle budget per day.
 	// +optional
 	Idle *IdleStatus `json:"idle,omitempty"`
+	// Scorecard says what would have happened had the pool acted; absent where it does.
+	// +optional
+	Scorecard *ScorecardStatus `json:"scorecard,omitempty"`
 	// LastPlan is the last plan that had something to change.
 	// +optional
 	LastPlan *PlanStatus `json:"lastPlan,omitempty"`

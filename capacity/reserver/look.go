@@ -33,6 +33,8 @@ type sight struct {
 	state     capacity.State
 	limits    capacity.Limits
 	forecasts []forecaster.Answer
+	// peaks are the highest demands of the interval.
+	peaks     []float64
 	policies  []chooser.Answer
 	nodes     []*corev1.Node
 	ceilings  []capacity.Ceiling
@@ -125,7 +127,7 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 		if err != nil {
 			return fmt.Errorf("forecast chunk %s: %w", chunk.Name, err)
 		}
-		seen.forecasts = append(seen.forecasts, f)
+		seen.forecasts, seen.peaks = append(seen.forecasts, f), append(seen.peaks, peak)
 		history := func() forecast.Series { return r.options.Forecaster.History(settings, chunk.Name) }
 		chosen, err := r.options.Chooser.Ask(chooser.Question{
 			Key: chooser.Key{Pool: pool.UID, Chunk: chunk.Name}, Chunk: seen.limits.Chunks[i], Limits: seen.limits,

@@ -17,6 +17,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/scorecard"
 	"forewarm.dev/capacity/spec"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -36,6 +37,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	status.LeadTime = placeholder.LeadTimeStatus(seen.lead, seen.leadTimes)
 	r.metrics.leadTime.WithLabelValues(pool.Name).Set(seen.lead.Used.Seconds())
 	status.Idle = seen.idle
+	status.Scorecard = scorecard.Status(pool, scorecard.Look{Peaks: seen.peaks, State: seen.state, Limits: seen.limits, Plan: plan}, seen.at)
 	status.MaxNodes = maxNodesStatus(seen.ceilings)
 	setConditions(status, pool, seen)
 	r.tellCeilings(status, pool, seen)

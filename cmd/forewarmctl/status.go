@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity/scorecard"
 	"forewarm.dev/internal/observe"
 )
 
@@ -26,7 +27,8 @@ func statusCommand() *cobra.Command {
 		Use:   "status [POOL...]",
 		Short: "Print pools, demand, forecast and placeholders",
 		Long: `Print each WarmPool with, per chunk, the demand of real pods, the forecast of the highest
-demand within the lead time, and the placeholder pods: wanted, reserved, pending, gated.`,
+demand within the lead time, and the placeholder pods: wanted, reserved, pending, gated. Of pools
+in mode Observe it also says what would have happened in the last day and week.`,
 		Example: `  forewarmctl status
   forewarmctl status a100
   forewarmctl status -o yaml`,
@@ -147,6 +149,11 @@ func printTable(output io.Writer, pools []v1alpha1.WarmPool) error {
 	}
 	if err := printers.NewTablePrinter(printers.PrintOptions{}).PrintObj(table, output); err != nil {
 		return err
+	}
+	for i := range pools {
+		if _, err := io.WriteString(output, scorecard.Text(&pools[i])); err != nil {
+			return err
+		}
 	}
 	return printProblems(output, pools)
 }

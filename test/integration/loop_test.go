@@ -158,6 +158,7 @@ func loopObserve(t *testing.T, e *loopEnv) {
 		}
 		return observed()
 	})
+	loopScorecard(t, e)
 	wrote := map[string]bool{}
 	for _, event := range e.writes(t, "reserver") {
 		wrote[event.what()] = true
@@ -183,7 +184,7 @@ func loopEnforce(t *testing.T, e *loopEnv) {
 		if err != nil {
 			return err
 		}
-		if chunk.Wanted != 2 || chunk.Reserved != 2 || chunk.Pending != 0 || chunk.Gated != 1 || pool.Status.Nodes != 1 {
+		if chunk.Wanted != 2 || chunk.Reserved != 2 || chunk.Pending != 0 || chunk.Gated != 1 || pool.Status.Nodes != 1 || pool.Status.Scorecard != nil {
 			return fmt.Errorf("%d nodes, %+v; want 1 node, 2 wanted, 2 reserved, 1 gated", pool.Status.Nodes, chunk)
 		}
 		if p := chunk.Policy; p == nil || p.Kind != "Forecast" || p.Reason != "ShortHistory" || chunk.PerNode != 8 {
