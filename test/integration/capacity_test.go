@@ -24,6 +24,7 @@ func TestCapacity(t *testing.T) {
 	e := newLoopEnv(t)
 	e.prices(t, `prices: [{instanceType: none-of-ours, perHour: "1"}]`)
 	e.start(t, "extender", "extender")
+	e.settings = "maxChangesPerPlan: 1, " // a second passes between two nodes, for capacityKilled
 	e.start(t, "reserver", "reserver")
 	for _, part := range []struct {
 		name string
@@ -31,6 +32,7 @@ func TestCapacity(t *testing.T) {
 	}{
 		{"a pod that cannot preempt is made room for", capacityTakeover},
 		{"a pod that waits says for what and until when", capacityWaiting},
+		{"a leader that is killed in the middle, and one without metrics, change nothing", capacityKilled},
 		{"five of eight, and status says why", capacityLimited},
 		{"nodes cost what a file and an annotation say", capacityPrices},
 		{"an unapproved plan buys no node", capacityApprove},
@@ -38,6 +40,7 @@ func TestCapacity(t *testing.T) {
 		{"declared demand is ready before it comes", capacityDeclared},
 		{"a node that goes is replaced at once", capacityInterrupt},
 		{"a node that goes is drained within its notice", capacityDrain},
+		{"a step in demand needs no node beyond the forecast", capacityStep},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
 			for _, p := range e.processes {
@@ -118,10 +121,12 @@ func capacityTakeover(t *testing.T, e *loopEnv) {
 	}
 }
 
-// capacityLimited: eight nodes are wanted, five allowed.
+// capacityFive wants eight nodes where five are allowed.
+const capacityFive = `{"spec":{"sizing":{"maxNodes":5},"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"8"},"waitCostPerHour":"0","idleCostPerHour":"3","min":8,"max":8}]}}`
+
 func capacityLimited(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
-	e.patch(t, loopName, `{"spec":{"sizing":{"maxNodes":5},"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"8"},"waitCostPerHour":"0","idleCostPerHour":"3","min":8,"max":8}]}}`)
+	e.patch(t, loopName, capacityFive)
 	capacityReserved(t, e, 5)
 	limited := func() error {
 		pool, chunk, err := e.status(ctx, loopName)

@@ -41,6 +41,8 @@ const (
 type loopEnv struct {
 	*cluster.Cluster
 	bin, audit, extenderURL string
+	settings                string // of the reserver, beyond addresses
+	taken                   time.Time
 	processes               map[string]*loopProcess
 	pods                    *loopPods
 	metrics                 map[string]bool // names of ours that any process has served
@@ -138,7 +140,7 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 		t.Fatal(err)
 	}
 	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t), token: access.BearerToken}
-	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, ", filepath.Join(e.bin, "decisions.jsonl"))}[kind]
+	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, %s", filepath.Join(e.bin, "decisions.jsonl"), e.settings)}[kind]
 	prices := filepath.Join(e.bin, "prices.yaml")
 	if _, err := os.Stat(prices); err == nil && kind == "reserver" {
 		section += fmt.Sprintf("prices: {file: %q}, ", prices)

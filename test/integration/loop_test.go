@@ -48,6 +48,7 @@ func TestLoop(t *testing.T) {
 		{"no log holds a secret", loopSecrets},
 		{"our roles suffice", loopRoles},
 		{"our processes write their annotations and no more", loopTouch},
+		{"a minute after the takeovers no node has been bought for them", loopMinute},
 		{"with all processes dead, the cluster works", loopOutage},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
@@ -59,7 +60,11 @@ func TestLoop(t *testing.T) {
 	}
 }
 
-const loopName = "gpus"
+const (
+	loopName = "gpus"
+	// loopHeld placeholders stand on one node, loopMost at most are made.
+	loopHeld, loopMost = 4, 5
+)
 
 // status reads the pool and its only chunk.
 func (e *loopEnv) status(ctx context.Context, name string) (*v1alpha1.WarmPool, v1alpha1.ChunkStatus, error) {
@@ -132,15 +137,15 @@ func loopObserve(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
 	e.start(t, "extender", "extender")
 	e.start(t, "reserver", "reserver-1")
-	e.create(t, loopPool(loopName, "warm", 2, 3))
+	e.create(t, loopPool(loopName, "warm", loopHeld, loopMost))
 	observed := func() error {
 		pool, chunk, err := e.status(ctx, loopName)
 		if err != nil {
 			return err
 		}
 		plan := pool.Status.LastPlan
-		if pool.Spec.Mode != v1alpha1.ModeObserve || chunk.Wanted != 2 || plan == nil || plan.Applied || plan.Create != 3 || plan.Ungate != 2 {
-			return fmt.Errorf("mode %s, chunk %+v, plan %+v; want Observe, 2 wanted, 3 creates and 2 ungates not applied", pool.Spec.Mode, chunk, plan)
+		if pool.Spec.Mode != v1alpha1.ModeObserve || chunk.Wanted != loopHeld || plan == nil || plan.Applied || plan.Create != loopMost || plan.Ungate != loopHeld {
+			return fmt.Errorf("mode %s, chunk %+v, plan %+v; want Observe, %d wanted, %d creates and as many ungates as wanted, not applied", pool.Spec.Mode, chunk, plan, loopHeld, loopMost)
 		}
 		return loopCondition(pool, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonObserving)
 	}
@@ -184,8 +189,8 @@ func loopEnforce(t *testing.T, e *loopEnv) {
 		if err != nil {
 			return err
 		}
-		if chunk.Wanted != 2 || chunk.Reserved != 2 || chunk.Pending != 0 || chunk.Gated != 1 || pool.Status.Nodes != 1 || pool.Status.Scorecard != nil {
-			return fmt.Errorf("%d nodes, %+v; want 1 node, 2 wanted, 2 reserved, 1 gated", pool.Status.Nodes, chunk)
+		if chunk.Wanted != loopHeld || chunk.Reserved != loopHeld || chunk.Pending != 0 || chunk.Gated != 1 || pool.Status.Nodes != 1 || pool.Status.Scorecard != nil {
+			return fmt.Errorf("%d nodes, %+v; want 1 node, %d wanted and reserved, 1 gated", pool.Status.Nodes, chunk, loopHeld)
 		}
 		if p := chunk.Policy; p == nil || p.Kind != "Forecast" || p.Reason != "ShortHistory" || chunk.PerNode != 8 {
 			return fmt.Errorf("policy %+v, %d per node; want the forecast, since the history is short, and 8", p, chunk.PerNode)
@@ -198,8 +203,8 @@ func loopEnforce(t *testing.T, e *loopEnv) {
 		if err := e.owns(ctx, 1); err != nil {
 			return err
 		}
-		if made, ungated, preempted, deleted := e.pods.counts(); made != 3 || ungated != 0 || preempted != 0 || deleted != 0 {
-			return fmt.Errorf("%d placeholders made, %d of them without a gate, %d preempted, %d deleted; want 3 0 0 0", made, ungated, preempted, deleted)
+		if made, ungated, preempted, deleted := e.pods.counts(); made != loopMost || ungated != 0 || preempted != 0 || deleted != 0 {
+			return fmt.Errorf("%d placeholders made, %d of them without a gate, %d preempted, %d deleted; want %d 0 0 0", made, ungated, preempted, deleted, loopMost)
 		}
 		return reserved()
 	})

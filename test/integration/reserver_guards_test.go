@@ -60,7 +60,7 @@ func reserverGuards(t *testing.T, e *loopEnv) {
 	if err := e.Client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.PlaceholderNamespace, Name: v1alpha1.PlaceholderPriorityClass}, &quota); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[corev1.ResourceName]int64{corev1.ResourcePods: 3, "requests.nvidia.com/gpu": 3} {
+	for name, want := range map[corev1.ResourceName]int64{corev1.ResourcePods: loopMost, "requests.nvidia.com/gpu": loopMost} {
 		if got := quota.Status.Hard[name]; got.Value() != want {
 			t.Errorf("the quota of %s is %s, want %d: the sum of max over the pools that act", name, got.String(), want)
 		}
