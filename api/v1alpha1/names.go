@@ -41,6 +41,9 @@ const (
 	// AnnotationPricePerHour on a node is what it costs per hour, as a decimal number.
 	AnnotationPricePerHour = "forewarm.dev/price-per-hour"
 
+	// LabelCalled is "true" on a DemandEvent that a signed call has declared.
+	LabelCalled = "forewarm.dev/called"
+
 	// AnnotationUngatedAt on a placeholder pod is when the reserver removed its gate, in RFC 3339.
 	AnnotationUngatedAt = "forewarm.dev/ungated-at"
 

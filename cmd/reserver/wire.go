@@ -74,6 +74,9 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 			return nil, err
 		}
 	}
+	if err := addCalls(mgr, settings.Calls, log); err != nil {
+		return nil, err
+	}
 	return mgr, checks(mgr)
 }
 

@@ -140,6 +140,8 @@ type Reserver struct {
 	Decisions Decisions `json:"decisions"`
 	// Prices says where prices of nodes are read from, beside their annotation forewarm.dev/price-per-hour.
 	Prices Prices `json:"prices"`
+	// Calls says where demand is declared by signed HTTP calls; absent for nowhere.
+	Calls *Calls `json:"calls,omitempty"`
 	// Showback says whom idle capacity and avoided waits are told of.
 	Showback Showback `json:"showback"`
 }
@@ -283,6 +285,7 @@ func (r Reserver) validate(path *field.Path) field.ErrorList {
 	}
 	errs = append(errs, r.Decisions.validate(path.Child("decisions"))...)
 	errs = append(errs, r.Prices.validate(path.Child("prices"))...)
+	errs = append(errs, r.Calls.validate(path.Child("calls"))...)
 	errs = append(errs, r.Showback.validate(path.Child("showback"))...)
 	if r.MaxChangesPerPlan < 1 || r.MaxChangesPerPlan > 1000 {
 		errs = append(errs, field.Invalid(path.Child("maxChangesPerPlan"), r.MaxChangesPerPlan, "write a number from 1 to 1000"))

@@ -40,6 +40,7 @@ func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
 		"prices, relative":   {header + "reserver: {prices: {file: prices.yaml}}\n", []string{"reserver.prices.file", "absolute"}},
 		"OpenCost nowhere":   {header + "reserver: {prices: {openCost: {url: 'opencost:9003'}}}\n", []string{"reserver.prices.openCost.url", "http://opencost.opencost:9003"}},
 		"its token in clear": {header + "reserver: {prices: {openCost: {url: 'http://o:1', bearerTokenFile: /t, timeout: 1h}}}\n", []string{"reserver.prices.openCost.url", "https", "reserver.prices.openCost.timeout", "1s to 2m"}},
+		"calls anywhere":     {header + "reserver: {calls: {secretFile: secret}}\n", []string{"reserver.calls.address", "host:port", "reserver.calls.secretFile", "absolute"}},
 		"no label":           {header + "reserver: {showback: {ownerLabel: a b}}\n", []string{"reserver.showback.ownerLabel"}},
 		"too many owners":    {header + "reserver: {showback: {maxOwners: 5000}}\n", []string{"reserver.showback.maxOwners", "1 to 1000"}},
 		"lines somewhere":    {header + "reserver: {decisions: {lines: here.jsonl}}\n", []string{"reserver.decisions.lines", "absolute"}},

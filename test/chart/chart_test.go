@@ -35,7 +35,7 @@ var (
 // choices are values that between them make every template do all that it can.
 var choices = map[string]string{
 	"default":      "{}",
-	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, reserver: {drain: true}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}}",
+	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}}",
 	"files":        "{certificate: {mode: Files, secretName: own}, extender: {mode: None}, webhook: {config: {drainSeconds: 20, clientCA: {file: /ca/ca.crt}}, extraVolumes: [{name: ca, configMap: {name: ca}}], extraVolumeMounts: [{name: ca, mountPath: /ca}], podAnnotations: {a: b}, tolerations: [{operator: Exists}]}}",
 	"reserver":     "{webhook: {enabled: false}, extender: {mode: None}, reserver: {config: {history: {source: Prometheus, prometheus: {url: 'http://prometheus.monitoring:9090'}}}}, networkPolicy: {reserverEgress: [{ports: [{port: 9090}]}], metricsFrom: [{namespaceSelector: {}}]}}",
 	"webhook":      "{reserver: {enabled: false}, extender: {mode: None}, crds: {keep: false}, flowControl: {enabled: false}, networkPolicy: {enabled: false}}",
@@ -164,7 +164,7 @@ func TestRights(t *testing.T) {
 	rendered := map[string]*unstructured.Unstructured{}
 	for mode, certificate := range map[string]string{"ControlPlane": "SelfManaged", "SecondScheduler": "CertManager"} {
 		once := map[string]bool{}
-		for _, o := range render(t, "{certificate: {mode: "+certificate+"}, reserver: {drain: true}, monitoring: {podMonitor: true, rules: true}, extender: {mode: "+mode+"}}") {
+		for _, o := range render(t, "{certificate: {mode: "+certificate+"}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: "+mode+"}}") {
 			if once[key(o)] {
 				t.Errorf("%s is twice in the chart", key(o))
 			}
@@ -173,6 +173,7 @@ func TestRights(t *testing.T) {
 	}
 	for values, unasked := range map[string]string{
 		"":                                   "forewarm-drainer",
+		"{reserver: {drain: true}}":          "forewarm-calls",
 		"{certificate: {mode: CertManager}}": "forewarm-webhook-ca",
 		"{certificate: {mode: Files, secretName: own}}": "forewarm-webhook-ca",
 	} {

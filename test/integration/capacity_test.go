@@ -38,6 +38,7 @@ func TestCapacity(t *testing.T) {
 		{"an unapproved plan buys no node", capacityApprove},
 		{"decisions are kept, and replayed bit for bit", capacityDecisions},
 		{"declared demand is ready before it comes", capacityDeclared},
+		{"a signed call declares demand", capacityCalls},
 		{"a node that goes is replaced at once", capacityInterrupt},
 		{"a node that goes is drained within its notice", capacityDrain},
 		{"a step in demand needs no node beyond the forecast", capacityStep},

@@ -52,7 +52,7 @@ type loopEnv struct {
 // loopProcess is one run of a binary of ours.
 type loopProcess struct {
 	*cluster.Process
-	health, metrics, token string
+	health, metrics, calls, token string
 }
 
 func newLoopEnv(t *testing.T) *loopEnv {
@@ -139,8 +139,15 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t), token: access.BearerToken}
+	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t), calls: loopAddress(t), token: access.BearerToken}
 	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, %s", filepath.Join(e.bin, "decisions.jsonl"), e.settings)}[kind]
+	if kind == "reserver" {
+		secret := filepath.Join(e.bin, "secret")
+		if err := os.WriteFile(secret, []byte(loopSecret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		section += fmt.Sprintf("calls: {address: %q, secretFile: %q}, ", p.calls, secret)
+	}
 	prices := filepath.Join(e.bin, "prices.yaml")
 	if _, err := os.Stat(prices); err == nil && kind == "reserver" {
 		section += fmt.Sprintf("prices: {file: %q}, ", prices)

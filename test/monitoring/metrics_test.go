@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/capacity/drainer"
+	"forewarm.dev/capacity/intake"
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/capacity/showback"
@@ -105,6 +106,7 @@ func register(all prometheus.Registerer) {
 	reserver.New(reserver.Options{Registerer: all, Log: logr.Discard(), Clock: clock.RealClock{}})
 	showback.New(showback.Options{Registerer: all})
 	price.New(price.Options{Registerer: all})
+	intake.New(intake.Options{Registerer: all})
 	drainer.New(drainer.Options{Registerer: all})
 	forecaster.New(forecaster.Options{Registerer: all})
 	handler.NewMetrics(handler.NewIndex("hold"), all)
