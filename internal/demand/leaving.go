@@ -7,9 +7,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// signal is a taint by which somebody says that a node will go.
+// signal is a taint, or a condition that is true, by which somebody says that a node will go. Whoever
+// writes the condition must keep pods off the node too, else a placeholder that leaves it comes back.
 type signal struct {
 	taint string
+	// effect is that of the taint; empty for any.
+	effect    corev1.TaintEffect
+	condition corev1.NodeConditionType
 	// replaced: who wrote it has seen to the pods there, so that nothing need be bought for them.
 	replaced bool
 	// drained: who wrote it evicts the pods there, or there is nothing left to evict.
@@ -32,11 +36,20 @@ var signals = []signal{
 	// AKS node auto-drain, for the events Redeploy, Preempt and Terminate: 30 seconds for a spot node.
 	{taint: "remediator.kubernetes.azure.com/unschedulable", drained: true, notice: 30 * time.Second},
 	{taint: "remediator.aks.microsoft.com/unschedulable", drained: true, notice: 30 * time.Second},
+	// The same events as AKS' node problem detector and Azure's cloud provider see them, which is earlier.
+	{condition: "PreemptScheduled", drained: true, notice: 30 * time.Second},
+	{condition: "PreemptionScheduled", drained: true, notice: 30 * time.Second},
+	{condition: "TerminateScheduled", drained: true},
+	{condition: "RedeployScheduled", drained: true},
+	{taint: "cloudprovider.azure.microsoft.com/draining", drained: true, notice: 30 * time.Second},
 	// GKE: 30 seconds; the kubelet ends the pods then, and nobody evicts them before.
 	{taint: "cloud.google.com/impending-node-termination", notice: 30 * time.Second},
 	// Kubernetes: the machine is off, or an admin says that it will not come back.
 	{taint: "node.cloudprovider.kubernetes.io/shutdown", drained: true},
 	{taint: corev1.TaintNodeOutOfService, drained: true},
+	// Kubernetes: the kubelet is silent. Pods are moved after five minutes; until then the node may come back,
+	// and nothing is bought for them.
+	{taint: corev1.TaintNodeUnreachable, effect: corev1.TaintEffectNoExecute, replaced: true, drained: true},
 }
 
 // Leaving tells whether a node is about to be taken away, or takes no pods.
@@ -53,7 +66,7 @@ func Interrupted(node *corev1.Node) bool {
 // whether somebody else evicts its pods.
 func Notice(node *corev1.Node) (notice time.Duration, drained bool) {
 	for _, s := range signals {
-		if s.replaced || !slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == s.taint }) {
+		if s.replaced || !s.on(node) {
 			continue
 		}
 		drained = drained || s.drained
@@ -65,7 +78,17 @@ func Notice(node *corev1.Node) (notice time.Duration, drained bool) {
 }
 
 func signalled(node *corev1.Node, of func(signal) bool) bool {
+	return slices.ContainsFunc(signals, func(s signal) bool { return of(s) && s.on(node) })
+}
+
+// on tells whether a node carries the signal.
+func (s signal) on(node *corev1.Node) bool {
+	if s.condition != "" {
+		return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == s.condition && c.Status == corev1.ConditionTrue
+		})
+	}
 	return slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool {
-		return slices.ContainsFunc(signals, func(s signal) bool { return s.taint == taint.Key && of(s) })
+		return taint.Key == s.taint && (s.effect == "" || s.effect == taint.Effect)
 	})
 }

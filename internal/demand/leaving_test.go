@@ -12,6 +12,12 @@ func TestLeaving(t *testing.T) {
 	tainted := func(key string) corev1.Node {
 		return corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "a", Effect: corev1.TaintEffectNoSchedule}, {Key: key}}}}
 	}
+	conditioned := func(name corev1.NodeConditionType, status corev1.ConditionStatus) corev1.Node {
+		return corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}, {Type: name, Status: status}}}}
+	}
+	silent := func(effect corev1.TaintEffect) corev1.Node {
+		return corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: corev1.TaintNodeUnreachable, Effect: effect}}}}
+	}
 	for name, c := range map[string]struct {
 		node                 corev1.Node
 		leaving, interrupted bool
@@ -30,6 +36,18 @@ func TestLeaving(t *testing.T) {
 		"AKS drains it":         {tainted("remediator.kubernetes.azure.com/unschedulable"), true, true},
 		"AKS, formerly":         {tainted("remediator.aks.microsoft.com/unschedulable"), true, true},
 		"GKE takes it back":     {tainted("cloud.google.com/impending-node-termination"), true, true},
+		"Azure takes it back":   {tainted("cloudprovider.azure.microsoft.com/draining"), true, true},
+		"AKS will take it back": {conditioned("PreemptScheduled", corev1.ConditionTrue), true, true},
+		"AKS says so anew":      {conditioned("PreemptionScheduled", corev1.ConditionTrue), true, true},
+		"AKS will delete it":    {conditioned("TerminateScheduled", corev1.ConditionTrue), true, true},
+		"AKS will move it":      {conditioned("RedeployScheduled", corev1.ConditionTrue), true, true},
+		"AKS will not":          {conditioned("PreemptScheduled", corev1.ConditionFalse), false, false},
+		"AKS does not know":     {conditioned("PreemptScheduled", corev1.ConditionUnknown), false, false},
+		"AKS freezes it":        {conditioned("FreezeScheduled", corev1.ConditionTrue), false, false},
+		"its kernel hangs":      {conditioned("KernelDeadlock", corev1.ConditionTrue), false, false},
+		"it is silent":          {silent(corev1.TaintEffectNoExecute), true, false},
+		"it has just gone":      {silent(corev1.TaintEffectNoSchedule), false, false},
+		"it starts":             {tainted(corev1.TaintNodeNotReady), false, false},
 		"it is off":             {tainted("node.cloudprovider.kubernetes.io/shutdown"), true, true},
 		"it is out of service":  {tainted("node.kubernetes.io/out-of-service"), true, true},
 	} {
