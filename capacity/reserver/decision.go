@@ -9,6 +9,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/replay"
+	tells "forewarm.dev/capacity/status"
 )
 
 // longestText is what the API takes of a reason or an error.
@@ -40,7 +41,7 @@ func decisionOf(pool *v1alpha1.WarmPool, seen sight, plan capacity.Result, done 
 	}
 	for i, chunk := range plan.Chunks {
 		row := v1alpha1.DecidedChunk{
-			Name: chunk.Name, Demand: decimal(seen.demand.Chunks[i].Now), Level: decimal(chunk.Level),
+			Name: chunk.Name, Demand: tells.Decimal(seen.demand.Chunks[i].Now), Level: tells.Decimal(chunk.Level),
 			Source: string(seen.forecasts[i].Source), Version: seen.forecasts[i].Version, Policy: chooser.Status(seen.policies[i]).Kind,
 			Wanted: int32(chunk.Wanted), Reason: string(chunk.Reason), Limited: int32(min(chunk.Limited, 1<<30)),
 		}

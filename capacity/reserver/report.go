@@ -3,7 +3,6 @@ package reserver
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,10 +14,10 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
-	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/capacity/scorecard"
 	"forewarm.dev/capacity/spec"
+	tells "forewarm.dev/capacity/status"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 )
@@ -30,7 +29,10 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	status.Nodes = readyNodes(seen.nodes)
 	status.Chunks = nil
 	for i, chunk := range plan.Chunks {
-		row := chunkStatus(chunk, seen, i)
+		row := tells.Chunk(tells.Seen{
+			Plan: chunk, Demand: seen.demand.Chunks[i].Now, State: seen.state.Chunks[i],
+			PerNode: seen.limits.Chunks[i].PerNode, Forecast: seen.forecasts[i], Policy: seen.policies[i], Price: seen.prices[i],
+		})
 		status.Chunks = append(status.Chunks, row)
 		r.measure(pool.Name, row, seen.demand.Chunks[i].Now)
 	}
@@ -51,56 +53,6 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	r.writeStatus(ctx, pool, status)
 }
 
-func chunkStatus(chunk capacity.ChunkPlan, seen sight, i int) v1alpha1.ChunkStatus {
-	f := seen.forecasts[i]
-	row := v1alpha1.ChunkStatus{
-		Name:   chunk.Name,
-		Demand: decimal(seen.demand.Chunks[i].Now),
-		Forecast: &v1alpha1.ChunkForecast{
-			P50: decimal(chunk.P50), P90: decimal(chunk.P90), Level: decimal(chunk.Level),
-			Source: string(f.Source), Reason: string(f.Reason), Version: f.Version,
-			Tau: decimal(chunk.Tau), Sizing: string(chunk.Reason),
-			Seasons:  durations(f.Explanation.Seasons),
-			Members:  shares(f.Explanation.Members),
-			Features: shares(f.Explanation.Features[:min(3, len(f.Explanation.Features))]),
-		},
-		Policy:  chooser.Status(seen.policies[i]),
-		Price:   seen.prices[i],
-		PerNode: int32(seen.limits.Chunks[i].PerNode),
-		Free:    int32(seen.state.Chunks[i].Free),
-		Wanted:  int32(chunk.Wanted),
-		Limited: int32(min(chunk.Limited, 1<<30)),
-	}
-	for _, p := range seen.state.Chunks[i].Placeholders {
-		switch p.Stage {
-		case capacity.Gated:
-			row.Gated++
-		case capacity.Pending:
-			row.Pending++
-		case capacity.Reserved:
-			row.Reserved++
-		case capacity.Finished, capacity.Lost:
-		}
-	}
-	return row
-}
-
-func durations(of []time.Duration) []metav1.Duration {
-	var told []metav1.Duration
-	for _, d := range of {
-		told = append(told, metav1.Duration{Duration: d})
-	}
-	return told
-}
-
-func shares(of []forecast.Share) []v1alpha1.ForecastShare {
-	var told []v1alpha1.ForecastShare
-	for _, s := range of {
-		told = append(told, v1alpha1.ForecastShare{Name: s.Name, Share: strconv.FormatFloat(s.Share, 'f', 2, 64)})
-	}
-	return told
-}
-
 func (r *Reserver) measure(pool string, row v1alpha1.ChunkStatus, demand float64) {
 	r.metrics.demand.WithLabelValues(pool, row.Name).Set(demand)
 	r.metrics.wanted.WithLabelValues(pool, row.Name).Set(float64(row.Wanted))
@@ -119,7 +71,7 @@ func planStatus(plan capacity.Result, done outcome, mode v1alpha1.Mode, now time
 	return &v1alpha1.PlanStatus{
 		Time:   metav1.NewTime(now),
 		Create: planned.created, Ungate: planned.ungated, Delete: planned.deleted,
-		CostPerHour: decimal(plan.CostPerHour),
+		CostPerHour: tells.Decimal(plan.CostPerHour),
 		Applied:     mode.Acts() && done.err == nil,
 		Reason:      planReason(plan),
 	}
@@ -272,9 +224,4 @@ func readyNodes(nodes []*corev1.Node) int32 {
 		}
 	}
 	return n
-}
-
-// decimal is a number with at most two digits after the point.
-func decimal(value float64) string {
-	return strconv.FormatFloat(float64(int64(value*100+0.5))/100, 'f', -1, 64)
 }
