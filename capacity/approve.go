@@ -6,7 +6,7 @@ func approve(plans []ChunkPlan, state State, limits Limits) {
 		return
 	}
 	for i := range plans {
-		most := max(limits.Approval.Levels[i], state.Chunks[i].held())
+		most := max(limits.Approval.Levels[i]-state.Chunks[i].overdue(), state.Chunks[i].held())
 		if more := plans[i].Wanted - most; more > 0 {
 			plans[i].Wanted = most
 			plans[i].Unapproved = more

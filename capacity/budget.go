@@ -32,6 +32,7 @@ func shed(plans []ChunkPlan, demand Demand, state State, limits Limits) {
 		}
 		n := unit(plans[least], limits.Chunks[least])
 		plans[least].Wanted -= n
+		plans[least].Spread = max(plans[least].Spread-n, 0)
 		plans[least].limit(n, reason)
 		cost -= float64(n) * limits.Chunks[least].IdleCostPerHour
 	}

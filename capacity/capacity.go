@@ -55,6 +55,8 @@ type ChunkState struct {
 	Interrupted float64
 	// Waiting is how many chunks of real demand wait for a node.
 	Waiting int64
+	// ZoneRoom is the part of Room in each zone, in the order of Limits.Zones.
+	ZoneRoom []int64
 	// Kept is the highest wanted number of the hold time just passed; it slows the down-step.
 	Kept int64
 	// Placeholders are the placeholder pods of this shape that are not being deleted.
@@ -76,6 +78,9 @@ const (
 	Finished
 	// Lost stands on a node that is about to be taken away, or takes no pods, and holds nothing any more.
 	Lost
+	// Overdue was ungated into a zone and has waited there for longer than nodes take. It does not count as
+	// coming, so that another takes its place elsewhere, and stays, since it shows when the zone has nodes again.
+	Overdue
 )
 
 // Placeholder is one placeholder pod.
@@ -88,6 +93,8 @@ type Placeholder struct {
 	Created time.Time
 	// Node is the node that it is on; empty for none.
 	Node string
+	// Zone is the zone of its node, or the one that it was ungated into; empty for neither.
+	Zone string
 	// Companions is the number of other pods, DaemonSet pods aside, on its node: real ones count
 	// RealWeight each, placeholders one. The smaller, the sooner deleting empties the node.
 	Companions int64
@@ -114,6 +121,10 @@ type Limits struct {
 	GateAge time.Duration
 	// MaxChanges bounds the creates, the ungates and the deletes of one plan, each.
 	MaxChanges int
+	// Zones are the zones that the pool may have nodes in, sorted, and MinPerZone how many placeholders of
+	// each chunk each of them has at least. Set by SpreadOver.
+	Zones      []string
+	MinPerZone int64
 	// NodesLeft is how many more nodes may be asked for; nil means any number.
 	NodesLeft *int64
 	// IdleBudgetPerHour is what ungated placeholders may cost per hour, and IdleBudgetLeft what they
@@ -169,6 +180,8 @@ const (
 	ReasonBought Reason = "BoughtAlready"
 	// ReasonMin asks for capacity because of the chunk's min.
 	ReasonMin Reason = "BelowMin"
+	// ReasonMinPerZone asks for capacity because a zone has less than each is to have.
+	ReasonMinPerZone Reason = "BelowMinPerZone"
 	// ReasonMax says that the forecast asks for more than the chunk's max.
 	ReasonMax Reason = "LimitedByMax"
 	// ReasonMaxNodes says that more nodes would be asked for than are allowed.
@@ -231,6 +244,8 @@ type Step struct {
 	// Pod is the placeholder to ungate or delete; empty for Create, and for the Ungate of a
 	// placeholder that an earlier Create of the same plan makes.
 	Pod string
+	// Zone is where an Ungate has it placed; empty for anywhere.
+	Zone string
 	// Reason says why.
 	Reason Reason
 }
@@ -267,6 +282,10 @@ type ChunkPlan struct {
 	Unapproved int64
 	// Diverted is how many of these other pools are turned to for.
 	Diverted int64
+	// Spread is how many of Wanted are wanted only because zones are short while others have more than they
+	// need, and Pinned how many are to be ungated into each zone, in the order of Limits.Zones.
+	Spread int64
+	Pinned []int64
 	// Reason says what decided Wanted.
 	Reason Reason
 }

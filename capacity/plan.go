@@ -16,6 +16,7 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	shed(result.Chunks, demand, state, limits)
 	nodes := int64(0)
 	for i := range result.Chunks {
+		result.Chunks[i].pin(state.Chunks[i], limits)
 		nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], less(limits.NodesLeft, nodes))
 	}
 	divert(result.Chunks, state, limits)
@@ -48,8 +49,14 @@ func steps(plans []ChunkPlan, demand Demand, state State, limits Limits, now tim
 	ended := over(demand, state, limits)
 	for i, chunk := range limits.Chunks {
 		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now)
-		deletes = append(deletes, drop(chunk, expiring, ReasonExpiring)...)
+		stock, needless := stock.protect(limits)
+		deletes = append(append(deletes, drop(chunk, expiring, ReasonExpiring)...), drop(chunk, needless, ReasonSurplus)...)
 		up, open := grow(stock, plans[i], chunk, spare(demand.Chunks[i], limits, plans[i].Tau)+plans[i].Unapproved)
+		for k, zone := range plans[i].zones(expiring, limits) {
+			if k < len(open) {
+				open[k].Zone = zone
+			}
+		}
 		if limits.Paused != "" {
 			open = nil
 		}
@@ -76,8 +83,8 @@ type stock struct {
 	gated []Placeholder
 	// held is the ungated ones, those to give back first in front.
 	held []Placeholder
-	// finished have ended, and lost are on nodes that go.
-	finished, lost []Placeholder
+	// finished have ended, lost are on nodes that go, and overdue wait in zones that bring none.
+	finished, lost, overdue []Placeholder
 }
 
 func sortPlaceholders(placeholders []Placeholder) stock {
@@ -92,6 +99,8 @@ func sortPlaceholders(placeholders []Placeholder) stock {
 			s.finished = append(s.finished, p)
 		case Lost:
 			s.lost = append(s.lost, p)
+		case Overdue:
+			s.overdue = append(s.overdue, p)
 		}
 	}
 	slices.SortFunc(s.gated, func(a, b Placeholder) int {
@@ -136,7 +145,7 @@ func grow(s stock, plan ChunkPlan, chunk Chunk, spare int64) (creates, ungates [
 	for _, p := range s.gated[:fromStock] {
 		ungates = append(ungates, Step{Action: Ungate, Chunk: chunk.Name, Pod: p.Name, Reason: plan.Reason})
 	}
-	room := max(chunk.Max-held-gated, 0)
+	room := max(chunk.Max-held-gated-int64(len(s.overdue)), 0)
 	fresh := min(open-fromStock, room)
 	for range fresh {
 		creates = append(creates, Step{Action: Create, Chunk: chunk.Name, Reason: plan.Reason})
@@ -170,7 +179,7 @@ func shrink(s stock, plan ChunkPlan, chunk Chunk, state ChunkState, ended bool) 
 	deletes = append(deletes, drop(chunk, s.held[:max(release, aboveMax)], releaseReason(aboveMax, ended))...)
 	held -= max(release, aboveMax)
 
-	surplusGated := min(max(held+gated-chunk.Max, 0), gated)
+	surplusGated := min(max(held+gated+int64(len(s.overdue))-chunk.Max, 0), gated)
 	return append(deletes, drop(chunk, s.gated[gated-surplusGated:], ReasonAboveMax)...)
 }
 
@@ -185,13 +194,11 @@ func drop(chunk Chunk, placeholders []Placeholder, reason Reason) []Step {
 // unwantedPending is how many placeholders that wait for a node, and stand in front, are not wanted
 // any more: the nodes on their way are for real pods that wait, or none are.
 func unwantedPending(held []Placeholder, wanted int64) int64 {
-	var pending int64
-	for _, p := range held {
-		if p.Stage == Pending {
-			pending++
-		}
+	pending := slices.IndexFunc(held, func(p Placeholder) bool { return p.Stage != Pending })
+	if pending < 0 {
+		pending = len(held)
 	}
-	return max(min(pending, int64(len(held))-wanted), 0)
+	return max(min(int64(pending), int64(len(held))-wanted), 0)
 }
 
 // release is how many of those that are held are given back.

@@ -79,6 +79,7 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 	case asked == 0:
 		plan.Reason = ReasonSteady
 	}
+	plan.spread(state, chunk, limits)
 	return plan
 }
 

@@ -23,7 +23,7 @@ import (
 // words are values of text fields that take not just any, by their names in JSON.
 var words = map[string]string{
 	"mode": "Approve", "borrow": "Never", "drain": "Always", "model": "Combined", "leadTime": "6m", "day": "2026-11-24", "coming": "Create",
-	"status": "True", "type": "Ready", "reason": "Reserved",
+	"status": "True", "type": "Ready", "reason": "Reserved", "key": "zone",
 }
 
 // fill gives a value to every field below v: none is zero, so that none is left out of the JSON.

@@ -92,6 +92,26 @@ type ChunkStatus struct {
 	// Limited is how many more placeholders would be wanted without limits; condition Limited says which.
 	// +optional
 	Limited int32 `json:"limited,omitempty"`
+	// Zones says where they are; absent where spec.nodes.zones is.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Zones []ZoneStatus `json:"zones,omitempty"`
+}
+
+// ZoneStatus is what there is of a chunk in one zone.
+type ZoneStatus struct {
+	// Name is the zone's.
+	Name string `json:"name"`
+	// Reserved is how many placeholders hold capacity there.
+	// +optional
+	Reserved int32 `json:"reserved"`
+	// Pending is how many wait for a node there.
+	// +optional
+	Pending int32 `json:"pending"`
+	// Overdue is how many of these have waited for longer than nodes take; others take their place elsewhere.
+	// +optional
+	Overdue int32 `json:"overdue,omitempty"`
 }
 
 // PriceStatus is a cost by the prices of nodes.

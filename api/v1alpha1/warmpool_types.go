@@ -165,6 +165,8 @@ type ApprovalSpec struct {
 }
 
 // NodeSelection selects the nodes of a pool.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.zones) || !has(self.selector.matchLabels) || !(self.zones.key in self.selector.matchLabels)",message="spec.nodes.selector.matchLabels names the one zone of the pool: remove zones, or list zones with matchExpressions: {key: topology.kubernetes.io/zone, operator: In, values: [...]}"
 type NodeSelection struct {
 	// Selector matches the labels of the pool's nodes, and of the node templates that make them.
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && self.matchLabels.size() > 0) || (has(self.matchExpressions) && self.matchExpressions.size() > 0)",message="spec.nodes.selector must not be empty, since it would select every node; write for example matchLabels: {karpenter.sh/nodepool: a100}"
@@ -174,6 +176,27 @@ type NodeSelection struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	// Zones spreads placeholders over the zones of the pool's nodes.
+	// +optional
+	Zones *ZoneSpread `json:"zones,omitempty"`
+}
+
+// ZoneSpread says how placeholders are spread over zones: those that the selector lists, else those of the
+// pool's nodes and of the Karpenter NodePools that make them.
+type ZoneSpread struct {
+	// Key is the node label whose values are the zones.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self != 'kubernetes.io/hostname'",message="spec.nodes.zones.key: a node is no zone; write for example topology.kubernetes.io/zone"
+	// +kubebuilder:default="topology.kubernetes.io/zone"
+	// +kubebuilder:validation:MaxLength=316
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
+	Key string `json:"key,omitempty"`
+	// MinPerZone is how many placeholders of each chunk are always kept in each zone, within max; what is
+	// wanted beyond is spread as evenly as nodes allow.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	MinPerZone int32 `json:"minPerZone,omitempty"`
 }
 
 // DemandSelection selects the pods of a pool.

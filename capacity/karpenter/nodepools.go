@@ -68,6 +68,14 @@ func templateOf(pool unstructured.Unstructured) NodePool {
 	return t
 }
 
+// Offers are the values of a label that its nodes may carry, as far as it says.
+func (t NodePool) Offers(label string) []string {
+	if value, isFixed := t.Labels[label]; isFixed {
+		return []string{value}
+	}
+	return t.Choices[label]
+}
+
 // MayMatch tells whether a node made from the template can match the selector. Labels that
 // Karpenter fills in from the instance type it chooses are given the benefit of the doubt.
 func (t NodePool) MayMatch(s labels.Selector) bool {

@@ -1,6 +1,7 @@
 package karpenter
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -17,6 +18,11 @@ func TestNodePoolMayMatch(t *testing.T) {
 			}},
 		}},
 	}})
+	for label, want := range map[string]string{"zone": "a b", "team": "ml", "other": ""} {
+		if got := strings.Join(template.Offers(label), " "); got != want {
+			t.Errorf("%s may be %q, want %q", label, got, want)
+		}
+	}
 	tests := map[string]struct {
 		selector string
 		want     bool

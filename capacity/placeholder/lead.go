@@ -17,18 +17,16 @@ const (
 	assumedLeadTime = 5 * time.Minute
 	// longestLeadTime bounds the window where nodes do not come at all.
 	longestLeadTime = 2 * time.Hour
+	// leastPatience is how long a node is waited for at least: autoscalers look every ten seconds, and
+	// Cluster Autoscaler may wait half a minute for GPUs.
+	leastPatience = 30 * time.Second
 )
 
 // LeadTime is the lead time to plan with. What its placeholders show of new nodes is added to
 // what the pool's status remembers, so that it survives the leader.
 func LeadTime(pool *v1alpha1.WarmPool, placeholders []*corev1.Pod, nodes []*corev1.Node, now time.Time) (capacity.LeadEstimate, capacity.LeadTimes) {
-	var known capacity.LeadTimes
-	if pool.Status.LeadTime != nil {
-		for _, s := range pool.Status.LeadTime.Recent {
-			known.Recent = append(known.Recent, capacity.LeadSample{Node: s.Node, At: s.At.Time, Took: s.Took.Duration})
-		}
-	}
-	samples, waiting := waits(placeholders, nodes, now)
+	known := remembered(pool)
+	samples, waiting := waits(NotOverdue(pool, placeholders, now), nodes, now)
 	known.Waiting = waiting
 	known = known.Add(samples...)
 	estimate := known.Estimate(assumedLeadTime)
@@ -37,6 +35,17 @@ func LeadTime(pool *v1alpha1.WarmPool, placeholders []*corev1.Pod, nodes []*core
 	}
 	estimate.Used = min(max(estimate.Used, time.Second), longestLeadTime)
 	return estimate, known
+}
+
+// remembered are the nodes that the status of a pool tells of.
+func remembered(pool *v1alpha1.WarmPool) capacity.LeadTimes {
+	var known capacity.LeadTimes
+	if pool.Status.LeadTime != nil {
+		for _, s := range pool.Status.LeadTime.Recent {
+			known.Recent = append(known.Recent, capacity.LeadSample{Node: s.Node, At: s.At.Time, Took: s.Took.Duration})
+		}
+	}
+	return known
 }
 
 // waits are the nodes that placeholders got which were ungated before the node was made, and how
@@ -49,8 +58,8 @@ func waits(placeholders []*corev1.Pod, nodes []*corev1.Node, now time.Time) (cam
 	}
 	batches := map[time.Time]bool{}
 	for _, pod := range placeholders {
-		ungated, err := time.Parse(time.RFC3339Nano, pod.Annotations[v1alpha1.AnnotationUngatedAt])
-		if err != nil {
+		ungated, ok := Ungated(pod)
+		if !ok {
 			continue
 		}
 		asked := ungated.Truncate(time.Second) // timestamps of the API server have no fractions
@@ -102,10 +111,11 @@ func LeadTimeStatus(e capacity.LeadEstimate, known capacity.LeadTimes) *v1alpha1
 }
 
 // Patience is how long a node of a pool takes at most, as far as is known: what the spec says, else
-// the 95th percentile of nodes that came. What still waits must not make it longer.
+// the 95th percentile of nodes that came, and at least leastPatience. What still waits must not make it
+// longer.
 func Patience(pool *v1alpha1.WarmPool, known capacity.LeadTimes) time.Duration {
 	if fixed, ok := pool.Spec.Sizing.LeadTime.Fixed(); ok {
-		return fixed
+		return max(fixed, leastPatience)
 	}
-	return capacity.LeadTimes{Recent: known.Recent}.Estimate(assumedLeadTime).Used
+	return max(capacity.LeadTimes{Recent: known.Recent}.Estimate(assumedLeadTime).Used, leastPatience)
 }

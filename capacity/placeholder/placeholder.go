@@ -44,6 +44,7 @@ func New(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string
 			NodeSelector:                  pool.Spec.Nodes.Selector.MatchLabels,
 			Affinity:                      affinity(pool.Spec.Nodes.Selector.MatchExpressions),
 			Tolerations:                   tolerations(pool),
+			TopologySpreadConstraints:     spread(pool, chunk),
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot:   new(true),
 				RunAsUser:      ptr.To[int64](65535),

@@ -121,8 +121,12 @@ func (r *run) ungate(ctx context.Context, step capacity.Step) error {
 			return nil // its create failed, and is counted there
 		}
 	}
-	body := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"schedulingGates":null}}`,
-		v1alpha1.AnnotationUngatedAt, r.reserver.options.Clock.Now().UTC().Format(time.RFC3339Nano))
+	zone := ""
+	if spread := r.pool.Spec.Nodes.Zones; spread != nil && step.Zone != "" {
+		zone = fmt.Sprintf(`,"nodeSelector":{%q:%q}`, spread.Key, step.Zone)
+	}
+	body := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"schedulingGates":null%s}}`,
+		v1alpha1.AnnotationUngatedAt, r.reserver.options.Clock.Now().UTC().Format(time.RFC3339Nano), zone)
 	patch := client.RawPatch(types.MergePatchType, []byte(body))
 	if err := client.IgnoreNotFound(r.reserver.cached.Patch(ctx, r.placeholder(name), patch)); err != nil {
 		return fmt.Errorf("ungate placeholder %s: %w", name, err)

@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/zones"
 )
 
 func spotTaint(node *corev1.Node) *corev1.Node {
@@ -73,7 +74,7 @@ func TestWhatStandsOnANodeThatGoesIsLost(t *testing.T) {
 	for _, pod := range w.placeholders["a100"] {
 		pod.Labels[v1alpha1.LabelChunk] = k.chunk
 	}
-	row := r.stateOf(w, pool, []int64{0}, time.Unix(0, 0)).Chunks[0]
+	row := r.stateOf(w, pool, zones.Zones{}, time.Unix(0, 0)).Chunks[0]
 	if row.Interrupted != r.tracker.shares["work"].amount || row.Kept != 1 {
 		t.Errorf("%v chunks of demand interrupted, %d kept; want those of the pod that does not end, and one", row.Interrupted, row.Kept)
 	}

@@ -20,6 +20,7 @@ import (
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/capacity/spec"
 	"forewarm.dev/capacity/supply"
+	"forewarm.dev/capacity/zones"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
@@ -37,6 +38,7 @@ type sight struct {
 	peaks     []float64
 	policies  []chooser.Answer
 	nodes     []*corev1.Node
+	zones     zones.Zones
 	ceilings  []capacity.Ceiling
 	verdicts  verdicts
 	lead      capacity.LeadEstimate
@@ -71,6 +73,9 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	seen.limits = spec.Limits(pool, chunks, seen.lead.Used, r.options.MaxChangesPerPlan)
 	seen.limits.Frozen = seen.verdicts.frozen()
 	seen.limits.Paused = r.gaveWay(pool, now)
+	if seen.zones = zones.Of(pool, seen.nodes, w.nodePoolsOf(pool)); len(seen.zones.Names) > 0 {
+		seen.limits.SpreadOver(seen.zones.Names, int64(pool.Spec.Nodes.Zones.MinPerZone))
+	}
 	r.setNodes(w, pool, &seen)
 	if err := r.foresee(ctx, pool, &seen); err != nil {
 		return seen, err
@@ -86,9 +91,21 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 		return seen, err
 	}
 	all, inUse := w.rooms(seen.nodes, r.options.PlaceholderNamespace)
-	seen.state = r.stateOf(w, pool, capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse), now)
+	seen.state = r.stateOf(w, pool, seen.zones, now)
+	for i, free := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse) {
+		seen.state.Chunks[i].Free = free
+	}
 	for i, room := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
 		seen.state.Chunks[i].Room = room
+	}
+	if seen.limits.MinPerZone == 0 {
+		return seen, nil
+	}
+	for _, zone := range seen.limits.Zones {
+		all, _ := w.rooms(seen.zones.In(zone, seen.nodes), r.options.PlaceholderNamespace)
+		for i, room := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
+			seen.state.Chunks[i].ZoneRoom = append(seen.state.Chunks[i].ZoneRoom, room)
+		}
 	}
 	return seen, nil
 }
@@ -166,13 +183,13 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 
 // stateOf counts what the pool has of each chunk. A placeholder whose chunk is gone from the
 // spec, or asks for something else by now, is outdated.
-func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now time.Time) capacity.State {
+func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, in zones.Zones, now time.Time) capacity.State {
 	state := capacity.State{Young: r.young(pool, now)}
 	current := map[string]bool{}
 	for i := range pool.Spec.Chunks {
 		chunk := &pool.Spec.Chunks[i]
 		k := key{pool.Name, chunk.Name}
-		row := capacity.ChunkState{Free: free[i], Waiting: int64(w.waiting[k]), Interrupted: w.interrupted[k]}
+		row := capacity.ChunkState{Waiting: int64(w.waiting[k]), Interrupted: w.interrupted[k]}
 		var held int64
 		for _, pod := range w.placeholders[pool.Name] {
 			if !ofChunk(pod, chunk) {
@@ -184,12 +201,14 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, free []int64, now t
 			case stage != capacity.Pending && stage != capacity.Reserved:
 			case w.leaving[pod.Spec.NodeName]:
 				stage = capacity.Lost
+			case placeholder.Overdue(pool, pod, now):
+				stage = capacity.Overdue
 			default:
 				held++
 			}
 			row.Placeholders = append(row.Placeholders, capacity.Placeholder{
 				Name: pod.Name, Stage: stage, Created: pod.CreationTimestamp.Time,
-				Node: pod.Spec.NodeName, Expires: placeholder.Expires(pod),
+				Node: pod.Spec.NodeName, Zone: in.At(pool, pod), Expires: placeholder.Expires(pod),
 				Companions: w.companions(pod, r.options.PlaceholderNamespace),
 			})
 		}

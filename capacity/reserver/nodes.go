@@ -41,11 +41,7 @@ func onObject(object string) string {
 
 // ofNodePool is the ceiling of Karpenter's NodePool of a pool, where it selects just one.
 func (w world) ofNodePool(pool *v1alpha1.WarmPool) capacity.Ceiling {
-	own, err := demand.Compile(pool)
-	if err != nil {
-		return capacity.Ceiling{}
-	}
-	matching := slices.DeleteFunc(slices.Clone(w.templates), func(t karpenter.NodePool) bool { return !t.MayMatch(own.Nodes) })
+	matching := w.nodePoolsOf(pool)
 	if len(matching) != 1 {
 		return capacity.Ceiling{}
 	}
@@ -54,6 +50,15 @@ func (w world) ofNodePool(pool *v1alpha1.WarmPool) capacity.Ceiling {
 		return n.Labels[karpenter.NodePoolLabel] != one.Labels[karpenter.NodePoolLabel]
 	})
 	return capacity.Ceiling{On: onObject("NodePool " + one.Labels[karpenter.NodePoolLabel]), Value: one.MaxNodes, Standing: staying(of)}
+}
+
+// nodePoolsOf are Karpenter's NodePools whose nodes may be of a pool.
+func (w world) nodePoolsOf(pool *v1alpha1.WarmPool) []karpenter.NodePool {
+	own, err := demand.Compile(pool)
+	if err != nil {
+		return nil // its own status says so
+	}
+	return slices.DeleteFunc(slices.Clone(w.templates), func(t karpenter.NodePool) bool { return !t.MayMatch(own.Nodes) })
 }
 
 // askedByOthers is how many nodes the other pools wait for.

@@ -31,7 +31,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	for i, chunk := range plan.Chunks {
 		row := tells.Chunk(tells.Seen{
 			Plan: chunk, Demand: seen.demand.Chunks[i].Now, State: seen.state.Chunks[i],
-			PerNode: seen.limits.Chunks[i].PerNode, Forecast: seen.forecasts[i], Policy: seen.policies[i], Price: seen.prices[i],
+			PerNode: seen.limits.Chunks[i].PerNode, Zones: seen.limits.Zones, Forecast: seen.forecasts[i], Policy: seen.policies[i], Price: seen.prices[i],
 		})
 		status.Chunks = append(status.Chunks, row)
 		r.measure(pool.Name, row, seen.demand.Chunks[i].Now)

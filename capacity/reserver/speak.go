@@ -3,7 +3,6 @@ package reserver
 import (
 	"context"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -32,7 +31,7 @@ func (r *Reserver) speak(ctx context.Context, w world, pool *v1alpha1.WarmPool, 
 		}
 		pods = append(pods, p)
 	}
-	flights := flightsOf(w.placeholders[pool.Name], resource)
+	flights := flightsOf(placeholder.NotOverdue(pool, w.placeholders[pool.Name], seen.at), resource)
 	news.Starts = waiting.Starts(pods, flights, leadOf(seen), seen.at)
 	news.Why = why(pool, len(flights))
 	if err := r.options.Announcer.Tell(ctx, news, seen.at); err != nil {
@@ -45,8 +44,8 @@ func (r *Reserver) speak(ctx context.Context, w world, pool *v1alpha1.WarmPool, 
 func flightsOf(placeholders []*corev1.Pod, resource corev1.ResourceName) []waiting.Flight {
 	var flights []waiting.Flight
 	for _, pod := range placeholders {
-		asked, err := time.Parse(time.RFC3339Nano, pod.Annotations[v1alpha1.AnnotationUngatedAt])
-		if err == nil && placeholder.StageOf(pod) == capacity.Pending {
+		asked, ok := placeholder.Ungated(pod)
+		if ok && placeholder.StageOf(pod) == capacity.Pending {
 			flights = append(flights, waiting.Flight{Asked: asked, Amount: quantity.OfPod(pod)[resource]})
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/karpenter"
 	"forewarm.dev/capacity/supply"
-	"forewarm.dev/internal/demand"
 )
 
 // setSupply looks whether a pool gets nodes, and what others want of it that do not. It is asked for
@@ -38,15 +37,9 @@ func (r *Reserver) setSupply(ctx context.Context, w world, pool *v1alpha1.WarmPo
 
 // whyNoNodes is what the autoscaler says; nothing where that cannot be read.
 func (r *Reserver) whyNoNodes(ctx context.Context, w world, pool *v1alpha1.WarmPool) string {
-	own, err := demand.Compile(pool)
-	if err != nil {
-		return ""
-	}
 	var nodePools []string
-	for _, t := range w.templates {
-		if t.MayMatch(own.Nodes) {
-			nodePools = append(nodePools, t.Labels[karpenter.NodePoolLabel])
-		}
+	for _, t := range w.nodePoolsOf(pool) {
+		nodePools = append(nodePools, t.Labels[karpenter.NodePoolLabel])
 	}
 	why, err := supply.Why(ctx, r.live, r.options.PlaceholderNamespace, w.placeholders[pool.Name], nodePools)
 	if err != nil {

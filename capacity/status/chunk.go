@@ -16,13 +16,11 @@ import (
 
 // Seen is what is known of one chunk.
 type Seen struct {
-	Plan    capacity.ChunkPlan
-	Demand  float64
-	State   capacity.ChunkState
-	PerNode int64
-	Zones   []string
-	// Refused are why placeholders get no node, by their names.
-	Refused  map[string]string
+	Plan     capacity.ChunkPlan
+	Demand   float64
+	State    capacity.ChunkState
+	PerNode  int64
+	Zones    []string
 	Forecast forecaster.Answer
 	Policy   chooser.Answer
 	Price    *v1alpha1.PriceStatus
@@ -49,11 +47,12 @@ func Chunk(s Seen) v1alpha1.ChunkStatus {
 		Wanted:  int32(plan.Wanted),
 		Limited: int32(min(plan.Limited, 1<<30)),
 	}
+	row.Zones = inZones(s.Zones, s.State.Placeholders)
 	for _, p := range s.State.Placeholders {
 		switch p.Stage {
 		case capacity.Gated:
 			row.Gated++
-		case capacity.Pending:
+		case capacity.Pending, capacity.Overdue:
 			row.Pending++
 		case capacity.Reserved:
 			row.Reserved++
@@ -61,6 +60,28 @@ func Chunk(s Seen) v1alpha1.ChunkStatus {
 		}
 	}
 	return row
+}
+
+// inZones counts placeholders by zone.
+func inZones(names []string, placeholders []capacity.Placeholder) []v1alpha1.ZoneStatus {
+	var told []v1alpha1.ZoneStatus
+	for _, name := range names {
+		zone := v1alpha1.ZoneStatus{Name: name}
+		for _, p := range placeholders {
+			switch {
+			case p.Zone != name:
+			case p.Stage == capacity.Reserved:
+				zone.Reserved++
+			case p.Stage == capacity.Overdue:
+				zone.Overdue++
+				zone.Pending++
+			case p.Stage == capacity.Pending:
+				zone.Pending++
+			}
+		}
+		told = append(told, zone)
+	}
+	return told
 }
 
 func durations(of []time.Duration) []metav1.Duration {

@@ -13,24 +13,25 @@ import (
 
 func TestChunk(t *testing.T) {
 	var placeholders []capacity.Placeholder
-	for stage, n := range map[capacity.Stage]int{capacity.Gated: 2, capacity.Pending: 1, capacity.Reserved: 3, capacity.Finished: 1, capacity.Lost: 1} {
+	for stage, n := range map[capacity.Stage]int{capacity.Gated: 2, capacity.Pending: 1, capacity.Overdue: 1, capacity.Reserved: 3, capacity.Finished: 1, capacity.Lost: 1} {
 		for range n {
-			placeholders = append(placeholders, capacity.Placeholder{Stage: stage})
+			placeholders = append(placeholders, capacity.Placeholder{Stage: stage, Zone: "a"})
 		}
 	}
 	features := []forecast.Share{{Name: "a", Share: 0.5}, {Name: "b", Share: 0.25}, {Name: "c", Share: -0.125}, {Name: "d", Share: 0.1}}
 	price := &v1alpha1.PriceStatus{}
 	got := Chunk(Seen{
 		Plan:   capacity.ChunkPlan{Name: "single", Tau: 0.923, P50: 1, P90: 2.005, Level: 2, Wanted: 5, Limited: 1 << 40, Reason: capacity.ReasonForecast},
-		Demand: 2.5, State: capacity.ChunkState{Free: 4, Placeholders: placeholders}, PerNode: 8, Price: price,
+		Demand: 2.5, State: capacity.ChunkState{Free: 4, Placeholders: placeholders}, PerNode: 8, Price: price, Zones: []string{"a", "b"},
 		Forecast: forecaster.Answer{Explanation: forecast.Explanation{Features: features}, Version: 3},
 	})
 	want := v1alpha1.ChunkStatus{
-		Name: "single", Demand: "2.5", PerNode: 8, Price: price, Free: 4, Wanted: 5, Limited: 1 << 30, Gated: 2, Pending: 1, Reserved: 3,
+		Name: "single", Demand: "2.5", PerNode: 8, Price: price, Free: 4, Wanted: 5, Limited: 1 << 30, Gated: 2, Pending: 2, Reserved: 3,
 		Forecast: &v1alpha1.ChunkForecast{
 			P50: "1", P90: "2.01", Level: "2", Tau: "0.92", Version: 3, Sizing: "ForecastDemand",
 			Features: []v1alpha1.ForecastShare{{Name: "a", Share: "0.50"}, {Name: "b", Share: "0.25"}, {Name: "c", Share: "-0.12"}},
 		},
+		Zones:  []v1alpha1.ZoneStatus{{Name: "a", Reserved: 3, Pending: 2, Overdue: 1}, {Name: "b"}},
 		Policy: got.Policy, // the chooser's own tests
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

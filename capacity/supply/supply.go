@@ -15,16 +15,13 @@ import (
 	"forewarm.dev/capacity/spec"
 )
 
-// leastPatience is how long a node is waited for at least: autoscalers look every ten seconds, and
-// Cluster Autoscaler may wait half a minute for GPUs.
-const leastPatience = 30 * time.Second
-
-// See looks at the placeholders and the nodes of a pool.
+// See looks at the placeholders and the nodes of a pool. One that waits for a certain zone says nothing of
+// the others.
 func See(pool *v1alpha1.WarmPool, known capacity.LeadTimes, placeholders []*corev1.Pod, nodes []*corev1.Node) capacity.Supply {
-	seen := capacity.Supply{Patience: max(placeholder.Patience(pool, known), leastPatience)}
+	seen := capacity.Supply{Patience: placeholder.Patience(pool, known)}
 	for _, pod := range placeholders {
-		asked, err := time.Parse(time.RFC3339Nano, pod.Annotations[v1alpha1.AnnotationUngatedAt])
-		if err != nil || pod.Spec.NodeName != "" || placeholder.StageOf(pod) != capacity.Pending {
+		asked, ok := placeholder.Ungated(pod)
+		if !ok || pod.Spec.NodeName != "" || placeholder.StageOf(pod) != capacity.Pending || placeholder.Zone(pool, pod) != "" {
 			continue
 		}
 		if seen.Asked.IsZero() || asked.Before(seen.Asked) {

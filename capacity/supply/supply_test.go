@@ -38,14 +38,17 @@ func TestSee(t *testing.T) {
 	pool.Spec.Sizing.LeadTime = v1alpha1.Auto
 	gated := ungated("gated", "", noon.Add(-time.Hour))
 	gated.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: v1alpha1.GatePrewarm}}
-	pods := []*corev1.Pod{ungated("b", "", noon.Add(-time.Minute)), ungated("a", "", noon.Add(-2*time.Minute)), ungated("on", "n", noon.Add(-time.Hour)), gated, {}}
+	pool.Spec.Nodes.Zones = &v1alpha1.ZoneSpread{Key: "zone"}
+	elsewhere := ungated("in a zone that has none", "", noon.Add(-time.Hour))
+	elsewhere.Spec.NodeSelector = map[string]string{"zone": "c"}
+	pods := []*corev1.Pod{elsewhere, ungated("b", "", noon.Add(-time.Minute)), ungated("a", "", noon.Add(-2*time.Minute)), ungated("on", "n", noon.Add(-time.Hour)), gated, {}}
 	nodes := []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour))}}, {}}
 	want := capacity.Supply{Asked: noon.Add(-2 * time.Minute), Came: noon.Add(-time.Hour), Patience: 5 * time.Minute}
 	if diff := cmp.Diff(want, See(pool, capacity.LeadTimes{Waiting: []time.Duration{time.Hour}}, pods, nodes)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	pool.Spec.Sizing.LeadTime = "3s"
-	if got := See(pool, capacity.LeadTimes{}, nil, nil); got != (capacity.Supply{Patience: leastPatience}) {
+	if got := See(pool, capacity.LeadTimes{}, nil, nil); got != (capacity.Supply{Patience: 30 * time.Second}) {
 		t.Errorf("a pool of nothing: %+v", got)
 	}
 }

@@ -42,6 +42,8 @@ type Options struct {
 	NodePools []NodePool
 	// InstanceTypes are what Karpenter may buy; nil means one, "gpu-8x", with 8 GPUs.
 	InstanceTypes []InstanceType
+	// Zones are where that one is sold; nil means test-zone-a.
+	Zones []string
 	// BatchIdle and BatchMax are Karpenter's batching windows; zero means its own 1 s and 10 s.
 	BatchIdle, BatchMax time.Duration
 
@@ -134,7 +136,14 @@ func (o Options) withDefaults() Options {
 	if o.NodePools == nil {
 		o.NodePools = []NodePool{{Name: "gpu"}}
 	}
+	if o.Zones == nil {
+		o.Zones = []string{"test-zone-a"}
+	}
 	if o.InstanceTypes == nil {
+		var offerings []Offering
+		for _, zone := range o.Zones {
+			offerings = append(offerings, Offering{CapacityType: "on-demand", Zone: zone, Price: 20})
+		}
 		o.InstanceTypes = []InstanceType{{
 			Name: "gpu-8x",
 			Resources: corev1.ResourceList{
@@ -144,7 +153,7 @@ func (o Options) withDefaults() Options {
 				corev1.ResourcePods:             resource.MustParse("110"),
 				GPU:                             resource.MustParse("8"),
 			},
-			Offerings: []Offering{{CapacityType: "on-demand", Zone: "test-zone-a", Price: 20}},
+			Offerings: offerings,
 		}}
 	}
 	return o

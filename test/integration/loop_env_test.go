@@ -55,7 +55,8 @@ type loopProcess struct {
 	health, metrics, calls, token string
 }
 
-func newLoopEnv(t *testing.T) *loopEnv {
+// newLoopEnv starts one whose nodes Karpenter makes in some zones; in one that the test need not know, if none.
+func newLoopEnv(t *testing.T, zones ...string) *loopEnv {
 	t.Helper()
 	address := loopAddress(t)
 	folder := t.TempDir()
@@ -74,6 +75,7 @@ func newLoopEnv(t *testing.T) *loopEnv {
 		Scheduler:      true, ControllerManager: true, KWOK: true, Karpenter: true,
 		NodeBootDelay: loopBoot, BatchIdle: 200 * time.Millisecond, BatchMax: time.Second,
 		SchedulerExtenders: []configv1.Extender{handler.SchedulerEntry("http://"+address, string(cluster.GPU))},
+		Zones:              zones,
 		NodePools:          []cluster.NodePool{warm, never("plain")},
 		StaticNodes: []cluster.NodeTemplate{
 			{Name: "other", Count: 1, GPUs: 8, Labels: tier},
