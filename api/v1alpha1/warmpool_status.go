@@ -92,6 +92,13 @@ type ChunkStatus struct {
 	// Limited is how many more placeholders would be wanted without limits; condition Limited says which.
 	// +optional
 	Limited int32 `json:"limited,omitempty"`
+	// Infeasible is how many of Pending the autoscaler says that it brings no node for, and Message what it says
+	// of one of them.
+	// +optional
+	Infeasible int32 `json:"infeasible,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
 	// Zones says where they are; absent where spec.nodes.zones is.
 	// +optional
 	// +listType=map

@@ -50,6 +50,7 @@ type sight struct {
 	// supply is whether nodes come, and fallbacks are the pools that can be turned to.
 	supply    supply.Tells
 	fallbacks []capacity.Fallback
+	said      supply.Said
 	// standing are the CapacityPlans, and proposed is the one that waits for an approval.
 	standing approval.Standing
 	proposed *v1alpha1.CapacityPlan

@@ -53,6 +53,7 @@ func (r *Reserver) forgetGone(pools []*v1alpha1.WarmPool) {
 	}
 	r.options.Chooser.Keep(uids)
 	r.options.Announcer.Keep(names)
+	r.asker.Keep(names)
 	r.options.Forecaster.Keep(names)
 	for name := range r.memory {
 		if !slices.ContainsFunc(pools, func(pool *v1alpha1.WarmPool) bool { return pool.Name == name }) {

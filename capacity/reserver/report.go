@@ -31,7 +31,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	for i, chunk := range plan.Chunks {
 		row := tells.Chunk(tells.Seen{
 			Plan: chunk, Demand: seen.demand.Chunks[i].Now, State: seen.state.Chunks[i],
-			PerNode: seen.limits.Chunks[i].PerNode, Zones: seen.limits.Zones, Forecast: seen.forecasts[i], Policy: seen.policies[i], Price: seen.prices[i],
+			PerNode: seen.limits.Chunks[i].PerNode, Zones: seen.limits.Zones, Refused: seen.said.Of, Forecast: seen.forecasts[i], Policy: seen.policies[i], Price: seen.prices[i],
 		})
 		status.Chunks = append(status.Chunks, row)
 		r.measure(pool.Name, row, seen.demand.Chunks[i].Now)
@@ -166,23 +166,31 @@ func setConditions(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, see
 	} else {
 		set(v1alpha1.ConditionPricesUnreadable, false, v1alpha1.ReasonPricesRead, "")
 	}
-	setReady(status, pool, seen.proposed, set)
+	setReady(status, pool, seen, set)
 }
 
-func setReady(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, proposed *v1alpha1.CapacityPlan, set func(string, bool, string, string)) {
+func setReady(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, seen sight, set func(string, bool, string, string)) {
 	var waiting []string
 	for _, row := range status.Chunks {
 		if row.Reserved < row.Wanted {
-			waiting = append(waiting, fmt.Sprintf("%s %d of %d", row.Name, row.Reserved, row.Wanted))
+			says := fmt.Sprintf("%s %d of %d", row.Name, row.Reserved, row.Wanted)
+			if row.Infeasible > 0 {
+				says += fmt.Sprintf(" (no node comes for %d)", row.Infeasible)
+			}
+			waiting = append(waiting, says)
 		}
 	}
 	switch {
 	case !pool.Spec.Mode.Acts():
 		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonObserving, "mode Observe changes nothing; set spec.mode to Approve or Enforce to act")
-	case proposed != nil:
-		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonWaitingForApproval, approvalMessage(proposed))
+	case seen.proposed != nil:
+		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonWaitingForApproval, approvalMessage(seen.proposed))
 	case len(waiting) > 0:
-		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonWaitingForNodes, "reserved: "+strings.Join(waiting, ", "))
+		says := "reserved: " + strings.Join(waiting, ", ")
+		if why := seen.said.Why(); why != "" {
+			says += ": " + why
+		}
+		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonWaitingForNodes, says)
 	default:
 		set(v1alpha1.ConditionReady, true, v1alpha1.ReasonReserved, "")
 	}

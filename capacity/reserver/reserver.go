@@ -26,6 +26,7 @@ import (
 	"forewarm.dev/capacity/guards"
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/replay"
+	"forewarm.dev/capacity/supply"
 	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -90,6 +91,7 @@ type Reserver struct {
 	memory  map[string]*memory
 	guards  *guards.Guards
 	finder  *coming.Finder
+	asker   *supply.Asker
 	// hurry are the pools that are due before their time.
 	hurry hurry
 	// urgent is told when a pod is stuck, and when a pool is in a hurry; attempts are the last ones to make
@@ -131,6 +133,7 @@ func New(o Options) *Reserver {
 		memory:  map[string]*memory{},
 		guards:  guards.New(o.Live, o.Client, o.PlaceholderNamespace, o.Priority),
 		finder:  coming.NewFinder(o.Client, o.Live),
+		asker:   supply.NewAsker(o.Live, o.PlaceholderNamespace),
 		urgent:  make(chan struct{}, 1),
 	}
 }

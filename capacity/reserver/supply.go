@@ -8,6 +8,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/clusterautoscaler"
 	"forewarm.dev/capacity/karpenter"
 	"forewarm.dev/capacity/supply"
 )
@@ -30,23 +31,26 @@ func (r *Reserver) setSupply(ctx context.Context, w world, pool *v1alpha1.WarmPo
 	if pool.Status.Supply != nil {
 		seen.supply.Why = pool.Status.Supply.Message
 	}
+	if waiting := supply.Waiting(w.placeholders[pool.Name], seen.at); len(waiting) > 0 {
+		seen.said = r.whyNoNodes(ctx, w, pool, seen, waiting)
+	}
 	if seen.supply.Breaker.State == capacity.Open && before.State != capacity.Open {
-		seen.supply.Why = r.whyNoNodes(ctx, w, pool)
+		seen.supply.Why = seen.said.Why()
 	}
 }
 
-// whyNoNodes is what the autoscaler says; nothing where that cannot be read.
-func (r *Reserver) whyNoNodes(ctx context.Context, w world, pool *v1alpha1.WarmPool) string {
-	var nodePools []string
+// whyNoNodes is what autoscalers say of placeholders that wait; nothing where that cannot be read.
+func (r *Reserver) whyNoNodes(ctx context.Context, w world, pool *v1alpha1.WarmPool, seen *sight, waiting []*corev1.Pod) supply.Said {
+	of := supply.Names{Words: clusterautoscaler.Words(pool, seen.nodes)}
 	for _, t := range w.nodePoolsOf(pool) {
-		nodePools = append(nodePools, t.Labels[karpenter.NodePoolLabel])
+		of.NodePools = append(of.NodePools, t.Labels[karpenter.NodePoolLabel])
 	}
-	why, err := supply.Why(ctx, r.live, r.options.PlaceholderNamespace, w.placeholders[pool.Name], nodePools)
+	said, err := r.asker.Ask(ctx, pool.Name, waiting, of, seen.at)
 	if err != nil {
 		r.metrics.errors.WithLabelValues("Explain").Inc()
 		r.log.Error(err, "Not known why no node comes", "pool", pool.Name)
 	}
-	return why
+	return said
 }
 
 // turn spreads what a pool cannot get over its fallbacks, and lets these plan for it at once.

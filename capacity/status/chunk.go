@@ -16,11 +16,13 @@ import (
 
 // Seen is what is known of one chunk.
 type Seen struct {
-	Plan     capacity.ChunkPlan
-	Demand   float64
-	State    capacity.ChunkState
-	PerNode  int64
-	Zones    []string
+	Plan    capacity.ChunkPlan
+	Demand  float64
+	State   capacity.ChunkState
+	PerNode int64
+	Zones   []string
+	// Refused are why placeholders get no node, by their names.
+	Refused  map[string]string
 	Forecast forecaster.Answer
 	Policy   chooser.Answer
 	Price    *v1alpha1.PriceStatus
@@ -54,6 +56,10 @@ func Chunk(s Seen) v1alpha1.ChunkStatus {
 			row.Gated++
 		case capacity.Pending, capacity.Overdue:
 			row.Pending++
+			if why, refused := s.Refused[p.Name]; refused {
+				row.Infeasible++
+				row.Message = why
+			}
 		case capacity.Reserved:
 			row.Reserved++
 		case capacity.Finished, capacity.Lost:

@@ -113,7 +113,7 @@ func TestWhyReadsAutoscalers(t *testing.T) {
 	event := func(name, reason, source, message, of string, minute int) client.Object {
 		return &corev1.Event{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "hold", Name: name}, Reason: reason, Message: message, Source: corev1.EventSource{Component: source},
-			InvolvedObject: corev1.ObjectReference{UID: types.UID(of)}, LastTimestamp: metav1.NewTime(noon.Add(time.Duration(minute) * time.Minute)),
+			InvolvedObject: corev1.ObjectReference{UID: types.UID(of), Name: of}, LastTimestamp: metav1.NewTime(noon.Add(time.Duration(minute) * time.Minute)),
 		}
 	}
 	claim := func(name, nodePool, status string) client.Object {
@@ -129,16 +129,60 @@ func TestWhyReadsAutoscalers(t *testing.T) {
 	claims := schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodeClaim"}
 	scheme.AddKnownTypeWithName(claims, &unstructured.Unstructured{})
 	scheme.AddKnownTypeWithName(claims.GroupVersion().WithKind("NodeClaimList"), &unstructured.UnstructuredList{})
+	refusal := event("1", "NotTriggerScaleUp", "cluster-autoscaler", "1 in backoff after failed scale-up", "w", 1)
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(
-		event("1", "NotTriggerScaleUp", "cluster-autoscaler", "1 in backoff after failed scale-up", "w", 1),
+		refusal,
+		event("5", "NotTriggerScaleUp", "cluster-autoscaler", "refused at first", "v", 0), event("6", "TriggeredScaleUp", "cluster-autoscaler", "a node comes", "v", 1),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-status"}, Data: map[string]string{"status": "nodeGroups: [{name: asg-a100, health: {cloudProviderTarget: 3, maxSize: 3}}]"}},
 		event("2", "NotTriggerScaleUp", "cluster-autoscaler", "an older one", "w", 0),
 		event("3", "FailedScheduling", "default-scheduler", "0/3 nodes", "w", 5),
 		event("4", "NotTriggerScaleUp", "cluster-autoscaler", "of another pod", "x", 5),
 		claim("spot", "a100", "False"), claim("fine", "a100", "True"), claim("other", "h100", "False"),
 	).Build()
-	got, err := Why(t.Context(), c, "hold", []*corev1.Pod{ungated("w", "", noon)}, []string{"a100"})
-	if want := "NodeClaim not launched: LaunchFailed: out of spot; cluster-autoscaler: 1 in backoff after failed scale-up"; err != nil || got != want {
-		t.Errorf("%q, %v; want %q", got, err, want)
+	waiting := []*corev1.Pod{ungated("w", "", noon), ungated("v", "", noon)}
+	got, err := Ask(t.Context(), c, "hold", waiting, Names{NodePools: []string{"a100"}, Words: []string{"a100"}})
+	want := "NodeClaim not launched: LaunchFailed: out of spot; node group asg-a100 is at its maximum of 3 nodes; cluster-autoscaler: 1 in backoff after failed scale-up"
+	if err != nil || got.Why() != want {
+		t.Errorf("%q, %v; want %q", got.Why(), err, want)
+	}
+	if diff := cmp.Diff(map[string]string{"w": "cluster-autoscaler: 1 in backoff after failed scale-up"}, got.Of); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+
+	asker := NewAsker(c, "hold")
+	ask := func(at time.Time, waiting ...*corev1.Pod) string {
+		said, err := asker.Ask(t.Context(), "pool", waiting, Names{}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return said.Why()
+	}
+	if got := ask(noon, waiting...); got != "cluster-autoscaler: 1 in backoff after failed scale-up" {
+		t.Errorf("asked first: %q", got)
+	}
+	if err := c.Delete(t.Context(), refusal); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(noon.Add(askEvery-1), waiting...); got == "" {
+		t.Error("asked again at once")
+	}
+	if got := ask(noon.Add(askEvery), waiting...); got != "cluster-autoscaler: an older one" {
+		t.Errorf("later: %q", got)
+	}
+	if asker.Keep([]string{"pool"}); len(asker.answers) != 1 {
+		t.Error("forgot the pool that there is")
+	}
+	if asker.Keep([]string{"another"}); len(asker.answers) != 0 {
+		t.Error("remembers a pool that is gone")
+	}
+}
+
+func TestWhoIsAskedAbout(t *testing.T) {
+	ended := ungated("ended", "", noon.Add(-time.Hour))
+	ended.Status.Phase = corev1.PodFailed
+	pods := []*corev1.Pod{ungated("long", "", noon.Add(-askAfter)), ungated("not long", "", noon.Add(1-askAfter)), ungated("on", "n", noon.Add(-time.Hour)), ended, {}}
+	if got := Waiting(pods, noon); len(got) != 1 || got[0].Name != "long" {
+		t.Errorf("%d of them", len(got))
 	}
 }
 

@@ -3,6 +3,7 @@ package supply
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,42 +11,128 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/capacity/clusterautoscaler"
 	"forewarm.dev/capacity/karpenter"
+	"forewarm.dev/capacity/placeholder"
 )
 
 // longestWhy is what status takes of it.
 const longestWhy = 512
 
-// refusals are the reasons of events by which autoscalers say that a pod gets no node. A new one is a
-// row here.
-var refusals = map[string]string{
-	"NotTriggerScaleUp": "cluster-autoscaler",
-	"FailedScheduling":  "karpenter",
+// source is an event by which an autoscaler says of a pod whether it gets a node.
+type source struct{ reason, component string }
+
+// refuses tells what they say. A new one is a row here.
+var refuses = map[source]bool{
+	{"NotTriggerScaleUp", "cluster-autoscaler"}: true,
+	{"TriggeredScaleUp", "cluster-autoscaler"}:  false,
+	{"FailedScheduling", "karpenter"}:           true,
+	{"Nominated", "karpenter"}:                  false,
 }
 
-// Why is what autoscalers say of placeholders that wait: the newest event that refuses one of them,
-// and why a NodeClaim of the NodePools was not launched.
-func Why(ctx context.Context, live client.Reader, namespace string, waiting []*corev1.Pod, nodePools []string) (string, error) {
-	claims, err := karpenter.Unlaunched(ctx, live, nodePools)
-	if err != nil {
-		return "", err
+// Said is what autoscalers say of placeholders that wait for nodes.
+type Said struct {
+	// Of is why some of them get none, by their names.
+	Of map[string]string
+	// newest is what was refused last.
+	newest string
+	// groups are what is said of NodePools and node groups.
+	groups []string
+}
+
+// Why is all of it that is about the pool.
+func (s Said) Why() string {
+	says := s.groups
+	if s.newest != "" {
+		says = append(slices.Clone(says), s.newest)
 	}
+	return cut(strings.Join(says, "; "))
+}
+
+func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), longestWhy)], "") }
+
+// Names are those of a pool's NodePools, and words of the names of its node groups.
+type Names struct{ NodePools, Words []string }
+
+// Ask reads it: of each placeholder the newest event, of NodeClaims why they were not launched, of node
+// groups why they do not grow.
+func Ask(ctx context.Context, live client.Reader, namespace string, waiting []*corev1.Pod, of Names) (Said, error) {
+	said := Said{Of: map[string]string{}}
+	claims, err := karpenter.Unlaunched(ctx, live, of.NodePools)
+	if err != nil {
+		return said, err
+	}
+	groups, err := clusterautoscaler.Refusals(ctx, live, of.Words)
+	if err != nil {
+		return said, err
+	}
+	said.groups = append(claims, groups...)
 	var list corev1.EventList
 	if err := live.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-		return "", fmt.Errorf("list events of placeholder pods: %w", err)
+		return said, fmt.Errorf("list events of placeholder pods: %w", err)
 	}
-	var newest corev1.Event
+	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return when(a).Compare(when(b)) })
 	for _, event := range list.Items {
-		of := func(pod *corev1.Pod) bool { return pod.UID == event.InvolvedObject.UID }
-		if says, ok := refusals[event.Reason]; ok && says == sourceOf(event) && slices.ContainsFunc(waiting, of) && !when(event).Before(when(newest)) {
-			newest = event
+		of := event.InvolvedObject
+		refused, known := refuses[source{event.Reason, sourceOf(event)}]
+		if !known || !slices.ContainsFunc(waiting, func(pod *corev1.Pod) bool { return pod.UID == of.UID }) {
+			continue
+		}
+		delete(said.Of, of.Name)
+		if refused {
+			said.newest = sourceOf(event) + ": " + event.Message
+			said.Of[of.Name] = cut(said.newest)
 		}
 	}
-	if newest.Message != "" {
-		claims = append(claims, sourceOf(newest)+": "+newest.Message)
+	return said, nil
+}
+
+// Waiting are the placeholders that have waited for a node for longer than autoscalers take to say something.
+func Waiting(placeholders []*corev1.Pod, now time.Time) []*corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(placeholders), func(pod *corev1.Pod) bool {
+		at, ok := placeholder.Ungated(pod)
+		return !ok || pod.Spec.NodeName != "" || now.Sub(at) < askAfter || placeholder.Terminal(pod)
+	})
+}
+
+const (
+	// askAfter is how long a placeholder waits before anybody is asked why.
+	askAfter = 10 * time.Second
+	// askEvery is how long an answer is good for.
+	askEvery = 10 * time.Second
+)
+
+// Asker asks for many pools, each now and then.
+type Asker struct {
+	live      client.Reader
+	namespace string
+	answers   map[string]answer
+}
+
+type answer struct {
+	at   time.Time
+	said Said
+}
+
+// NewAsker makes one that asks about the placeholders of a namespace.
+func NewAsker(live client.Reader, namespace string) *Asker {
+	return &Asker{live: live, namespace: namespace, answers: map[string]answer{}}
+}
+
+// Ask tells what is said of a pool's placeholders; an answer that cannot be had is asked for again as late
+// as any.
+func (a *Asker) Ask(ctx context.Context, pool string, waiting []*corev1.Pod, of Names, now time.Time) (Said, error) {
+	if last, ok := a.answers[pool]; ok && now.Sub(last.at) < askEvery {
+		return last.said, nil
 	}
-	why := strings.Join(claims, "; ")
-	return why[:min(len(why), longestWhy)], nil
+	said, err := Ask(ctx, a.live, a.namespace, waiting, of)
+	a.answers[pool] = answer{now, said}
+	return said, err
+}
+
+// Keep forgets all other pools.
+func (a *Asker) Keep(pools []string) {
+	maps.DeleteFunc(a.answers, func(pool string, _ answer) bool { return !slices.Contains(pools, pool) })
 }
 
 func sourceOf(event corev1.Event) string {

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,6 +27,10 @@ func TestFallback(t *testing.T) {
 	e := newLoopEnv(t)
 	ctx := t.Context()
 	fallbackLimit(t, e, `{"cpu":"0"}`)
+	e.create(t, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: "cluster-autoscaler-status"},
+		Data:       map[string]string{"status": "autoscalerStatus: Running\nnodeGroups:\n- name: eks-warm-1\n  scaleUp: {status: Backoff, backoffInfo: {errorCode: OutOfStock, errorMessage: none left}}\n"},
+	})
 	a100, plain := loopPool(loopName, "warm", 2, 3), loopPool("plain", "plain", 0, 3)
 	plain.Spec.Demand.NamespaceSelector.MatchLabels = map[string]string{"team": "others"}
 	a100.Spec.Fallback = []string{"gone", "plain"}
@@ -37,6 +42,18 @@ func TestFallback(t *testing.T) {
 	e.start(t, "extender", "extender")
 	e.start(t, "reserver", "reserver")
 	started := time.Now()
+	cluster.Eventually(t, loopWait, func() error { // long before the pool counts as one that gets no nodes
+		pool, chunk, err := e.status(ctx, loopName)
+		if err != nil || chunk.Infeasible != 2 || !strings.HasPrefix(chunk.Message, "karpenter: ") {
+			return errors.Join(err, fmt.Errorf("%+v, want two infeasible, as Karpenter says", chunk))
+		}
+		ready := meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil || !strings.Contains(ready.Message, "single 0 of 2 (no node comes for 2): node group eks-warm-1 is in backoff: OutOfStock: none left; karpenter: ") {
+			return fmt.Errorf("condition %+v, want what the autoscalers say", ready)
+		}
+		return nil
+	})
+	t.Logf("why no node comes is in status %s after the reserver started", time.Since(started).Round(time.Second))
 	out := func() error {
 		return errors.Join(
 			fallbackSupply(t, e, "Open,HalfOpen", []v1alpha1.DivertedChunk{{Chunk: "single", Count: 2, Pool: "plain", Into: "single", As: 2}}),
