@@ -31,16 +31,26 @@ func (a Auto) Forecast(history Series, seasons, horizon []time.Duration, now tim
 // fewestValues is the shortest history that is mixed for.
 const fewestValues = 60
 
-// Fit learns all that does not change from one value to the next. The arguments are those of
+// Fit is FitInformed where nothing is told of events.
+func (a Auto) Fit(history Series, seasons, horizon []time.Duration, now time.Time) (*Fitted, error) {
+	return a.FitInformed(nil, history, seasons, horizon, now)
+}
+
+// FitInformed learns all that does not change from one value to the next, from a history out of which
+// events are taken first, as Informed does. The other arguments are those of
 // Forecast. The seasons are used shortest first, and the first longer one of which the history
 // holds enough. Without one that fits, a day is tried once the history is somewhat longer.
-func (a Auto) Fit(history Series, seasons, horizon []time.Duration, now time.Time) (*Fitted, error) {
+func (a Auto) FitInformed(all []Event, history Series, seasons, horizon []time.Duration, now time.Time) (*Fitted, error) {
+	t, history, err := tell(history, all)
+	if err != nil {
+		return nil, err
+	}
 	p, err := pose(history, seasons, horizon, now)
 	if err != nil {
 		return nil, err
 	}
 	p.seed = a.Seed
-	f := &Fitted{start: history.Start, step: history.Step, n: len(history.Values)}
+	f := &Fitted{start: history.Start, step: history.Step, n: len(history.Values), told: t}
 	if len(p.Values) >= fewestValues {
 		if m := newMixture(p, history.Step); len(m.pasts) >= fewOrigins {
 			m.learn()

@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"forewarm.dev/forecast/member"
 )
 
 // Event is a time at which demand is known to be another than usual: a sale, a training run that
@@ -24,150 +22,145 @@ type Event struct {
 	Freeze bool
 }
 
-// Informed is a model that is told of events. What they did to the history is taken out before the
-// model sees it, and what is expected of those to come is put into its forecast.
-type Informed struct {
-	Model  Model
-	Events []Event
+// effect is what events do to demand at a time: usual × factor + addend; in a freeze, nothing is known.
+type effect struct {
+	factor, addend float64
+	frozen         bool
 }
 
-// Name implements Model.
-func (i Informed) Name() Source { return i.Model.Name() }
+func (e effect) none() bool { return e == effect{factor: 1} }
 
-// Forecast implements Model.
-func (i Informed) Forecast(history Series, seasons, horizon []time.Duration, now time.Time) (Forecast, error) {
-	if len(i.Events) == 0 {
-		return i.Model.Forecast(history, seasons, horizon, now)
+// outOf takes the effect out of a demand; NaN in a freeze.
+func (e effect) outOf(demand float64) float64 {
+	switch {
+	case e.frozen:
+		return math.NaN()
+	case e.none():
+		return demand
 	}
-	known, err := learnEvents(history, i.Events)
-	if err != nil {
-		return Forecast{}, err
-	}
-	plain := history
-	plain.Values = slices.Clone(history.Values)
-	for at := range plain.Values {
-		plain.Values[at] /= known.factor(timeAt(history, at)) // NaN in a freeze
-	}
-	f, err := i.Model.Forecast(plain, seasons, horizon, now)
-	if err != nil {
-		return Forecast{}, err
-	}
-	seen := problem{Grid: member.Clean(history.Values), steps: stepsAhead(horizon, now.Sub(history.End()), history.Step)}
-	for j, h := range horizon {
-		factor := known.factor(now.Add(h))
-		if math.IsNaN(factor) {
-			continue
-		}
-		for _, path := range f.Paths {
-			path[j] = seen.possible(path[j] * factor) // the model saw fractions where an event was taken out
-		}
-	}
-	freeze(&f, known, seen, now)
-	f.Quantiles = quantiles(f.Paths, len(horizon))
-	return f, nil
+	return max(demand-e.addend, 0) / e.factor // NaN stays
 }
 
-// freeze has the forecast stay, while a freeze lasts, where it is expected to be when that begins; in
-// one that has begun, where demand is now, with a spread as of changes by chance.
-func freeze(f *Forecast, known events, seen problem, now time.Time) {
-	var flat [][]float64
-	for j, h := range f.Horizon {
-		since, frozen := known.frozenSince(now.Add(h))
-		if !frozen {
-			continue
-		}
-		if begins := lastBefore(f.Horizon, since.Sub(now)); begins >= 0 {
-			for _, path := range f.Paths {
-				path[j] = path[begins]
-			}
-			continue
-		}
-		if len(seen.Values) == 0 {
-			return
-		}
-		if flat == nil {
-			flat = seen.cautious()
-		}
-		for k := range f.Paths {
-			f.Paths[k][j] = flat[k%len(flat)][j]
-		}
-	}
-}
+// into puts it into a demand.
+func (e effect) into(demand float64) float64 { return demand*e.factor + e.addend }
 
-// lastBefore is the index of the longest horizon below a limit; -1 where there is none.
-func lastBefore(horizon []time.Duration, limit time.Duration) int {
-	last := -1
-	for j, h := range horizon {
-		if h < limit && (last < 0 || h > horizon[last]) {
-			last = j
-		}
-	}
-	return last
-}
+// events are in order of time.
+type events []known
 
-// events are those whose factors are known, in order of time.
-type events []Event
+// known is an event with its effect; one without a factor is not known yet, and has none.
+type known struct {
+	Event
+	addend float64
+}
 
 // mostFactor bounds what an event is believed to do to demand, either way.
 const mostFactor = 100
 
-// learnEvents checks the events, and finds the factors that are not given: the mean demand during
-// earlier events of the name ÷ the mean of what it was a week, or a day, before and after each. One
-// of which there was none before does nothing.
+// learnEvents checks the events, drops those that ended before the history began, and finds the
+// effects that are not given, from earlier events of the name. One of which there was none before
+// has no effect.
 func learnEvents(history Series, all []Event) (events, error) {
-	known := slices.Clone(events(all))
-	slices.SortStableFunc(known, func(a, b Event) int { return a.From.Compare(b.From) })
-	for _, e := range known {
-		if !e.From.Before(e.To) {
-			return nil, fmt.Errorf("event %q ends at %s, not after it begins: write a later time", e.Name, e.To.Format(time.RFC3339))
+	var out events
+	for _, e := range all {
+		if err := e.check(); err != nil {
+			return nil, err
 		}
-		if e.Factor != 0 && !(e.Factor >= 1.0/mostFactor && e.Factor <= mostFactor) {
-			return nil, fmt.Errorf("event %q has a factor of %v: write one from %v to %v, or none to have it learned", e.Name, e.Factor, 1.0/mostFactor, mostFactor)
+		if e.To.After(history.Start) {
+			out = append(out, known{Event: e})
 		}
 	}
-	learned := map[string]float64{}
-	for k, e := range known {
-		if e.Factor != 0 || e.Freeze {
+	slices.SortStableFunc(out, func(a, b known) int { return a.From.Compare(b.From) })
+	for k, e := range out {
+		if !e.unknown() { // it was given, or learned with an earlier one
 			continue
 		}
-		if _, done := learned[e.Name]; !done {
-			learned[e.Name] = known.learn(history, e.Name)
-		}
-		known[k].Factor = learned[e.Name]
-	}
-	return known, nil
-}
-
-// learn is the factor of the events of a name.
-func (known events) learn(history Series, name string) float64 {
-	during, usual := 0.0, 0.0
-	for _, e := range known {
-		if e.Name != name || e.Freeze {
-			continue
-		}
-		for at := indexAt(history, e.From); at < indexAt(history, e.To) && at < len(history.Values); at++ {
-			value := valueAt(history, at)
-			expected := known.around(history, at)
-			if !math.IsNaN(value) && !math.IsNaN(expected) {
-				during += value
-				usual += expected
+		factor, addend := out.learn(history, e.Name)
+		for j := range out[k:] {
+			if same := &out[k+j]; same.Name == e.Name && same.unknown() {
+				same.Factor, same.addend = factor, addend
 			}
 		}
 	}
-	if usual <= 0 {
-		return 1
+	return out, nil
+}
+
+// check says what is wrong with an event.
+func (e Event) check() error {
+	if !e.From.Before(e.To) {
+		return fmt.Errorf("event %q ends at %s, not after it begins: write a later time", e.Name, e.To.Format(time.RFC3339))
 	}
-	return min(max(during/usual, 1.0/mostFactor), mostFactor)
+	if e.Factor != 0 && !(e.Factor >= 1.0/mostFactor && e.Factor <= mostFactor) {
+		return fmt.Errorf("event %q has a factor of %v: write one from %v to %v, or none to have it learned", e.Name, e.Factor, 1.0/mostFactor, mostFactor)
+	}
+	return nil
+}
+
+// unknown says that the effect is still to be learned.
+func (k known) unknown() bool { return k.Factor == 0 && !k.Freeze }
+
+// learn is the effect of the events of a name: the mean demand during those that began ÷ the mean of
+// what is usual at these times. Where none is usual, what came is added.
+func (all events) learn(history Series, name string) (factor, addend float64) {
+	during, usual, n := 0.0, 0.0, 0.0
+	for _, e := range all {
+		if e.Name != name || e.Freeze {
+			continue
+		}
+		before, scale := all.before(history, e.From)
+		for at := indexAt(history, e.From); at < min(indexAt(history, e.To), len(history.Values)); at++ {
+			value, expected := all.without(history, at), scale*all.around(history, at)
+			if math.IsNaN(expected) {
+				expected = before
+			}
+			if !math.IsNaN(value) && !math.IsNaN(expected) {
+				during += value
+				usual += expected
+				n++
+			}
+		}
+	}
+	switch {
+	case n == 0:
+		return 1, 0
+	case usual <= 0:
+		return 1, during / n
+	}
+	return min(max(during/usual, 1.0/mostFactor), mostFactor), 0
+}
+
+const (
+	// levelBefore is over how long before an event demand is looked at.
+	levelBefore = time.Hour
+	// mostScale bounds how far that may be from what is usual then.
+	mostScale = 4
+)
+
+// before is the mean demand before an event, NaN where that is not known, and how it compares with
+// what is usual then: the level wanders, while the shape of days stays.
+func (all events) before(history Series, from time.Time) (level, scale float64) {
+	sum, usual, n := 0.0, 0.0, 0.0
+	end := min(indexAt(history, from), len(history.Values))
+	for at := max(end-max(int(levelBefore/history.Step), 1), 0); at < end; at++ {
+		if value := all.without(history, at); !math.IsNaN(value) {
+			sum += value
+			usual += all.around(history, at)
+			n++
+		}
+	}
+	if scale = sum / usual; !(scale > 0) || math.IsInf(scale, 0) {
+		scale = 1
+	}
+	return sum / n, min(max(scale, 1.0/mostScale), mostScale)
 }
 
 // around is what demand is at the same time of days around, or NaN: a week before and after, else a
 // day, of which no event is told.
-func (known events) around(history Series, at int) float64 {
+func (all events) around(history Series, at int) float64 {
 	for _, off := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour} {
 		sum, n, steps := 0.0, 0.0, int(off/history.Step)
 		for _, other := range []int{at - steps, at + steps} {
 			value := valueAt(history, other)
-			if quiet := !slices.ContainsFunc(known, func(e Event) bool { return e.holds(timeAt(history, other)) }); quiet && !math.IsNaN(value) {
+			if quiet := !slices.ContainsFunc(all, func(e known) bool { return e.holds(timeAt(history, other)) }); quiet && !math.IsNaN(value) {
 				sum += value
 				n++
 			}
@@ -179,26 +172,32 @@ func (known events) around(history Series, at int) float64 {
 	return math.NaN()
 }
 
-func (e Event) holds(at time.Time) bool { return !at.Before(e.From) && at.Before(e.To) }
+// without is the demand at an index without the effects that are known; NaN where there is none.
+func (all events) without(history Series, at int) float64 {
+	return all.at(timeAt(history, at)).outOf(valueAt(history, at))
+}
 
-// factor is by what all events of a time multiply demand; NaN in a freeze.
-func (known events) factor(at time.Time) float64 {
-	factor := 1.0
-	for _, e := range known {
+// at is what all events do together at a time.
+func (all events) at(at time.Time) effect {
+	sum := effect{factor: 1}
+	for _, e := range all {
 		switch {
 		case !e.holds(at):
 		case e.Freeze:
-			return math.NaN()
+			sum.frozen = true
 		case e.Factor > 0:
-			factor *= e.Factor
+			sum.factor *= e.Factor
+			sum.addend += e.addend
 		}
 	}
-	return factor
+	return sum
 }
 
+func (e Event) holds(at time.Time) bool { return !at.Before(e.From) && at.Before(e.To) }
+
 // frozenSince is when the freeze began that holds at a time, and whether there is one.
-func (known events) frozenSince(at time.Time) (since time.Time, frozen bool) {
-	for _, e := range known {
+func (all events) frozenSince(at time.Time) (since time.Time, frozen bool) {
+	for _, e := range all {
 		if e.Freeze && e.holds(at) {
 			return e.From, true
 		}

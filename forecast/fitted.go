@@ -24,6 +24,8 @@ type Fitted struct {
 	short            []float64
 	seasons, horizon []time.Duration
 	seed             uint64
+	// told is nil where no event is of any concern.
+	told *told
 }
 
 // Follow appends values that came after the last one, one step after another, NaN where one
@@ -31,6 +33,9 @@ type Fitted struct {
 func (f *Fitted) Follow(values ...float64) {
 	for _, value := range values {
 		f.n++
+		if f.told != nil {
+			value = f.told.take(value)
+		}
 		if f.mixture == nil {
 			f.short = append(f.short, value)
 			continue
@@ -52,6 +57,15 @@ func (m *mixture) push(value float64) {
 
 // Forecast answers for the horizon of the fit, counted from now.
 func (f *Fitted) Forecast(now time.Time) (Forecast, error) {
+	answer, err := f.plain(now)
+	if err == nil {
+		f.told.put(&answer, now)
+	}
+	return answer, err
+}
+
+// plain is the forecast without events.
+func (f *Fitted) plain(now time.Time) (Forecast, error) {
 	history := Series{Start: f.start, Step: f.step, Values: f.short}
 	m := f.mixture
 	if m == nil {
