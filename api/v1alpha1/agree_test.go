@@ -99,7 +99,7 @@ func valid(t *testing.T, kind string) map[string]any {
 	t.Helper()
 	object := asJSON(t, full(t, kind, kinds(t)[kind]))
 	if kind == "DemandEvent" {
-		return merged(t, object, `{"spec":{"percent":null}}`)
+		return merged(t, object, `{"spec":{"percent":null,"freeze":null}}`)
 	}
 	return object
 }

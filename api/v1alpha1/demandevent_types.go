@@ -3,7 +3,8 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // DemandEvent declares demand that no history tells of: a launch, an exam, a training week. Its pool
-// has capacity for it ready when it starts, within all limits of the pool.
+// has capacity for it ready when it starts, within all limits of the pool, and does not expect the like
+// on other days because of it. Or it declares a freeze, in which nothing is deployed.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=de,categories=forewarm
@@ -29,7 +30,7 @@ type DemandEventList struct {
 
 // DemandEventSpec says how much demand is declared, where and when.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.percent) != has(self.demand)",message="spec: write either percent or demand"
+// +kubebuilder:validation:XValidation:rule="[has(self.percent), has(self.demand), has(self.freeze) && self.freeze].filter(x, x).size() == 1",message="spec: write one of percent, demand and freeze"
 // +kubebuilder:validation:XValidation:rule="!has(self.demand) || has(self.chunk)",message="spec.demand is of one chunk: name it in spec.chunk"
 type DemandEventSpec struct {
 	// Pool is the name of the WarmPool.
@@ -55,4 +56,8 @@ type DemandEventSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	Demand *int32 `json:"demand,omitempty"`
+	// Freeze says that nothing is deployed: demand is expected to stay what it is at the start, and what
+	// it is in the meantime tells nothing about other times.
+	// +optional
+	Freeze bool `json:"freeze,omitempty"`
 }

@@ -2,9 +2,11 @@
 package declared
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -37,7 +39,7 @@ func List(ctx context.Context, c client.Reader, pool string) ([]v1alpha1.DemandE
 func Of(events []v1alpha1.DemandEvent, chunk string, current float64, past func() forecast.Series, now time.Time) []capacity.Declared {
 	var out []capacity.Declared
 	for _, event := range events {
-		if event.Spec.Chunk != "" && event.Spec.Chunk != chunk {
+		if !concerns(event, chunk) || event.Spec.Freeze {
 			continue
 		}
 		in := event.Spec.Start.Sub(now)
@@ -53,6 +55,29 @@ func Of(events []v1alpha1.DemandEvent, chunk string, current float64, past func(
 		out = append(out, d)
 	}
 	return out
+}
+
+// Told is what the forecast of a chunk is told of events: when they were and will be. What one did to
+// demand it learns from that one, once it has begun; what is declared for later is known without it.
+func Told(events []v1alpha1.DemandEvent, chunk string) []forecast.Event {
+	var told []forecast.Event
+	for _, event := range events {
+		if concerns(event, chunk) {
+			from := event.Spec.Start.Time
+			told = append(told, forecast.Event{Name: event.Name, From: from, To: from.Add(event.Spec.Duration.Duration), Freeze: event.Spec.Freeze})
+		}
+	}
+	slices.SortFunc(told, func(a, b forecast.Event) int { return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.Name, b.Name)) })
+	return told
+}
+
+// Running tells that an event of a chunk has begun, or begins within a time, and has not ended.
+func Running(declared []capacity.Declared, within time.Duration) bool {
+	return slices.ContainsFunc(declared, func(d capacity.Declared) bool { return d.In <= within && d.Until > 0 })
+}
+
+func concerns(event v1alpha1.DemandEvent, chunk string) bool {
+	return event.Spec.Chunk == "" || event.Spec.Chunk == chunk
 }
 
 // demandAt is the demand of the interval before a time.

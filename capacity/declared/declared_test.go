@@ -21,6 +21,10 @@ func TestOf(t *testing.T) {
 			Pool: "a100", Chunk: chunk, Start: metav1.NewTime(now.Add(start)), Duration: metav1.Duration{Duration: time.Hour}, Percent: percent, Demand: demand,
 		}}
 	}
+	frozen := func(e v1alpha1.DemandEvent) v1alpha1.DemandEvent {
+		e.Spec.Freeze = true
+		return e
+	}
 	for name, c := range map[string]struct {
 		event v1alpha1.DemandEvent
 		want  []capacity.Declared
@@ -29,11 +33,49 @@ func TestOf(t *testing.T) {
 		"of another chunk":              {event(time.Minute, "node", nil, new(int32(12))), nil},
 		"+300 % of now":                 {event(time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: time.Minute, Until: 61 * time.Minute, Level: 8}}},
 		"+300 % of then, once it began": {event(-15*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -15 * time.Minute, Until: 45 * time.Minute, Level: 20}}},
+		"a freeze":                      {frozen(event(time.Minute, "", nil, nil)), nil},
 		"ended":                         {event(-time.Hour, "", nil, new(int32(12))), nil},
 		"began before all history":      {event(-40*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -40 * time.Minute, Until: 20 * time.Minute, Level: 8}}},
 	} {
 		if diff := cmp.Diff(c.want, Of([]v1alpha1.DemandEvent{c.event}, "single", 2, func() forecast.Series { return past }, now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestTold: forecasts are told of all events of a chunk, in order of time, and of no factor.
+func TestTold(t *testing.T) {
+	now := time.Date(2026, 11, 29, 14, 45, 0, 0, time.UTC)
+	event := func(name, chunk string, start time.Duration, freeze bool) v1alpha1.DemandEvent {
+		e := v1alpha1.DemandEvent{Spec: v1alpha1.DemandEventSpec{Chunk: chunk, Start: metav1.NewTime(now.Add(start)), Duration: metav1.Duration{Duration: time.Hour}, Freeze: freeze}}
+		e.Name = name
+		return e
+	}
+	got := Told([]v1alpha1.DemandEvent{
+		event("launch", "single", time.Hour, false), event("other", "node", 0, false), event("change-freeze", "", -48*time.Hour, true), event("early", "single", time.Hour, false),
+	}, "single")
+	want := []forecast.Event{
+		{Name: "change-freeze", From: now.Add(-48 * time.Hour), To: now.Add(-47 * time.Hour), Freeze: true},
+		{Name: "early", From: now.Add(time.Hour), To: now.Add(2 * time.Hour)},
+		{Name: "launch", From: now.Add(time.Hour), To: now.Add(2 * time.Hour)},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestRunning(t *testing.T) {
+	for name, c := range map[string]struct {
+		in, until time.Duration
+		want      bool
+	}{
+		"it runs":         {-time.Minute, time.Minute, true},
+		"it begins soon":  {time.Minute, time.Hour, true},
+		"it begins later": {2 * time.Minute, time.Hour, false},
+		"it has ended":    {-time.Hour, 0, false},
+	} {
+		if got := Running([]capacity.Declared{{In: c.in, Until: c.until}}, time.Minute); got != c.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -141,17 +141,23 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 			r.metrics.errors.WithLabelValues("Record").Inc()
 			r.log.Error(err, "Demand not recorded", "pool", pool.Name, "chunk", chunk.Name)
 		}
+		settings.Events = declared.Told(events, chunk.Name)
 		f, err := r.options.Forecaster.Forecast(ctx, settings, chunk.Name, horizon, at)
 		if err != nil {
 			return fmt.Errorf("forecast chunk %s: %w", chunk.Name, err)
 		}
 		seen.forecasts, seen.peaks = append(seen.forecasts, f), append(seen.peaks, peak)
 		history := func() forecast.Series { return r.options.Forecaster.History(settings, chunk.Name) }
+		announced := declared.Of(events, chunk.Name, current, history, seen.at)
+		judged := f.Forecast
+		if declared.Running(announced, settings.Interval) { // that it comes was said by others than the forecast
+			judged = forecast.Forecast{}
+		}
 		chosen, err := r.options.Chooser.Ask(chooser.Question{
 			Key: chooser.Key{Pool: pool.UID, Chunk: chunk.Name}, Chunk: seen.limits.Chunks[i], Limits: seen.limits,
 			Model: modelOf(pool), Seasons: settings.Seasons, Kept: settings.History, Horizon: horizon,
-			Known: chooser.Known(pool, chunk.Name), History: history,
-			Demand: peak, Forecast: f.Forecast,
+			Known: chooser.Known(pool, chunk.Name), Demand: peak, Forecast: judged,
+			History: func() forecast.Series { return forecast.WithoutEvents(history(), settings.Events) },
 		}, at)
 		if err != nil {
 			r.metrics.errors.WithLabelValues("Choose").Inc()
@@ -160,7 +166,7 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 		seen.policies = append(seen.policies, chosen)
 		seen.demand.Chunks = append(seen.demand.Chunks, capacity.ChunkDemand{
 			Now: current, Horizon: f.Horizon, Paths: f.Paths, Policy: chosen.Policy,
-			Declared: declared.Of(events, chunk.Name, current, history, seen.at),
+			Declared: announced,
 		})
 	}
 	return nil

@@ -44,6 +44,9 @@ type Pool struct {
 	Seasons []time.Duration
 	// Model is SourceAuto, which is fitted and retrained, or anything else for Options.Model.
 	Model forecast.Source
+	// Events are those of the chunk that is asked about. What they did to its demand teaches nothing
+	// about other times.
+	Events []forecast.Event
 	// RetrainEvery is the time between two retrainings; zero for none.
 	RetrainEvery time.Duration
 	// ReadOnly keeps new samples and versions in memory only, until the series is loaded again.
@@ -201,18 +204,18 @@ func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, hori
 	if err := f.load(ctx, t, pool, chunk, now); err != nil {
 		return Answer{}, err
 	}
-	version := champion.Version{Settings: champion.Settings{Seasons: pool.Seasons}}
+	version, asked := champion.Version{Settings: champion.Settings{Seasons: pool.Seasons}}, question{horizon, pool.Events, now}
 	if pool.Model == forecast.SourceAuto {
-		version = f.version(ctx, t, pool, chunk, question{horizon, now})
+		version = f.version(ctx, t, pool, chunk, asked)
 	}
 	started := time.Now()
-	made, err := f.answer(t, version, horizon, now)
+	made, err := f.answer(t, version, asked)
 	var explanation forecast.Explanation
 	if made.Source == forecast.SourceAuto {
 		explanation = t.explain(version.Number)
 	}
 	if err == nil && version.Number > 0 {
-		err = f.await(t, version, made, now)
+		err = f.await(t, version, made, asked)
 	}
 	if err != nil {
 		return Answer{}, fmt.Errorf("forecast pool %s chunk %s: %w", pool.Name, chunk, err)

@@ -15,10 +15,17 @@ import (
 	"forewarm.dev/forecast/champion"
 )
 
-// question is what a forecast is asked for: horizons, counted from now.
+// question is what a forecast is asked for: horizons, counted from now, and what is told of events.
 type question struct {
 	horizon []time.Duration
+	events  []forecast.Event
 	now     time.Time
+}
+
+// clone is for who goes on beside the loop.
+func (q question) clone() question {
+	q.horizon, q.events = slices.Clone(q.horizon), slices.Clone(q.events)
+	return q
 }
 
 // version decides by which version a chunk is forecast now: it reads what is kept, enters
@@ -43,7 +50,7 @@ func (f *Forecaster) version(ctx context.Context, t *tracked, pool Pool, chunk s
 	t.forget(record)
 	every := pool.RetrainEvery
 	if length := time.Duration(len(t.Values)) * t.Step; record.Due(every, asked.now) && champion.Enough(length) {
-		f.try(t, record, pool.Seasons, slices.Clone(asked.horizon))
+		f.try(t, record, pool.Seasons, asked.clone())
 	}
 	// 4 report
 	f.report(t, pool, chunk, record)
@@ -154,7 +161,7 @@ func (f *Forecaster) tell(pool Pool, n news) {
 }
 
 // try lets all challengers and the champion forecast the last seven days, beside the loop.
-func (f *Forecaster) try(t *tracked, record champion.Record, seasons, horizon []time.Duration) {
+func (f *Forecaster) try(t *tracked, record champion.Record, seasons []time.Duration, asked question) {
 	t.mu.Lock()
 	busy := t.trying || t.trials != nil
 	t.trying = t.trying || !busy
@@ -168,7 +175,7 @@ func (f *Forecaster) try(t *tracked, record champion.Record, seasons, horizon []
 		t.mu.Lock()
 		series := t.copy()
 		t.mu.Unlock()
-		trials, err := tryAll(inUse, seasons, series, horizon)
+		trials, err := tryAll(inUse, seasons, series, asked)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.trying = false
@@ -181,19 +188,19 @@ func (f *Forecaster) try(t *tracked, record champion.Record, seasons, horizon []
 	})
 }
 
-func tryAll(inUse champion.Version, seasons []time.Duration, series forecast.Series, horizon []time.Duration) (champion.Trials, error) {
+func tryAll(inUse champion.Version, seasons []time.Duration, series forecast.Series, asked question) (champion.Trials, error) {
 	length := time.Duration(len(series.Values)) * series.Step
 	trials := champion.Trials{
 		Champion: inUse.Number, From: series.Start, To: series.End(),
 		Settings: champion.Challengers(inUse.Settings, seasons, length),
 	}
-	trial, err := champion.Try(modelOf(inUse.Settings), inUse.Settings, series, horizon)
+	trial, err := champion.Try(asked.modelOf(inUse.Settings), inUse.Settings, series, asked.horizon)
 	if err != nil {
 		return trials, err
 	}
 	trials.Trial = trial
 	for _, s := range trials.Settings {
-		trial, err := champion.Try(modelOf(s), s, series, horizon)
+		trial, err := champion.Try(asked.modelOf(s), s, series, asked.horizon)
 		if err != nil {
 			return trials, err
 		}
@@ -202,11 +209,13 @@ func tryAll(inUse champion.Version, seasons []time.Duration, series forecast.Ser
 	return trials, nil
 }
 
-func modelOf(s champion.Settings) forecast.Model {
+// modelOf is told of events as the forecasts are: a trial whose history is cut off before one ends knows
+// of it what was known then.
+func (q question) modelOf(s champion.Settings) forecast.Model {
 	if s.Model == forecast.SourceAuto {
-		return forecast.Auto{}
+		return forecast.Informed{Model: forecast.Auto{}, Events: q.events}
 	}
-	return forecast.Combined{}
+	return forecast.Informed{Model: forecast.Combined{}, Events: q.events}
 }
 
 // pending is a forecast whose outcome is not known yet.
@@ -250,17 +259,17 @@ func (t *tracked) settle() {
 }
 
 // await remembers a forecast until its outcome is known, unless another is awaited.
-func (f *Forecaster) await(t *tracked, v champion.Version, answer forecast.Forecast, now time.Time) error {
+func (f *Forecaster) await(t *tracked, v champion.Version, answer forecast.Forecast, asked question) error {
 	if t.pending != nil || answer.Source == forecast.SourceNone {
 		return nil
 	}
 	answer.Paths = nil
-	t.pending = &pending{at: now, now: answer}
+	t.pending = &pending{at: asked.now, now: answer}
 	previous, ok := t.record.Find(t.record.Previous)
 	if !ok || v.Number != t.record.Champion {
 		return nil
 	}
-	before, err := f.answer(t, previous, answer.Horizon, now)
+	before, err := f.answer(t, previous, asked)
 	before.Paths = nil
 	t.pending.before = &before
 	return err

@@ -427,7 +427,7 @@ func BenchmarkRetraining(b *testing.B) {
 	record := champion.Begin(champion.First(l.pool.Seasons), start)
 	horizon := []time.Duration{time.Minute, 4 * time.Minute, 7 * time.Minute}
 	for b.Loop() {
-		if _, err := tryAll(record.InUse(), l.pool.Seasons, series, horizon); err != nil {
+		if _, err := tryAll(record.InUse(), l.pool.Seasons, series, question{horizon: horizon}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -25,7 +25,7 @@ func capacityDeclared(t *testing.T, e *loopEnv) {
 		return o
 	}
 	for says, edit := range map[string]func(*v1alpha1.DemandEventSpec){
-		"write either percent or demand":       func(s *v1alpha1.DemandEventSpec) { s.Percent = new(int32(300)) },
+		"write one of percent, demand and":     func(s *v1alpha1.DemandEventSpec) { s.Percent = new(int32(300)) },
 		"name it in spec.chunk":                func(s *v1alpha1.DemandEventSpec) { s.Chunk = "" },
 		"more than 0s and at most 168h":        func(s *v1alpha1.DemandEventSpec) { s.Duration.Duration = 0 },
 		"should be greater than or equal to 1": func(s *v1alpha1.DemandEventSpec) { s.Demand = new(int32(0)) },
