@@ -341,3 +341,10 @@ func (d AutoDuration) Fixed() (time.Duration, bool) {
 	fixed, err := time.ParseDuration(string(d))
 	return fixed, err == nil
 }
+
+// Controller is the reference of what is made for the pool and goes with it. It does not have the
+// deletion of the pool wait: for that, API servers with OwnerReferencesPermissionEnforcement, as those of
+// OpenShift, want a right to change the finalizers of pools.
+func (p *WarmPool) Controller() metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: GroupVersion.String(), Kind: "WarmPool", Name: p.Name, UID: p.UID, Controller: new(true)}
+}

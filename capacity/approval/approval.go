@@ -168,7 +168,7 @@ func (p *Plans) create(ctx context.Context, pool *v1alpha1.WarmPool, decided cap
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            pool.Name + "-" + now.UTC().Format("20060102-150405"),
 			Labels:          map[string]string{v1alpha1.LabelPool: pool.Name},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(pool, v1alpha1.GroupVersion.WithKind("WarmPool"))},
+			OwnerReferences: []metav1.OwnerReference{pool.Controller()},
 		},
 		Spec: specOf(pool, decided),
 	}

@@ -94,7 +94,7 @@ func (l *Log) keep(ctx context.Context, pool *v1alpha1.WarmPool, id string, spec
 	object := &v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: id, Labels: map[string]string{v1alpha1.LabelPool: pool.Name},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(pool, v1alpha1.GroupVersion.WithKind("WarmPool"))},
+			OwnerReferences: []metav1.OwnerReference{pool.Controller()},
 		},
 		Spec: spec,
 	}

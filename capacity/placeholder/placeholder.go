@@ -31,7 +31,7 @@ func New(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string
 				"cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
 				"controller.kubernetes.io/pod-deletion-cost":     "-2147483647",
 			},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(pool, v1alpha1.GroupVersion.WithKind("WarmPool"))},
+			OwnerReferences: []metav1.OwnerReference{pool.Controller()},
 		},
 		Spec: corev1.PodSpec{
 			SchedulingGates:               []corev1.PodSchedulingGate{{Name: v1alpha1.GatePrewarm}},

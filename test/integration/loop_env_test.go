@@ -23,6 +23,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/assets"
 )
 
 const (
@@ -82,6 +83,8 @@ func newLoopEnv(t *testing.T, zones ...string) *loopEnv {
 			{Name: "free", Count: 1, GPUs: 8, Labels: map[string]string{"pool": "free"}},
 		},
 		AuditLog: e.audit,
+		// As on OpenShift: who has an owner's deletion wait must be allowed to change its finalizers.
+		ExtraArgs: map[string][]string{assets.APIServer: {"--enable-admission-plugins=OwnerReferencesPermissionEnforcement"}},
 	})
 	ctx := t.Context()
 	if err := cluster.BuildBinaries(ctx, e.bin); err != nil {
