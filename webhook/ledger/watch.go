@@ -13,12 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // object is what is kept of a watched object.
@@ -157,20 +157,11 @@ func (w *watch) see(seen any, begins, ends bool) {
 	case ends:
 		delete(w.born, o.UID)
 	}
-	if later(o.ResourceVersion, w.progress) {
+	if total.Newer(o.ResourceVersion, w.progress) {
 		w.progress = o.ResourceVersion
 	}
 	w.mu.Unlock()
 	w.changed(w.kind, o)
-}
-
-// later says whether a version is known to be later than another.
-func later(a, b string) bool {
-	if b == "" {
-		return a != ""
-	}
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	return err == nil && order > 0
 }
 
 // list are the objects with a value of an index, and when each began.

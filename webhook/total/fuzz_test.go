@@ -109,7 +109,7 @@ func (w *totalWorld) newLeader(position int) *totalLeader {
 	for key, s := range l.shown {
 		s.Born = ""
 		l.shown[key] = s
-		if newer(s.Version, l.progress) {
+		if Newer(s.Version, l.progress) {
 			l.progress = s.Version
 		}
 	}

@@ -165,7 +165,7 @@ func (l Ledger) letIn(c Claim) *Entry {
 	case create:
 		next.Coming, next.Version = Creation, l.Version
 	}
-	if newer(before.Version, next.Version) {
+	if Newer(before.Version, next.Version) {
 		next.Version = before.Version
 	}
 	return next
@@ -234,7 +234,7 @@ type Seen struct {
 func (l Ledger) Behind(s Sight) []string {
 	var out []string
 	for resource, counted := range l.UpTo {
-		if upTo, looked := s.UpTo[resource]; looked && newer(counted, upTo) {
+		if upTo, looked := s.UpTo[resource]; looked && Newer(counted, upTo) {
 			out = append(out, resource)
 		}
 	}
@@ -266,7 +266,7 @@ func (l Ledger) Settle(s Sight, over map[Key]time.Time) Ledger {
 			continue
 		}
 		out.Standing = out.Standing.Plus(seen.Amounts)
-		if resource := key.resource(); newer(seen.Version, out.UpTo[resource]) {
+		if resource := key.resource(); Newer(seen.Version, out.UpTo[resource]) {
 			out.UpTo[resource] = seen.Version
 		}
 	}
@@ -278,9 +278,9 @@ func (l Ledger) Settle(s Sight, over map[Key]time.Time) Ledger {
 func (e Entry) settledBy(s Seen) bool {
 	switch e.Coming {
 	case Updating:
-		return newer(s.Version, e.Version)
+		return Newer(s.Version, e.Version)
 	case Creation:
-		return newer(s.Born, e.Version) && s.Amounts != (webhook.Amounts{})
+		return Newer(s.Born, e.Version) && s.Amounts != (webhook.Amounts{})
 	default:
 		return false
 	}
@@ -295,9 +295,9 @@ func (l Ledger) Equal(other Ledger) bool {
 	})
 }
 
-// newer says whether a resource version is known to be later than another; any is later than
+// Newer says whether a resource version is known to be later than another; any is later than
 // none.
-func newer(a, b string) bool {
+func Newer(a, b string) bool {
 	if b == "" {
 		return a != ""
 	}
