@@ -20,14 +20,12 @@ func (s *source) checkArrows() []Violation {
 	var violations []Violation
 	from := top(s.folder)
 	for imported, spec := range s.imports() {
-		own, isOwn := strings.CutPrefix(imported, Module+"/")
+		own, isOwn := s.elsewhere(imported)
 		if !isOwn {
 			continue
 		}
 		to := top(own)
 		switch {
-		case to == "cmd" && strings.HasPrefix(own, s.folder+"/"):
-			// A command imports its own parts.
 		case to == "cmd":
 			violations = append(violations, s.violation(spec, "imports %s: nothing imports a command but itself; move what is shared to the package that owns it", own))
 		case to == "test" && from != "test" && !s.test:
@@ -42,6 +40,13 @@ func (s *source) checkArrows() []Violation {
 	}
 	slices.SortFunc(violations, func(a, b Violation) int { return a.Line - b.Line })
 	return violations
+}
+
+// elsewhere is the folder of ours that is imported; false for what is not ours, and for a part of the
+// importing command itself.
+func (s *source) elsewhere(imported string) (string, bool) {
+	own, isOwn := strings.CutPrefix(imported, Module+"/")
+	return own, isOwn && !(top(own) == "cmd" && strings.HasPrefix(own, s.folder+"/"))
 }
 
 // forbidden tells whether one feature may not import another.

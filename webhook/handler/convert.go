@@ -136,10 +136,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	if request.Instances, err = c.instances(r, kind, written, old); err != nil {
 		return badObject(err)
 	}
-	out.controller = controllerOf(written)
-	if before := controllerOf(old); out.controller != nil {
-		out.adopted = before == nil || before.UID != out.controller.UID
-	}
+	out.controller, out.adopted = controllers(written, old)
 	annotation := kind.Annotation()
 	if kind.Target == "" {
 		request.Own = c.lastGood.Setting(request.Object, annotation, written.Metadata.UID, written.Metadata.Annotations)
@@ -155,8 +152,13 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	return c.target(ctx, r, kind, out)
 }
 
-func controllerOf(o parts.Object) *metav1.OwnerReference {
-	return metav1.GetControllerOfNoCopy(&metav1.ObjectMeta{OwnerReferences: o.Metadata.OwnerReferences})
+// controllers are who controls what is written, and whether the object did not say so before.
+func controllers(written, old parts.Object) (now *metav1.OwnerReference, adopted bool) {
+	of := func(o parts.Object) *metav1.OwnerReference {
+		return metav1.GetControllerOfNoCopy(&metav1.ObjectMeta{OwnerReferences: o.Metadata.OwnerReferences})
+	}
+	now, before := of(written), of(old)
+	return now, now != nil && (before == nil || before.UID != now.UID)
 }
 
 // stricter is the mode that a node pool's object says, and enforce where it did not say so

@@ -203,7 +203,7 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	if err != nil {
 		return nil, webhook.Decision{}, err
 	}
-	if decision.Verdict == webhook.Allow && (len(c.pledges) > 0 || c.totals && c.adopted) {
+	if decision.Verdict == webhook.Allow && c.claims() {
 		if decision, err = s.claim(ctx, c, decision); err != nil {
 			return nil, webhook.Decision{}, err
 		}

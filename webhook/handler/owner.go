@@ -66,6 +66,9 @@ func (s server) unproven(ctx context.Context, c converted, d webhook.Decision) (
 	return d, nil
 }
 
+// claims says whether a write has something to do with totals that the ceilings do not settle.
+func (c converted) claims() bool { return len(c.pledges) > 0 || c.totals && c.adopted }
+
 func within(r webhook.Request, bound int64) bool {
 	for _, change := range r.Counts {
 		if change.New > bound {
