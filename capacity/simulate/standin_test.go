@@ -145,10 +145,10 @@ func TestTheStandInDoesWhatClusterAutoscalerDid(t *testing.T) {
 			o.Score, o.Until = happens, happens+max(c.within, 2*time.Minute)
 			got := run(t, o)
 			before, seen := changesOf(got.Timeline)
-			late := slices.EqualFunc(c.want, seen, func(lab, ours then) bool {
+			same := slices.EqualFunc(c.want, seen, func(lab, ours then) bool {
 				return lab.nodes == ours.nodes && ours.after >= lab.after && ours.after < lab.after+oneLoop
 			})
-			if before != c.before || !late {
+			if before != c.before || !same {
 				t.Errorf("%d nodes, and then %v; the laboratory had %d and %v", before, seen, c.before, c.want)
 			}
 			bound := 0

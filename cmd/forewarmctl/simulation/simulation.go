@@ -105,7 +105,7 @@ func (s simulation) run(out, progress io.Writer) error {
 		}
 		rows = append(rows, row)
 	}
-	return printArms(out, s.output, rows)
+	return s.print(out, rows)
 }
 
 // play runs one arm, and plots Forewarm's where that is asked for.
@@ -222,8 +222,8 @@ func rowOf(arm simulate.Arm, o simulate.Outcome, chosen simulate.Chosen) armRow 
 	}
 }
 
-func printArms(out io.Writer, format string, rows []armRow) error {
-	if format == "json" {
+func (s simulation) print(out io.Writer, rows []armRow) error {
+	if s.output == "json" {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(rows)
@@ -237,6 +237,9 @@ func printArms(out io.Writer, format string, rows []armRow) error {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%d\t%.0f s\t%.0f s\t%.0f s\t%.1f %%\t%.3f\t%.1f\t%.1f\t%.1f\t%d\t%d\t%d\t%s\t\n",
 			r.Arm, r.Jobs, r.WaitP50, r.WaitP95, r.WaitMax, 100*r.HitRate, r.IdleShare, r.Hours, r.IdleHours, r.BilledNodeHours, r.Bought, r.MostNodes, r.Takeovers, used)
+	}
+	if s.autoscaler == "cluster-autoscaler" {
+		_, _ = fmt.Fprintln(w, "The autoscaler is a stand-in with Cluster Autoscaler's timing.")
 	}
 	return w.Flush()
 }

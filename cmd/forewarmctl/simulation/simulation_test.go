@@ -78,6 +78,15 @@ func TestSimulateComparesArms(t *testing.T) {
 	}
 }
 
+func TestAStandInIsCalledOne(t *testing.T) {
+	for autoscaler, want := range map[string]bool{"karpenter": false, "cluster-autoscaler": true} {
+		var out bytes.Buffer
+		if err := (simulation{output: "table", autoscaler: autoscaler}).print(&out, nil); err != nil || strings.Contains(out.String(), "stand-in") != want {
+			t.Errorf("%s: %v\n%s", autoscaler, err, out.String())
+		}
+	}
+}
+
 func TestSimulateSaysWhatIsWrong(t *testing.T) {
 	trace, pool := put(t, "jobs.csv", mornings()), put(t, "pool.yaml", samplePool)
 	for name, c := range map[string]struct {
