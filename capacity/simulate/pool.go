@@ -29,6 +29,9 @@ type Pool struct {
 	Lead Lead
 	// Autoscaler buys nodes and gives empty ones back.
 	Autoscaler Autoscaler
+	// Start is from when a pod has a place until it runs, and Takeover how much longer that takes where
+	// placeholders give way: what scheduler and kubelet need.
+	Start, Takeover time.Duration
 	// MinBilling is the least time for which a node is paid.
 	MinBilling time.Duration
 	// MinNodes are always kept: a constant pool.

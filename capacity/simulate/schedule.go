@@ -17,15 +17,15 @@ func (w *world) schedule() {
 		if p.gpus >= smallest {
 			return false
 		}
-		n := w.rooms.fit(p.gpus, w.Pool.Spread)
+		n, delay := w.rooms.fit(p.gpus, w.Pool.Spread), w.Pool.Start
 		if n == nil {
-			n = w.preempt(p.gpus)
+			n, delay = w.preempt(p.gpus), delay+w.Pool.Takeover
 		}
 		if n == nil {
 			smallest = p.gpus
 			return false
 		}
-		w.start(p, n)
+		w.start(p, n, delay)
 		return true
 	})
 	w.keep()

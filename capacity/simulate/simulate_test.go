@@ -118,6 +118,19 @@ func TestTimersOfAutoscalers(t *testing.T) {
 	}
 }
 
+// TestPodsTakeTimeToRun: one that finds room, one in a placeholder's place, and one that waits for a node.
+func TestPodsTakeTimeToRun(t *testing.T) {
+	o := ramp()
+	always(&o, 1)
+	o.Pool.Start, o.Pool.Takeover = 2*time.Second, 3*time.Second
+	at := time.Hour + time.Minute
+	o.Trace.Jobs = []Job{{At: at, Run: time.Hour, GPUs: 7}, {At: at, Run: time.Hour, GPUs: 1}, {At: at + time.Minute/2, Run: time.Hour, GPUs: 8}}
+	want := []time.Duration{2 * time.Second, 5 * time.Second, 6*time.Minute + 3*time.Second}
+	if diff := cmp.Diff(want, run(t, o).Waits); diff != "" {
+		t.Errorf("waits (-want +got):\n%s", diff)
+	}
+}
+
 // TestAGateHidesTheWaitForGPUs: a placeholder that was created long before it is ungated buys its
 // node in the next loop of Cluster Autoscaler (7 s in the laboratory), not after 30 s more.
 func TestAGateHidesTheWaitForGPUs(t *testing.T) {

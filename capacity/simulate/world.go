@@ -70,7 +70,8 @@ func (e *events) Pop() any {
 
 type job struct {
 	Job
-	missing int // pods that do not run yet
+	missing int           // pods that do not run yet
+	runs    time.Duration // when the last of its pods does
 }
 
 // pod is one pod of a job, or a placeholder if it has none.
@@ -254,7 +255,7 @@ func (w *world) submit(j Job, runs bool) {
 			n = w.addNode(w.now)
 		}
 		one.At = w.From - 1 // not scored
-		w.start(p, n)
+		w.start(p, n, 0)
 	}
 }
 
@@ -265,8 +266,8 @@ func (w *world) count(p *pod, sign float64) {
 	}
 }
 
-// start runs a real pod on a node.
-func (w *world) start(p *pod, n *node) {
+// start gives a real pod its place on a node, where it runs so much later.
+func (w *world) start(p *pod, n *node, delay time.Duration) {
 	p.node = n
 	p.life++
 	n.pods = append(n.pods, p)
@@ -274,7 +275,7 @@ func (w *world) start(p *pod, n *node) {
 	w.used += p.gpus
 	w.wanting -= p.gpus
 	if !p.job.Fixed {
-		w.push(event{at: w.now + p.job.Run, kind: ended, pod: p, life: p.life})
+		w.push(event{at: w.now + delay + p.job.Run, kind: ended, pod: p, life: p.life})
 	}
 	if p.life > 1 {
 		return // it was interrupted before; its first start has been counted
@@ -282,9 +283,10 @@ func (w *world) start(p *pod, n *node) {
 	if w.scored(p.job.At) && p.job.At == w.now {
 		w.outcome.ReadyGPUs += p.gpus
 	}
+	p.job.runs = max(p.job.runs, w.now+delay)
 	if p.job.missing--; p.job.missing == 0 && w.scored(p.job.At) {
 		w.outcome.Started++
-		w.outcome.Waits = append(w.outcome.Waits, w.now-p.job.At)
+		w.outcome.Waits = append(w.outcome.Waits, p.job.runs-p.job.At)
 	}
 }
 
