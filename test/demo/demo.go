@@ -40,22 +40,45 @@ type outcome struct {
 	placeholders int
 	oracle       simulate.Outcome
 	took         time.Duration
+	// simulated are the arms in the simulator, and pooled how that compares over all seeds so far; nil
+	// where it was not asked for.
+	simulated map[play.Arm]simulate.Outcome
+	pooled    map[play.Arm]*compared
 }
 
-// run plays the three arms and prints what was measured.
+// run plays the three arms, for each seed, and prints what was measured.
 func run(ctx context.Context, s settings, out, progress io.Writer) error {
+	pooled := map[play.Arm]*compared{}
+	for range max(s.seeds, 1) {
+		o, err := arms(ctx, s, out, progress)
+		if err == nil && s.seeds > 0 {
+			err = compare(&o, pooled)
+		}
+		if err == nil {
+			err = report(out, o)
+		}
+		if err != nil {
+			return err
+		}
+		s.seed++
+	}
+	return nil
+}
+
+// arms plays the three arms.
+func arms(ctx context.Context, s settings, out, progress io.Writer) (o outcome, err error) {
 	begin := time.Now()
 	w, err := s.workload()
 	if err != nil {
-		return err
+		return o, err
 	}
 	store, err := assets.Open()
 	if err != nil {
-		return err
+		return o, err
 	}
 	binaries, err := os.MkdirTemp("", "forewarm-demo-bin-")
 	if err != nil {
-		return err
+		return o, err
 	}
 	defer func() { _ = os.RemoveAll(binaries) }()
 	tell := func(line string) {
@@ -66,14 +89,14 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 	build.Go(func() error { return cluster.BuildBinaries(ctx, binaries) })
 	introduce(out, s, w)
 
-	o := outcome{settings: s, workload: w, arms: map[play.Arm]play.Measured{}}
+	o = outcome{settings: s, workload: w, arms: map[play.Arm]play.Measured{}}
 	if o.oracle, err = simulate.Run(simulate.Oracle(simulation(w))); err != nil {
-		return err
+		return o, err
 	}
 	for _, arm := range []play.Arm{play.Autoscaler, play.Forewarm, play.Constant} {
 		if arm == play.Constant {
 			if o.placeholders, err = matchIdle(simulation(w), o.arms[play.Forewarm].IdleGPUHours); err != nil {
-				return err
+				return o, err
 			}
 			tell(fmt.Sprintf("constant: %d placeholders idle as much as forewarm did, by simulation", o.placeholders))
 		}
@@ -81,19 +104,19 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 		if arm == play.Autoscaler {
 			within = building
 		} else if err := build.Wait(); err != nil {
-			return err
+			return o, err
 		}
 		o.arms[arm], err = play.Play(within, play.Options{
 			Arm: arm, Workload: w, Factor: s.factor, Times: times(), Placeholders: o.placeholders,
 			Root: store.Root, Binaries: binaries, Progress: tell,
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", arm, err)
+			return o, fmt.Errorf("%s: %w", arm, err)
 		}
 		tell(summary(arm, o.arms[arm]))
 	}
 	o.took = time.Since(begin)
-	return report(out, o)
+	return o, nil
 }
 
 // summary is one arm in one line.

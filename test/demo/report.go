@@ -17,6 +17,7 @@ type result struct {
 	Factor         float64                `json:"factor"`
 	Arms           map[play.Arm]armResult `json:"arms"`
 	CeilingRefused bool                   `json:"ceiling_refused"`
+	Pooled         map[play.Arm]*compared `json:"pooled,omitempty"`
 }
 
 // armResult is one arm.
@@ -47,7 +48,7 @@ func round(value float64) float64 { return math.Round(value*10) / 10 }
 
 // report prints the table, the refused ceiling and the RESULT line.
 func report(out io.Writer, o outcome) error {
-	r := result{Input: o.workload.Input, Seed: o.settings.seed, Factor: o.settings.factor, Arms: map[play.Arm]armResult{}}
+	r := result{Input: o.workload.Input, Seed: o.settings.seed, Factor: o.settings.factor, Arms: map[play.Arm]armResult{}, Pooled: o.pooled}
 	for arm, m := range o.arms {
 		row := convert(m)
 		if arm == play.Forewarm {
@@ -59,6 +60,11 @@ func report(out io.Writer, o outcome) error {
 	r.CeilingRefused = message != ""
 	if err := table(out, o, r); err != nil {
 		return err
+	}
+	if o.simulated != nil {
+		if err := comparison(out, o); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintf(out, "\nA Deployment with forewarm.dev/max-replicas: \"3\" was scaled to 5:\n  %s\n\n", message)
 	if err != nil {

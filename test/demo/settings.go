@@ -19,6 +19,8 @@ type settings struct {
 	hours   float64
 	seed    uint64
 	factor  float64
+	// seeds are played and compared with the simulator; zero plays one, without.
+	seeds int
 }
 
 const about = `demo plays the same arrivals of GPU jobs three times on a real control plane: on Karpenter
@@ -31,6 +33,7 @@ and removes what it started, also when interrupted.
 Examples:
   make demo
   make demo SEED=2
+  make demo HOURS=0.25 ARGS='--simulate 3'
   make demo TRACE=philly_jobs.csv.gz START='2017-10-09 05:00:00'
 
 Flags:
@@ -45,6 +48,7 @@ func parse(args []string) (settings, error) {
 	set.Float64Var(&s.hours, "hours", 1, "length of the window in hours")
 	set.Uint64Var(&s.seed, "seed", 1, "seed of the generator")
 	set.Float64Var(&s.factor, "factor", 20, "by how much time is compressed, from 1 to 20")
+	set.IntVar(&s.seeds, "simulate", 0, "play so many seeds, from --seed on, and tell what the simulator says of each arm")
 	set.Usage = func() { fmt.Fprint(os.Stdout, about+set.FlagUsages()) }
 	if err := set.Parse(args); err != nil {
 		return s, err
@@ -60,6 +64,8 @@ func (s settings) validate(arguments int) error {
 		return fmt.Errorf("--factor %v: write a number from 1 to 20; beyond, what cannot be compressed would distort the result", s.factor)
 	case !(s.hours > 0 && s.hours <= 24):
 		return fmt.Errorf("--hours %v: write a number above 0 and up to 24", s.hours)
+	case s.seeds < 0 || s.seeds > 1 && s.trace != "":
+		return fmt.Errorf("--simulate %d: write a number from 1 up; 1 with --trace, which has no seed", s.seeds)
 	case s.trace == "" && (s.cluster != "" || s.start != ""):
 		return errors.New("--cluster and --start choose a part of a trace: give --trace too")
 	}

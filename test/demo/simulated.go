@@ -1,17 +1,14 @@
 package main
 
 import (
-	"time"
-
-	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/simulate"
-	"forewarm.dev/internal/quantity"
 	"forewarm.dev/test/demo/arrivals"
 )
 
 // simulation is the demo's hour on Karpenter, without placeholders. It gives the demo two things:
 // how many constant placeholders idle as much as Forewarm did, and what an oracle would have
-// reached. What is reported otherwise comes from the real control plane.
+// reached; with --simulate also what the simulator says of each arm. What is reported otherwise
+// comes from the real control plane.
 func simulation(w arrivals.Workload) simulate.Options {
 	var jobs []simulate.Job
 	for _, job := range w.Jobs {
@@ -28,15 +25,9 @@ func simulation(w arrivals.Workload) simulate.Options {
 	}
 }
 
-// constant keeps so many placeholders of one GPU, and replaces what was taken within seconds.
+// constant keeps so many placeholders of one GPU, as a Deployment does.
 func constant(o simulate.Options, placeholders int) simulate.Options {
-	o.Limits = capacity.Limits{
-		Chunks:   []capacity.Chunk{{Name: "single", Requests: quantity.Vector{"nvidia.com/gpu": 1}, Min: int64(placeholders), Max: int64(placeholders) + 1}},
-		Interval: 5 * time.Second, MaxChanges: placeholders + 1,
-	}
-	o.Expect = func(_ time.Duration, now []float64) capacity.Demand {
-		return capacity.Demand{Chunks: []capacity.ChunkDemand{{Now: now[0]}}}
-	}
+	o.Pool.Deployment = simulate.Replicas{GPUs: 1, Steps: []simulate.Scale{{At: o.From, Count: placeholders}}}
 	return o
 }
 

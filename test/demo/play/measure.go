@@ -22,6 +22,9 @@ type Measured struct {
 	// were asked for in the window, the median of the time from the job that made Karpenter
 	// ask until a pod ran there, less the boot time.
 	Overhead time.Duration
+	// Start is the median wait of jobs for which there was room, Takeover that of jobs to which
+	// placeholders gave way: what the control loops alone take.
+	Start, Takeover time.Duration
 	// CeilingMessage is the refusal of a replica count above its ceiling.
 	CeilingMessage string
 }
@@ -56,6 +59,7 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 			m.Takeovers++
 		}
 	}
+	m.Start, m.Takeover = stretch(m.Start, factor), stretch(m.Takeover, factor)
 	m.Overhead = stretch(r.overhead(jobs, time.Duration(float64(boot)/factor)), factor)
 	return m
 }
@@ -67,16 +71,25 @@ func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.T
 		byJob[pod.job] = append(byJob[pod.job], pod)
 	}
 	waited := 0
+	var found, taken []time.Duration
 	for name, job := range jobs {
 		running, wait, later := r.outcome(byJob[name], job, to)
 		m.Waits = append(m.Waits, wait)
 		if !running {
 			m.NotStarted++
 		}
-		if later {
+		switch {
+		case later:
 			waited++
+		case running && slices.ContainsFunc(byJob[name], func(p *podSeen) bool { return p.nominated }):
+			taken = append(taken, wait)
+		case running:
+			found = append(found, wait)
 		}
 	}
+	slices.Sort(found)
+	slices.Sort(taken)
+	m.Start, m.Takeover = Quantile(found, 0.5), Quantile(taken, 0.5)
 	if len(jobs) > 0 {
 		m.WaitedShare = float64(waited) / float64(len(jobs))
 	}
@@ -153,6 +166,15 @@ func earliest(times map[string]time.Time, name string, at time.Time) {
 // stretch undoes the compression of time.
 func stretch(d time.Duration, factor float64) time.Duration {
 	return time.Duration(float64(d) * factor)
+}
+
+// MeanWait is the mean of the waits.
+func (m Measured) MeanWait() time.Duration {
+	var sum time.Duration
+	for _, wait := range m.Waits {
+		sum += wait
+	}
+	return sum / time.Duration(max(len(m.Waits), 1))
 }
 
 // Quantile is the smallest wait that at least a share of the jobs did not exceed.

@@ -21,23 +21,29 @@ func TestMeasureInUncompressedTime(t *testing.T) {
 		pods: map[types.UID]*podSeen{
 			"before": {span: span{from: at(-50), to: at(30)}, job: "before", gpus: 8, node: "gone"},
 			"quick":  {span: span{from: at(1)}, job: "quick", gpus: 4, node: "old"},
+			"taker":  {span: span{from: at(3)}, job: "taker", gpus: 1, node: "old", nominated: true},
 			"gang-0": {span: span{from: at(12)}, job: "gang", gpus: 4, node: "old"},
 			"gang-1": {span: span{from: at(22), to: at(40)}, job: "gang", gpus: 8, node: "new"},
 			"stuck":  {job: "stuck", gpus: 8},
 		},
 		taken: map[types.UID]time.Time{"a": at(-5), "b": at(5)},
 	}
-	jobs := map[string]submitted{"quick": {at(0.5), 1}, "gang": {at(10), 2}, "stuck": {at(50), 1}}
+	jobs := map[string]submitted{"quick": {at(0.5), 1}, "taker": {at(2), 1}, "gang": {at(10), 2}, "stuck": {at(50), 1}}
 	got := r.measure(jobs, from, to, 20, 200*time.Second) // a boot takes 10 s of wall time
 	hour := 20.0 / 3600
 	want := Measured{
-		Jobs: 3, NotStarted: 1,
-		Waits:        []time.Duration{10 * time.Second, 200 * time.Second, 240 * time.Second},
-		WaitedShare:  1.0 / 3,
+		Jobs: 4, NotStarted: 1,
+		Waits:        []time.Duration{10 * time.Second, 20 * time.Second, 200 * time.Second, 240 * time.Second},
+		WaitedShare:  1.0 / 4,
+		Start:        10 * time.Second,
+		Takeover:     20 * time.Second,
 		GPUHours:     8 * (60 + 30 + 40) * hour,
-		IdleGPUHours: (8*(60+30+40) - 8*30 - 4*59 - 4*48 - 8*18) * hour,
+		IdleGPUHours: (8*(60+30+40) - 8*30 - 4*59 - 57 - 4*48 - 8*18) * hour,
 		Takeovers:    1,
 		Overhead:     40 * time.Second,
+	}
+	if mean := got.MeanWait(); mean != 117500*time.Millisecond {
+		t.Errorf("mean wait %v", mean)
 	}
 	round := cmp.Transformer("round", func(v float64) int64 { return int64(v*1e6 + 0.5) })
 	if diff := cmp.Diff(want, got, round); diff != "" {

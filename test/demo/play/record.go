@@ -49,6 +49,8 @@ type podSeen struct {
 	job  string
 	gpus float64
 	node string
+	// nominated: placeholders gave way to it.
+	nominated bool
 }
 
 // recorder notes, with its own clock, when nodes come and go and pods run.
@@ -178,6 +180,7 @@ func (r *recorder) realPod(pod *corev1.Pod, job string) {
 		r.pods[pod.UID] = seen
 	}
 	seen.node = pod.Spec.NodeName
+	seen.nominated = seen.nominated || pod.Status.NominatedNodeName != ""
 	switch pod.Status.Phase {
 	case corev1.PodRunning:
 		if seen.from.IsZero() {
