@@ -44,10 +44,11 @@ fmt: linters ## Format the source.
 	bin/golangci-lint fmt ./...
 
 .PHONY: generate
-generate: linters ## Write deep copies and CRDs from the API types, plain manifests and the page of values from the chart, dashboards.
+generate: linters ## Write deep copies and CRDs from the API types, plain manifests and the page of values from the chart, dashboards, docs/reference.md.
 	bin/controller-gen object crd:crdVersions=v1 paths=./api/... output:crd:dir=manifests/crd
 	cd test/chart && go run ./write ../..
 	go run ./internal/monitoring/write manifests/monitoring
+	go run ./internal/reference/write manifests/crd docs/reference.md
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s).
