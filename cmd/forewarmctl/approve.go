@@ -28,7 +28,8 @@ kubectl auth whoami says what your user name is; admission refuses any other. To
 delete the CapacityPlan: what stands ungated stays, nothing more is ungated by it.`,
 		Example: `  kubectl get capacityplans
   forewarmctl approve a100-20261129-101500`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeNames("CapacityPlan", 1),
 		RunE: func(c *cobra.Command, names []string) error {
 			kubeconfig, err := c.Flags().GetString("kubeconfig")
 			if err != nil {

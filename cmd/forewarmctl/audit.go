@@ -24,10 +24,11 @@ func auditCommand() *cobra.Command {
 before the ceiling came, by an override, in mode warn or audit, or written while no webhook
 answered; then Namespaces, node pools and the cluster that use more than a total of theirs. What a
 controller owns is left out, since its owner is listed. Kinds that you may not list are named on
-stderr, and the exit status is 1.`,
+stderr.`,
 		Example: `  forewarmctl audit
   forewarmctl audit -n team`,
-		Args: cobra.NoArgs,
+		Annotations: map[string]string{exitOne: "there are kinds that you may not list"},
+		Args:        cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			explainer, table, err := explainerFor(c, config)
 			if err != nil {

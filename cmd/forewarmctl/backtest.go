@@ -58,7 +58,7 @@ test file, or without it on the last 48 values of the training file.`,
 	flags.recorded.addFlags(c)
 	c.Flags().BoolVar(&flags.m4, "m4", false, "score M4 Hourly, whose files are the arguments")
 	c.Flags().StringVar(&flags.out, "out", "", "also write every forecast to this CSV file: series,method,origin,step,seconds,q0.1..q0.9")
-	c.Flags().StringVarP(&flags.output, "output", "o", "table", "output format: table or json")
+	outputFlag(c, &flags.output, "table", "json")
 	c.MarkFlagsMutuallyExclusive("data", "pool", "m4")
 	c.MarkFlagsMutuallyExclusive("out", "m4")
 	c.MarkFlagsOneRequired("data", "pool", "m4")

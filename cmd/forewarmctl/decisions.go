@@ -32,7 +32,8 @@ func decisionsCommand() *cobra.Command {
 something else than the one before. What each was made of can be planned again with replay.`,
 		Example: `  forewarmctl decisions a100
   forewarmctl decisions a100 -o json`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeNames("WarmPool", 1),
 		RunE: func(c *cobra.Command, names []string) error {
 			kubeconfig, err := c.Flags().GetString("kubeconfig")
 			if err != nil {
@@ -49,7 +50,7 @@ something else than the one before. What each was made of can be planned again w
 			return printDecisions(c.OutOrStdout(), list, output)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "table", "output format: table or json")
+	outputFlag(c, &output, "table", "json")
 	return c
 }
 
@@ -99,10 +100,12 @@ func replayCommand() *cobra.Command {
 		Short: "Make the plan of a decision again from what it was made of, and compare bit for bit",
 		Long: `Plan again from the input that a Decision has kept, with the code of this program, and compare the
 plan with the one that was made then, bit for bit. Nothing of a cluster is changed; with --lines,
-nothing is read of one either. The exit code is 1 where the plans differ.`,
+nothing is read of one either.`,
 		Example: `  forewarmctl replay a100-20261129t101500-3f2a9c01
   forewarmctl replay a100-20261129t101500-3f2a9c01 --lines decisions.jsonl`,
-		Args: cobra.ExactArgs(1),
+		Annotations:       map[string]string{exitOne: "the plans differ"},
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeNames("Decision", 1),
 		RunE: func(c *cobra.Command, names []string) error {
 			record, err := findRecord(c, names[0], file)
 			if err != nil {

@@ -33,12 +33,11 @@ func doctorCommand() *cobra.Command {
 		Short: "Name what is wrong with the set-up, and what to do about it",
 		Long: `Look at the scheduler's configuration, at Forewarm's webhook configurations and at the cluster,
 and name each mistake that is known to bite, with its remedy. It reads with your own rights and
-changes nothing.
-
-It ends with exit code 1 if something is wrong; what is doubtful alone may be meant so.`,
+changes nothing.`,
 		Example: `  forewarmctl doctor
   forewarmctl doctor --scheduler-config /etc/kubernetes/scheduler-config.yaml`,
-		Args: cobra.NoArgs,
+		Annotations: map[string]string{exitOne: "something is wrong; what is doubtful alone may be meant so"},
+		Args:        cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			from, err := reader(c)
 			if err != nil {

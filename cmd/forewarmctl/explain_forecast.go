@@ -21,8 +21,9 @@ are wanted, the source and the version of the forecast, after how long demand re
 forecasters that are mixed and their weights, and what moves the largest regression among them now.
 
 Versions, and how to go back to one, are in the chunk's ForecastModel: kubectl get forecastmodels.`,
-		Example: `  forewarmctl explain forecast a100`,
-		Args:    cobra.ExactArgs(1),
+		Example:           `  forewarmctl explain forecast a100`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeNames("WarmPool", 1),
 		RunE: func(c *cobra.Command, names []string) error {
 			kubeconfig, err := c.Flags().GetString("kubeconfig")
 			if err != nil {

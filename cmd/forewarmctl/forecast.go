@@ -55,7 +55,7 @@ is deployed: demand stays as it is, and teaches nothing.`,
 	flags.recorded.addFlags(c)
 	c.Flags().DurationVar(&flags.horizon, "horizon", 24*time.Hour, "how far to forecast")
 	c.Flags().DurationVar(&flags.step, "step", 0, "step of the series of a file; 0 means as its times show")
-	c.Flags().StringVarP(&flags.output, "output", "o", "table", "output format: table, json or csv")
+	outputFlag(c, &flags.output, "table", "json", "csv")
 	c.Flags().StringVar(&flags.events, "events", "", "file of known events, past and to come")
 	c.Flags().StringVar(&flags.chart, "chart", "", "also draw a fan chart to this file, *.png or *.svg")
 	return c

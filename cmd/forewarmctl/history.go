@@ -21,6 +21,8 @@ func historyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history",
 		Short: "Import and export the recorded demand of a pool",
+		Example: `  forewarmctl history import demand.csv.gz --pool a100 --chunk single
+  forewarmctl history export --pool a100 --chunk single --out demand.csv.gz`,
 	}
 	c.AddCommand(importCommand(), exportCommand())
 	return c
@@ -69,6 +71,7 @@ func poolAndChunk(c *cobra.Command, pool, chunk *string) {
 	c.Flags().StringVar(pool, "pool", "", "WarmPool")
 	c.Flags().StringVar(chunk, "chunk", "", "chunk of the pool; may be left out where there is one")
 	_ = c.MarkFlagRequired("pool") // the flag is there
+	_ = c.RegisterFlagCompletionFunc("pool", completeNames("WarmPool", 0))
 }
 
 // recorded is the history of one chunk of a pool.

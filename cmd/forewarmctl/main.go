@@ -28,10 +28,14 @@ func command() *cobra.Command {
 
 It reads the API server that KUBECONFIG or --kubeconfig leads to. Only approve, disarm, arm, uninstall and
 history import change it.`,
+		Example: `  forewarmctl status
+  forewarmctl explain deployment/web -n team
+  source <(forewarmctl completion bash)`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().String("kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig; empty means the usual places")
+	root.SetUsageTemplate(root.UsageTemplate() + exitCodes)
 	root.AddCommand(
 		statusCommand(),
 		explainCommand(),

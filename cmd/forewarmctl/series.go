@@ -34,6 +34,7 @@ type recordedFrom struct {
 
 func (r *recordedFrom) addFlags(c *cobra.Command) {
 	c.Flags().StringVar(&r.pool, "pool", "", "WarmPool whose recorded demand is read")
+	_ = c.RegisterFlagCompletionFunc("pool", completeNames("WarmPool", 0)) // the flag is there
 	c.Flags().StringVar(&r.chunk, "chunk", "", "chunk of the pool; empty means all")
 	c.Flags().StringVar(&r.prometheus, "prometheus", "", "URL of a Prometheus to read the pool's demand from; empty means DemandHistory objects")
 	c.PreRunE = func(*cobra.Command, []string) error {

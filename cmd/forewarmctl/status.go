@@ -32,6 +32,7 @@ in mode Observe it also says what would have happened in the last day and week.`
 		Example: `  forewarmctl status
   forewarmctl status a100
   forewarmctl status -o yaml`,
+		ValidArgsFunction: completeNames("WarmPool", 0),
 		RunE: func(c *cobra.Command, names []string) error {
 			kubeconfig, err := c.Flags().GetString("kubeconfig")
 			if err != nil {
@@ -44,7 +45,7 @@ in mode Observe it also says what would have happened in the last day and week.`
 			return printPools(c.OutOrStdout(), pools, output)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "table", "output format: table, yaml or json")
+	outputFlag(c, &output, "table", "yaml", "json")
 	return c
 }
 
