@@ -90,8 +90,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer["name"] = name
 	} else {
 		code = http.StatusInternalServerError
-		var refused refusal
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[refusal](err); ok {
 			code = refused.code
 		} else {
 			h.options.Log.Error(err, "Declared demand not taken")

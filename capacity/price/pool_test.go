@@ -55,8 +55,12 @@ func TestAChunkCostsItsShareOfTheNodes(t *testing.T) {
 		"unknown nodes do not count":          {[]Node{of(node("a", "p4d"), 8), of(node("d", "m5"), 8)}, nil, []float64{32.77, 4.09625}, []string{"File", "File"}},
 		"none is known":                       {[]Node{of(node("d", "m5"), 8)}, earlier, []float64{24, 3}, []string{"", ""}},
 		"no nodes: the last price":            {nil, earlier, []float64{12, 3}, []string{"File", ""}},
-		"no nodes: its source is not asked any more": {nil, []v1alpha1.ChunkStatus{{Name: "node", Price: &v1alpha1.PriceStatus{IdleCostPerHour: "12", Source: "File, OpenCost"}}},
-			[]float64{24, 3}, []string{"", ""}},
+		"no nodes: its source is not asked any more": {
+			nil,
+			[]v1alpha1.ChunkStatus{{Name: "node", Price: &v1alpha1.PriceStatus{IdleCostPerHour: "12", Source: "File, OpenCost"}}},
+			[]float64{24, 3},
+			[]string{"", ""},
+		},
 	} {
 		p := newPrices(write(t, "", list3), nil)
 		p.refresh(t.Context(), start)

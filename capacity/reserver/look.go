@@ -91,8 +91,15 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 	if err := r.setApproval(ctx, pool, &seen); err != nil {
 		return seen, err
 	}
-	all, inUse := w.rooms(seen.nodes, r.options.PlaceholderNamespace)
 	seen.state = r.stateOf(w, pool, seen.zones, now)
+	r.setRooms(w, pool, chunks, &seen)
+	return seen, nil
+}
+
+// setRooms counts how many chunks free room takes: on nodes in use, on all, and in each zone that has a
+// minimum.
+func (r *Reserver) setRooms(w world, pool *v1alpha1.WarmPool, chunks []capacity.Chunk, seen *sight) {
+	all, inUse := w.rooms(seen.nodes, r.options.PlaceholderNamespace)
 	for i, free := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse) {
 		seen.state.Chunks[i].Free = free
 	}
@@ -100,7 +107,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 		seen.state.Chunks[i].Room = room
 	}
 	if seen.limits.MinPerZone == 0 {
-		return seen, nil
+		return
 	}
 	for _, zone := range seen.limits.Zones {
 		all, _ := w.rooms(seen.zones.In(zone, seen.nodes), r.options.PlaceholderNamespace)
@@ -108,7 +115,6 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 			seen.state.Chunks[i].ZoneRoom = append(seen.state.Chunks[i].ZoneRoom, room)
 		}
 	}
-	return seen, nil
 }
 
 // setApproval reads what has been approved, where something must be.

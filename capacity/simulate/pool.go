@@ -66,6 +66,9 @@ type Scale struct {
 	Count int
 }
 
+// empty says whether there are pods that ask for nothing.
+func (r Replicas) empty() bool { return len(r.Steps) > 0 && r.GPUs < 1 }
+
 // at is how many there are to be at a time.
 func (r Replicas) at(now time.Duration) int {
 	count := 0

@@ -155,11 +155,17 @@ func (o Options) check() error {
 		return errors.New("simulate: the scored time is empty or begins before the run: give From ≤ Score < Until")
 	case (o.Expect != nil || o.Record) && o.Limits.Interval <= 0:
 		return errors.New("simulate: the interval of plans is not above zero: give at least a second")
+	}
+	return o.checkPlaceholders()
+}
+
+func (o Options) checkPlaceholders() error {
+	switch {
 	case o.Expect != nil && len(o.Limits.Chunks) != len(o.Pool.Chunks):
 		return errors.New("simulate: limits and pool have different numbers of chunks: give each the same")
 	case o.Expect != nil && len(o.Pool.Deployment.Steps) > 0:
 		return errors.New("simulate: both a plan and a Deployment keep placeholders: give one of them")
-	case len(o.Pool.Deployment.Steps) > 0 && o.Pool.Deployment.GPUs < 1, len(o.Pool.Buffer.Steps) > 0 && o.Pool.Buffer.GPUs < 1:
+	case o.Pool.Deployment.empty(), o.Pool.Buffer.empty():
 		return errors.New("simulate: pods of a Deployment or a CapacityBuffer have no GPUs: give at least one")
 	}
 	return nil

@@ -52,7 +52,7 @@ func TestEveryHelp(t *testing.T) {
 		if c.Short == "" || c.Example == "" {
 			t.Errorf("%s has no short help or no example of its own", c.CommandPath())
 		}
-		for _, line := range strings.Split(c.Example, "\n") {
+		for line := range strings.SplitSeq(c.Example, "\n") {
 			if problem := parses(line); problem != nil {
 				t.Errorf("an example of %s: %q: %v", c.CommandPath(), line, problem)
 			}

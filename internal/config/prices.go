@@ -25,7 +25,7 @@ type OpenCost struct {
 	// CAFile holds the certificates that the server's is checked against; empty means the system's.
 	CAFile string `json:"caFile,omitempty"`
 	// Timeout bounds one request, 30s if it is not given.
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	Timeout metav1.Duration `json:"timeout"`
 }
 
 // openCostTimeout is how long an answer may take that is computed from an hour of metrics.

@@ -46,7 +46,7 @@ func (s *source) checkArrows() []Violation {
 // importing command itself.
 func (s *source) elsewhere(imported string) (string, bool) {
 	own, isOwn := strings.CutPrefix(imported, Module+"/")
-	return own, isOwn && !(top(own) == "cmd" && strings.HasPrefix(own, s.folder+"/"))
+	return own, isOwn && (top(own) != "cmd" || !strings.HasPrefix(own, s.folder+"/"))
 }
 
 // forbidden tells whether one feature may not import another.

@@ -53,21 +53,23 @@ func parse(args []string) (settings, error) {
 	if err := set.Parse(args); err != nil {
 		return s, err
 	}
-	return s, s.validate(set.NArg())
+	if set.NArg() > 0 {
+		return s, errors.New("unexpected argument; demo takes flags only, see --help")
+	}
+	return s, s.validate()
 }
 
-func (s settings) validate(arguments int) error {
+func (s settings) validate() error {
 	switch {
-	case arguments > 0:
-		return errors.New("unexpected argument; demo takes flags only, see --help")
 	case !(s.factor >= 1 && s.factor <= 20):
 		return fmt.Errorf("--factor %v: write a number from 1 to 20; beyond, what cannot be compressed would distort the result", s.factor)
 	case !(s.hours > 0 && s.hours <= 24):
 		return fmt.Errorf("--hours %v: write a number above 0 and up to 24", s.hours)
-	case s.seeds < 0 || s.seeds > 1 && s.trace != "":
-		return fmt.Errorf("--simulate %d: write a number from 1 up; 1 with --trace, which has no seed", s.seeds)
 	case s.trace == "" && (s.cluster != "" || s.start != ""):
 		return errors.New("--cluster and --start choose a part of a trace: give --trace too")
+	}
+	if s.seeds < 0 || s.seeds > 1 && s.trace != "" {
+		return fmt.Errorf("--simulate %d: write a number from 1 up; 1 with --trace, which has no seed", s.seeds)
 	}
 	return nil
 }
