@@ -1,6 +1,7 @@
 package supply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/capacity/clusterautoscaler"
@@ -71,17 +73,18 @@ func Ask(ctx context.Context, live client.Reader, namespace string, waiting []*c
 	if err := live.List(ctx, &list, client.InNamespace(namespace)); err != nil {
 		return said, fmt.Errorf("list events of placeholder pods: %w", err)
 	}
-	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return when(a).Compare(when(b)) })
+	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return when(b).Compare(when(a)) })
+	told := map[types.UID]bool{}
 	for _, event := range list.Items {
 		of := event.InvolvedObject
 		refused, known := refuses[source{event.Reason, sourceOf(event)}]
-		if !known || !slices.ContainsFunc(waiting, func(pod *corev1.Pod) bool { return pod.UID == of.UID }) {
+		if !known || told[of.UID] || !slices.ContainsFunc(waiting, func(pod *corev1.Pod) bool { return pod.UID == of.UID }) {
 			continue
 		}
-		delete(said.Of, of.Name)
+		told[of.UID] = true // what was said of it before is out of date
 		if refused {
-			said.newest = sourceOf(event) + ": " + event.Message
-			said.Of[of.Name] = cut(said.newest)
+			said.Of[of.Name] = cut(sourceOf(event) + ": " + event.Message)
+			said.newest = cmp.Or(said.newest, said.Of[of.Name])
 		}
 	}
 	return said, nil
