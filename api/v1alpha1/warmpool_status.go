@@ -92,10 +92,10 @@ type ChunkStatus struct {
 	// Limited is how many more placeholders would be wanted without limits; condition Limited says which.
 	// +optional
 	Limited int32 `json:"limited,omitempty"`
-	// Infeasible is how many of Pending the autoscaler says that it brings no node for, and Message what it says
-	// of one of them.
+	// Infeasible is how many of Pending the autoscaler says that it brings no node for.
 	// +optional
 	Infeasible int32 `json:"infeasible,omitempty"`
+	// Message is what the autoscaler says of one of these.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
