@@ -152,6 +152,20 @@ func TestAGateHidesTheWaitForGPUs(t *testing.T) {
 	}
 }
 
+// TestTimesBeforeTheTraceCount: a run may begin before it, with jobs that came earlier.
+func TestTimesBeforeTheTraceCount(t *testing.T) {
+	o := ramp()
+	want := run(t, o)
+	const earlier = 2 * time.Hour
+	for i := range o.Trace.Jobs {
+		o.Trace.Jobs[i].At -= earlier
+	}
+	o.From, o.Score, o.Until = o.From-earlier, o.Score-earlier, o.Until-earlier
+	if diff := cmp.Diff(want, run(t, o)); diff != "" {
+		t.Errorf("two hours earlier (-want +got):\n%s", diff)
+	}
+}
+
 func TestStockOutAndInterruption(t *testing.T) {
 	o := ramp()
 	o.Trace.Jobs = []Job{{At: time.Hour + time.Minute, Run: time.Minute, GPUs: 1}}

@@ -121,7 +121,7 @@ func Run(o Options) (Outcome, error) {
 		return Outcome{}, err
 	}
 	w := &world{
-		Options: o, now: o.From, scanAt: never, bought: o.From - o.Pool.Autoscaler.AfterAdd,
+		Options: o, now: o.From, scanAt: never, backoff: never, bought: o.From - o.Pool.Autoscaler.AfterAdd,
 		random: rand.New(rand.NewPCG(o.Seed, 0x666f7265)), demand: make([]float64, len(o.Pool.Chunks)),
 		rooms: newRooms(o.Pool.NodeGPUs),
 	}
