@@ -46,8 +46,12 @@ func TestForewarmIsSimulatedOnTheSameHour(t *testing.T) {
 }
 
 func TestDelaysAreThoseThatWereMeasured(t *testing.T) {
-	m := play.Measured{Start: time.Second, Takeover: 4 * time.Second}
-	got := delayed(simulation(arrivals.Workload{}), m, 12*time.Second, 20).Pool
+	d := delaysOf(map[play.Arm]play.Measured{
+		play.Autoscaler: {Start: time.Minute, Overhead: 12 * time.Second}, // its jobs wait for room
+		play.Constant:   {Start: time.Second, Takeover: 5 * time.Second},
+		play.Forewarm:   {Start: 2 * time.Second, Takeover: 4 * time.Second, Overhead: time.Minute},
+	})
+	got := delayed(simulation(arrivals.Workload{}), d, 20).Pool
 	// Karpenter waits 200 ms for more, 4 s uncompressed; a node takes what is left of the 12 s.
 	if got.Start != time.Second || got.Takeover != 3*time.Second || got.Autoscaler.Batch != 4*time.Second || got.Lead.P50 != times().Boot+7*time.Second {
 		t.Errorf("start %v, takeover %v, batch %v, lead %v", got.Start, got.Takeover, got.Autoscaler.Batch, got.Lead.P50)

@@ -43,6 +43,7 @@ type outcome struct {
 	// simulated are the arms in the simulator, and pooled how that compares over all seeds so far; nil
 	// where it was not asked for.
 	simulated map[play.Arm]simulate.Outcome
+	delays    delays
 	pooled    map[play.Arm]*compared
 }
 
