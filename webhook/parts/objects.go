@@ -39,6 +39,14 @@ func ObjectOf(raw []byte, what string) (Object, error) {
 	if raw = bytes.TrimSpace(raw); len(raw) == 0 {
 		return o, nil
 	}
+	if read, ok := plainObject(raw); ok {
+		return read, nil
+	}
+	return decoded(raw, what)
+}
+
+// decoded is an object that is written in any way.
+func decoded(raw []byte, what string) (o Object, err error) {
 	parts, end, err := pick(make([]byte, 0, 1024), raw, 0, objectParts)
 	if err == nil && end != len(raw) {
 		err = errEnd

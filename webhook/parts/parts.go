@@ -88,9 +88,17 @@ func appendName(out []byte, start int, name []byte) []byte {
 // the options of the write are left out, as is what was asked for before the API server
 // converted it.
 func Review(body []byte) (*admissionv1.AdmissionReview, error) {
+	body = bytes.TrimSpace(body)
+	if review, ok := plainReview(body); ok {
+		return review, nil
+	}
+	return decodedReview(body)
+}
+
+// decodedReview is a review that is written in any way.
+func decodedReview(body []byte) (*admissionv1.AdmissionReview, error) {
 	var object, old []byte
 	rest := append(make([]byte, 0, 2048), '{')
-	body = bytes.TrimSpace(body)
 	end, err := members(body, 0, func(name []byte, value int) (end int, err error) {
 		rest = appendName(rest, 1, name)
 		if string(name) == `"request"` && body[value] == '{' {
