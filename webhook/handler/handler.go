@@ -10,7 +10,6 @@ package handler
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -219,9 +218,7 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	if err != nil {
 		return nil, decision, err
 	}
-	review := admissionv1.AdmissionReview{Response: response}
-	review.APIVersion, review.Kind = "admission.k8s.io/v1", "AdmissionReview"
-	answer, err := json.Marshal(review)
+	answer, err := encode(response)
 	return answer, decision, err
 }
 

@@ -44,8 +44,11 @@ func widens(r webhook.Request) bool {
 
 // approved adds the cluster's list to an object that asks for nodes itself.
 func (c converter) approved(ctx context.Context, request *webhook.Request) error {
+	if request.Instances == nil {
+		return nil
+	}
 	kind, _ := c.kinds.Named(webhook.NodeClaims.Group, request.Object.Kind)
-	if request.Instances == nil || kind.Instances == nil || !kind.Instances.Asks {
+	if kind.Instances == nil || !kind.Instances.Asks {
 		return nil
 	}
 	list, err := c.namespaces.Instances(ctx)

@@ -59,8 +59,8 @@ func (n *Namespaces) Above(ctx context.Context, namespace string, measure webhoo
 				out = append(out, s)
 			}
 		}
-		if name == namespace {
-			mode, _ = webhook.ParseMode(o.Annotations[webhook.CeilingMode])
+		if value, set := o.Annotations[webhook.CeilingMode]; set && name == namespace {
+			mode, _ = webhook.ParseMode(value)
 		}
 	}
 	return out, mode, nil
