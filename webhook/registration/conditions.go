@@ -14,13 +14,13 @@ import (
 var (
 	workloadConditions = []admissionregistrationv1.MatchCondition{
 		// Absent replicas mean 1 for these kinds.
-		{Name: "grows-or-annotated", Expression: `request.operation == 'CREATE' || ` +
+		{Name: "grows-or-annotated", Expression: created + ` || ` +
 			replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + rewritten},
 	}
 	// kindConditions leave out writes of a status and of labels: the counts of these kinds stand
 	// in spec and in annotations.
 	kindConditions = []admissionregistrationv1.MatchCondition{
-		{Name: "asks-otherwise", Expression: `request.operation == 'CREATE' || ` +
+		{Name: "asks-otherwise", Expression: created + ` || ` +
 			member("object", "spec") + ` != ` + member("oldObject", "spec") + ` || ` +
 			member("object.metadata", "annotations") + ` != ` + member("oldObject.metadata", "annotations")},
 	}
@@ -41,7 +41,7 @@ var (
 		{Name: "not-a-rollout", Expression: `!(request.userInfo.username in ['system:serviceaccount:kube-system:deployment-controller', 'system:kube-controller-manager']` +
 			` && has(object.metadata) && has(object.metadata.ownerReferences)` +
 			` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind == 'Deployment' && o.apiVersion == 'apps/v1'))`},
-		{Name: "grows", Expression: `request.operation == 'CREATE' || (` +
+		{Name: "grows", Expression: created + ` || (` +
 			`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +
 			` : ` + adopted + ` ? true` +
 			` : request.resource.group in ['', 'apps', 'argoproj.io', 'apps.openshift.io'] ? ` + replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + devices("object") + ` != ` + devices("oldObject") +
@@ -64,6 +64,10 @@ var (
 	}
 )
 
+// created says whether an object is new. The operation would say so too, but takes the API server
+// longer to look up.
+const created = `oldObject == null`
+
 // writtenBy is a condition on who writes.
 func writtenBy(users []string) admissionregistrationv1.MatchCondition {
 	quoted := make([]string, len(users))
@@ -81,11 +85,11 @@ func replicas(object, absent string) string {
 // from an empty one. Most updates come to this, so the annotations are read once each: lists of one
 // give them names. It does not go through the annotations that there are, which a tenant could make
 // so many that the cost limit of conditions would end it, and with it the review.
-var rewritten = `[` + annotations("object") + `].exists(now, [request.operation == 'CREATE' ? {} : ` + annotations("oldObject") + `].exists(was, ` +
+var rewritten = `[` + annotations("object") + `].exists(now, [` + created + ` ? {} : ` + annotations("oldObject") + `].exists(was, ` +
 	`['` + strings.Join(webhook.Written(), `', '`) + `'].exists(k, (k in now) != (k in was) || k in now && now[k] != was[k])))`
 
 func annotations(object string) string {
-	return `(has(` + object + `.metadata.annotations) ? ` + object + `.metadata.annotations : {})`
+	return object + `.metadata.?annotations.orValue({})`
 }
 
 // adopted says whether an object names a controller that it did not name before.
@@ -101,7 +105,7 @@ var jobGrows = field("object", "parallelism", "1") + ` > ` + field("oldObject", 
 	` || ` + field("oldObject", "suspend", "false") + ` && !` + field("object", "suspend", "false")
 
 func field(object, name, absent string) string {
-	return `(has(` + object + `.spec) && has(` + object + `.spec.` + name + `) ? ` + object + `.spec.` + name + ` : ` + absent + `)`
+	return object + `.?spec.?` + name + `.orValue(` + absent + `)`
 }
 
 // devices are the limits of those containers of a pod template that ask for an extended
