@@ -239,7 +239,7 @@ func (w *world) handle(e event) {
 // submit makes the pods of a job. Those that run at the start are given a node.
 func (w *world) submit(j Job, runs bool) {
 	pods, gpus := w.Pool.podsOf(j)
-	one := &job{Job: j, missing: pods}
+	one := &job{Job: j, missing: pods, runs: never}
 	chunk, _ := w.Pool.chunkOf(gpus)
 	for range pods {
 		p := &pod{job: one, gpus: gpus, chunk: chunk, created: w.now}
