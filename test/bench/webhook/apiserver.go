@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"forewarm.dev/test/bench/statistics"
+	"forewarm.dev/test/bench/webhook/proc"
 	"forewarm.dev/test/bench/webhook/serve"
 )
 
@@ -75,7 +76,7 @@ func (b *bench) measured(ctx context.Context, a arm, f *armFigures) error {
 	pids := [2]int{b.apiPID, hookPID}
 	var before, after [2]float64
 	for i, pid := range pids {
-		if before[i], err = cpuSeconds(pid); err != nil {
+		if before[i], err = proc.CPUSeconds(pid); err != nil {
 			return err
 		}
 	}
@@ -84,7 +85,7 @@ func (b *bench) measured(ctx context.Context, a arm, f *armFigures) error {
 		return err
 	}
 	for i, pid := range pids {
-		if after[i], err = cpuSeconds(pid); err != nil {
+		if after[i], err = proc.CPUSeconds(pid); err != nil {
 			return err
 		}
 	}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,6 +35,37 @@ type hook struct {
 
 func (h *hook) figure(ctx context.Context, name string) (float64, error) {
 	return figure(ctx, h.client, h.metricsURL, name)
+}
+
+// figure sums the samples of a metric over its labels; one that is not there is zero.
+func figure(ctx context.Context, client *http.Client, url, name string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, fmt.Errorf("read metrics: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("read metrics: %s answers %s", url, response.Status)
+	}
+	sum := 0.0
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		series, value, found := strings.Cut(lines.Text(), " ")
+		if metric, _, _ := strings.Cut(series, "{"); !found || metric != name {
+			continue
+		}
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric %s: %w", name, err)
+		}
+		sum += number
+	}
+	return sum, lines.Err()
 }
 
 func (b *bench) url(port int) string { return fmt.Sprintf("https://%s:%d", b.host, port) }

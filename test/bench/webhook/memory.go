@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/test/bench/webhook/proc"
 	"forewarm.dev/webhook"
 )
 
@@ -42,11 +43,11 @@ func (b *bench) measureMemory(ctx context.Context, out io.Writer) error {
 		}
 	}
 	pid := hook()
-	resident, err := memoryMiB(pid, "VmRSS")
+	resident, err := proc.MemoryMiB(pid, "VmRSS")
 	if err != nil {
 		return err
 	}
-	peak, err := memoryMiB(pid, "VmHWM")
+	peak, err := proc.MemoryMiB(pid, "VmHWM")
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (b *bench) busy(ctx context.Context, pids ...func() int) ([]float64, error)
 		out := make([]float64, len(pids))
 		for i, pid := range pids {
 			var err error
-			if out[i], err = cpuSeconds(pid()); err != nil {
+			if out[i], err = proc.CPUSeconds(pid()); err != nil {
 				return nil, err
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"forewarm.dev/test/bench/statistics"
+	"forewarm.dev/test/bench/webhook/proc"
 	"forewarm.dev/test/bench/webhook/serve"
 )
 
@@ -118,7 +119,7 @@ func (a *asker) round(ctx context.Context, d time.Duration, f *portFigures) erro
 	if _, err := a.during(ctx, d/10); err != nil {
 		return err
 	}
-	before, err := cpuSeconds(a.subject.hook.pid)
+	before, err := proc.CPUSeconds(a.subject.hook.pid)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (a *asker) round(ctx context.Context, d time.Duration, f *portFigures) erro
 		return err
 	}
 	took := time.Since(started).Seconds()
-	after, err := cpuSeconds(a.subject.hook.pid)
+	after, err := proc.CPUSeconds(a.subject.hook.pid)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (b *bench) measurePort(ctx context.Context) ([]portFigures, error) {
 		if figures[i].mallocs, err = a.mallocs(ctx); err != nil {
 			return nil, err
 		}
-		if figures[i].rssMiB, err = memoryMiB(a.subject.hook.pid, "VmRSS"); err != nil {
+		if figures[i].rssMiB, err = proc.MemoryMiB(a.subject.hook.pid, "VmRSS"); err != nil {
 			return nil, err
 		}
 	}
