@@ -98,7 +98,7 @@ bench-capacity: ## Replay traces on a simulated pool with each arm (about 10 min
 	@exec bin/bench-capacity --data '$(DATA)' $(ARGS)
 
 .PHONY: bench-webhook
-bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a typed validator and the in-tree policy (12 minutes). PEERS=1 ARGS=
+bench-webhook: control-plane ## Measure what admission costs, beside a no-op, a typed validator and the in-tree policy (14 minutes). PEERS=1 ARGS=
 	@go build -o bin/bench-webhook ./test/bench/webhook
 	@exec bin/bench-webhook $(if $(PEERS),--peers) $(ARGS)
 

@@ -18,19 +18,33 @@ type Estimate struct{ Median, Low, High float64 }
 // division by nothing, are left out.
 func Estimated(values []float64) Estimate {
 	kept := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
-	if len(kept) == 0 {
+	draw := make([]float64, len(kept))
+	return Resampled(len(kept), func(pairs []int) float64 {
+		for i, pair := range pairs {
+			draw[i] = kept[pair]
+		}
+		return Quantile(draw, 0.5)
+	})
+}
+
+// Resampled is the Estimate of what is calculated from n pairs, with all of them and with such as
+// the bootstrap draws. Nothing that is no number may come out of it.
+func Resampled(n int, calculate func(pairs []int) float64) Estimate {
+	if n == 0 {
 		return Estimate{math.NaN(), math.NaN(), math.NaN()}
 	}
 	dice := rand.New(rand.NewPCG(1, 2))
-	medians := make([]float64, resamples)
-	draw := make([]float64, len(kept))
-	for i := range medians {
-		for j := range draw {
-			draw[j] = kept[dice.IntN(len(kept))]
+	drawn, pairs := make([]float64, resamples), make([]int, n)
+	for i := range drawn {
+		for j := range pairs {
+			pairs[j] = dice.IntN(n)
 		}
-		medians[i] = Quantile(draw, 0.5)
+		drawn[i] = calculate(pairs)
 	}
-	return Estimate{Quantile(kept, 0.5), Quantile(medians, 0.05), Quantile(medians, 0.95)}
+	for j := range pairs {
+		pairs[j] = j
+	}
+	return Estimate{calculate(pairs), Quantile(drawn, 0.05), Quantile(drawn, 0.95)}
 }
 
 // Quantile interpolates between the neighbours.

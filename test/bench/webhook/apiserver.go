@@ -69,6 +69,15 @@ func (b *bench) measured(ctx context.Context, a arm, f *armFigures) error {
 	if err != nil {
 		return err
 	}
+	latencies, err := b.metered(ctx, a, b.settings.writeTime, f)
+	if err != nil {
+		return err
+	}
+	return b.checkAsked(ctx, a, asked, float64(len(latencies)))
+}
+
+// metered measures the writes of an arm for a time, and returns how long each took.
+func (b *bench) metered(ctx context.Context, a arm, d time.Duration, f *armFigures) (latencies []float64, err error) {
 	hookPID := b.apiPID // stands in where there is no hook
 	if a.hook != nil {
 		hookPID = a.hook.pid
@@ -77,16 +86,15 @@ func (b *bench) measured(ctx context.Context, a arm, f *armFigures) error {
 	var before, after [2]float64
 	for i, pid := range pids {
 		if before[i], err = proc.CPUSeconds(pid); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	latencies, err := b.openLoop(ctx, a.write, b.settings.writeTime)
-	if err != nil {
-		return err
+	if latencies, err = b.openLoop(ctx, a.write, d); err != nil {
+		return nil, err
 	}
 	for i, pid := range pids {
 		if after[i], err = proc.CPUSeconds(pid); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	n := float64(len(latencies))
@@ -95,7 +103,7 @@ func (b *bench) measured(ctx context.Context, a arm, f *armFigures) error {
 	if a.hook != nil {
 		f.hookCPU = append(f.hookCPU, (after[1]-before[1])*1e6/n)
 	}
-	return b.checkAsked(ctx, a, asked, n)
+	return latencies, nil
 }
 
 // asked is how many reviews each hook has had.

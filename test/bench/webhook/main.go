@@ -20,7 +20,9 @@ import (
 
 // settings are what the user chose.
 type settings struct {
-	rounds    int
+	rounds int
+	// turns are those of every arm with all of them registered at once.
+	turns     int
 	rate      float64
 	portTime  time.Duration
 	writeTime time.Duration
@@ -33,11 +35,12 @@ type settings struct {
 	watched time.Duration
 }
 
-const about = `bench-webhook asks webhooks the same admission reviews, first at their bare HTTPS ports as
-fast as they answer, then through a real API server by dry-run writes at a fixed rate. All
-arms are measured in every round, in a new order each; it prints medians of the rounds'
-pairs with 90 % intervals, and as its last line RESULT and JSON. It takes some 12 minutes,
-and stops and removes what it started, also when interrupted.
+const about = `bench-webhook asks webhooks the same admission reviews. First a no-op and Forewarm take turns of
+a few dry-run writes to a real API server. Then all are asked at their bare HTTPS ports as fast
+as they answer, and through the API server at a fixed rate: all arms in every round, in a new
+order each. It prints medians of the rounds' pairs with 90 % intervals, and as its last line
+RESULT and JSON. It takes some 14 minutes, and stops and removes what it started, also when
+interrupted.
 
 Flags:
 `
@@ -72,7 +75,8 @@ func execute() int {
 func parse(args []string) (settings, error) {
 	var s settings
 	flags := pflag.NewFlagSet("bench-webhook", pflag.ContinueOnError)
-	flags.IntVar(&s.rounds, "rounds", 15, "rounds; each is one pair per arm")
+	flags.IntVar(&s.rounds, "rounds", 15, "rounds; each is one pair per arm; 0 measures in turns alone")
+	flags.IntVar(&s.turns, "turns", 200, "turns of every arm while all are registered at once")
 	flags.Float64Var(&s.rate, "rate", 75, "writes per second to the API server; what saturates the machine measures queues")
 	flags.DurationVar(&s.portTime, "port-time", 600*time.Millisecond, "time per round and arm at the bare port")
 	flags.DurationVar(&s.writeTime, "write-time", 1900*time.Millisecond, "time per round and arm at the API server")
@@ -85,8 +89,8 @@ func parse(args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if s.rounds < 1 || s.rate <= 0 || s.portTime <= 0 || s.writeTime <= 0 || s.namespaces < 1 || s.workloads < 1 || s.watched <= 0 || flags.NArg() > 0 {
-		return s, errors.New("rounds, rate, times and numbers must be above zero, and there are no arguments; see --help")
+	if s.rounds < 0 || s.turns < 1 || s.rate <= 0 || s.portTime <= 0 || s.writeTime <= 0 || s.namespaces < 1 || s.workloads < 1 || s.watched <= 0 || flags.NArg() > 0 {
+		return s, errors.New("turns, rate, times and numbers must be above zero, and there are no arguments; see --help")
 	}
 	return s, nil
 }
@@ -108,6 +112,15 @@ func run(ctx context.Context, chosen settings, out, progress io.Writer) (err err
 	if err := b.start(ctx); err != nil {
 		return err
 	}
+	inTurns, err := b.measureInTurns(ctx)
+	if err != nil {
+		return err
+	}
+	b.machine(out)
+	inTurns.table(out, b.settings)
+	if b.settings.rounds == 0 {
+		return nil
+	}
 	atPort, err := b.measurePort(ctx)
 	if err != nil {
 		return err
@@ -116,5 +129,5 @@ func run(ctx context.Context, chosen settings, out, progress io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	return b.print(out, atPort, atServer)
+	return b.print(out, inTurns, atPort, atServer)
 }

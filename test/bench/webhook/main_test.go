@@ -16,7 +16,7 @@ func TestShortRun(t *testing.T) {
 		t.Skip("-short: starts a control plane")
 	}
 	var out, progress strings.Builder
-	err := run(t.Context(), settings{rounds: 1, rate: 50, portTime: 50 * time.Millisecond, writeTime: 200 * time.Millisecond}, &out, &progress)
+	err := run(t.Context(), settings{rounds: 1, turns: 1, rate: 50, portTime: 50 * time.Millisecond, writeTime: 200 * time.Millisecond}, &out, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
@@ -36,6 +36,9 @@ func TestShortRun(t *testing.T) {
 				t.Errorf("%s has no %s in %s", name, field, text)
 			}
 		}
+	}
+	if !strings.Contains(out.String(), ourEntries) {
+		t.Errorf("the arm %q is missing in what is printed of turns", ourEntries)
 	}
 	if t.Failed() {
 		t.Log(out.String())

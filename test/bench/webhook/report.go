@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,6 +36,7 @@ type result struct {
 
 // report is all that was measured, in the order of its arms.
 type report struct {
+	inTurns  turns
 	subjects []subject
 	atPort   []portFigures
 	arms     []arm
@@ -42,9 +44,8 @@ type report struct {
 }
 
 // print writes the tables, the targets, and the last line.
-func (b *bench) print(out io.Writer, atPort []portFigures, atServer []armFigures) error {
-	r := report{b.subjects(), atPort, b.arms(), atServer}
-	b.machine(out)
+func (b *bench) print(out io.Writer, inTurns turns, atPort []portFigures, atServer []armFigures) error {
+	r := report{inTurns, b.subjects(), atPort, b.arms(), atServer}
 	r.portTable(out, b.reviews)
 	r.serverTable(out, b.settings)
 	r.targets(out)
@@ -125,26 +126,39 @@ func (r report) serverTable(out io.Writer, s settings) {
 
 // interval is an estimate as text.
 func interval(values []float64, digits int) string {
-	e := statistics.Estimated(values)
+	return written(statistics.Estimated(values), digits)
+}
+
+func written(e statistics.Estimate, digits int) string {
 	return fmt.Sprintf("%.*f (%.*f..%.*f)", digits, e.Median, digits, e.Low, digits, e.High)
 }
 
 // targets says what was to be reached. A ratio of what is added is of the same round.
 func (r report) targets(out io.Writer) {
 	fmt.Fprintln(out, "\nTargets (medians of the pairs' ratios, 90 % intervals)")
-	say := func(what string, ours, theirs []float64, limit float64) {
-		e := statistics.Estimated(statistics.Each(ours, theirs, statistics.Over))
+	say := func(what string, e statistics.Estimate, measurable bool, limit float64) {
 		told := verdict(e, limit)
-		if statistics.Estimated(theirs).Low <= 0 {
+		if !measurable {
 			told = "not measurable, since what the peer adds is within the noise"
 		}
 		fmt.Fprintf(out, "  %s: %.2f (%.2f..%.2f), at most %.2f: %s\n", what, e.Median, e.Low, e.High, limit, told)
 	}
-	say("CPU per Deployment review, forewarm / typed", r.portOf(forewarm, update).cpuMicros, r.portOf(typed, update).cpuMicros, maxOfTyped)
-	for _, w := range []writeName{update, edit, pod} {
-		base, ours, theirs := r.baselineOf(w), r.serverOf(forewarm, w), r.serverOf(noop, w)
-		say(fmt.Sprintf("p50 added to a write (%s), forewarm / noop", w), statistics.Each(ours.p50, base.p50, statistics.Minus), statistics.Each(theirs.p50, base.p50, statistics.Minus), maxOfNoop)
-		say(fmt.Sprintf("API server CPU added to a write (%s), forewarm / noop", w), statistics.Each(ours.apiCPU, base.apiCPU, statistics.Minus), statistics.Each(theirs.apiCPU, base.apiCPU, statistics.Minus), maxOfNoop)
+	perReview := statistics.Each(r.portOf(forewarm, update).cpuMicros, r.portOf(typed, update).cpuMicros, statistics.Over)
+	say("CPU per Deployment review, forewarm / typed", statistics.Estimated(perReview), true, maxOfTyped)
+	ours := slices.IndexFunc(r.inTurns.arms, func(a arm) bool { return a.name == forewarm })
+	for _, f := range []struct {
+		name    string
+		inTurns ofTurns
+		of      func(armFigures) []float64
+	}{{"p50", p50Of, func(f armFigures) []float64 { return f.p50 }}, {"API server CPU", apiCPUOf, func(f armFigures) []float64 { return f.apiCPU }}} {
+		say(f.name+" added to a write (update, in turns), forewarm / noop", r.inTurns.overNoop(ours, f.inTurns), r.inTurns.added(1, f.inTurns).Low > 0, maxOfNoop)
+		for _, w := range []writeName{update, edit, pod} {
+			base := f.of(r.baselineOf(w))
+			added := func(name string) []float64 {
+				return statistics.Each(f.of(r.serverOf(name, w)), base, statistics.Minus)
+			}
+			say(fmt.Sprintf("%s added to a write (%s), forewarm / noop", f.name, w), statistics.Estimated(statistics.Each(added(forewarm), added(noop), statistics.Over)), statistics.Estimated(added(noop)).Low > 0, maxOfNoop)
+		}
 	}
 }
 
