@@ -32,9 +32,10 @@ func (m *mixture) weigh(in marksIn) []float64 {
 	return shares
 }
 
-// dropSmall drops what is below leastShare, and makes the others add up to one.
+// dropSmall drops what is below leastShare, and makes the others add up to one. Of very many that are
+// alike none is dropped.
 func dropSmall(shares []float64) {
-	least := leastShare * floats.Sum(shares)
+	least := min(leastShare*floats.Sum(shares), floats.Max(shares))
 	for c, share := range shares {
 		if share < least {
 			shares[c] = 0

@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"forewarm.dev/forecast/member"
@@ -30,6 +31,18 @@ func TestStackingMixesWhatErrsApart(t *testing.T) {
 		}
 		if sum := shares[0] + shares[1] + shares[2]; math.Abs(sum-1) > 1e-9 {
 			t.Errorf("part %d: the shares add up to %v", part, sum)
+		}
+	}
+}
+
+// TestManyAlikeShareAlike holds that members of which each would get less than the least share are not
+// all dropped.
+func TestManyAlikeShareAlike(t *testing.T) {
+	shares := slices.Repeat([]float64{7}, 30)
+	dropSmall(shares)
+	for c, share := range shares {
+		if !(math.Abs(share-1.0/30) <= 1e-9) { // not NaN either
+			t.Fatalf("member %d of 30 that are alike has a share of %v", c, share)
 		}
 	}
 }
