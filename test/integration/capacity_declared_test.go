@@ -36,6 +36,10 @@ func capacityDeclared(t *testing.T, e *loopEnv) {
 	}
 	declared := event(func(*v1alpha1.DemandEventSpec) {})
 	e.create(t, declared)
+	freeze := event(func(s *v1alpha1.DemandEventSpec) { s.Chunk, s.Demand, s.Freeze = "", nil, true })
+	freeze.Name = "freeze"
+	freeze.Spec.Start.Time = freeze.Spec.Start.Add(2 * time.Hour) // a freeze asks for nothing, and keeps nothing back
+	e.create(t, freeze)
 	cluster.Eventually(t, loopWait, func() error {
 		pool, chunk, err := e.status(ctx, loopName)
 		if err == nil && (chunk.Wanted != 8 || chunk.Reserved != 8) {
