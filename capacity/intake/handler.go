@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,8 +33,10 @@ const (
 	largest = 16 << 10
 	// mostStanding is how many DemandEvents of calls may stand that have not ended.
 	mostStanding = 100
-	// kept is for how long those that have ended are kept, which is longer than window.
-	kept = 24 * time.Hour
+	// kept is for how long those that have ended are kept, as long as histories are: forecasts take out of
+	// these what an event did. mostEnded are kept at most, and each for freshFor after it was made, which
+	// is longer than window.
+	kept, mostEnded, freshFor = 28 * 24 * time.Hour, 200, 24 * time.Hour
 	// patience bounds one call.
 	patience = 10 * time.Second
 )
@@ -211,20 +214,20 @@ func (h *Handler) remember(name string) {
 	h.made[name] = now
 }
 
-// sweep deletes events of calls that ended long ago, and counts those that have not ended.
+// sweep deletes events of calls that ended long ago, or before many others, and counts those that have not ended.
 func (h *Handler) sweep(ctx context.Context) (standing int, err error) {
 	var list v1alpha1.DemandEventList
 	if err := h.options.Live.List(ctx, &list, client.MatchingLabels{v1alpha1.LabelCalled: "true"}); err != nil {
 		return 0, fmt.Errorf("list DemandEvents: %w", err)
 	}
-	now := h.options.Clock.Now()
-	for i := range list.Items {
-		event := &list.Items[i]
-		ended := event.Spec.Start.Add(event.Spec.Duration.Duration)
-		switch {
-		case ended.After(now):
-			standing++
-		case ended.Before(now.Add(-kept)) && event.CreationTimestamp.Before(&metav1.Time{Time: now.Add(-kept)}):
+	now, endOf := h.options.Clock.Now(), func(e v1alpha1.DemandEvent) time.Time { return e.Spec.Start.Add(e.Spec.Duration.Duration) }
+	ended := slices.DeleteFunc(list.Items, func(e v1alpha1.DemandEvent) bool { return endOf(e).After(now) })
+	standing = len(list.Items) - len(ended)
+	slices.SortFunc(ended, func(a, b v1alpha1.DemandEvent) int { return endOf(b).Compare(endOf(a)) })
+	for i := range ended {
+		event := &ended[i]
+		old := i >= mostEnded || endOf(*event).Before(now.Add(-kept))
+		if old && event.CreationTimestamp.Before(&metav1.Time{Time: now.Add(-freshFor)}) {
 			if err := h.options.Writer.Delete(ctx, event); client.IgnoreNotFound(err) != nil {
 				return 0, fmt.Errorf("delete DemandEvent %s: %w", event.Name, err)
 			}

@@ -226,7 +226,8 @@ func TestWhatTheAPIServerSays(t *testing.T) {
 	e.expect(e.handler, e.call(body, nil), 201, "") // what failed may be tried again
 }
 
-// TestEventsOfCallsAreBounded: those that ended a day ago go, others' stay, and no more than 100 stand.
+// TestEventsOfCallsAreBounded: those that ended four weeks ago go, and of more than 200 the oldest; others'
+// stay, and no more than 100 stand.
 func TestEventsOfCallsAreBounded(t *testing.T) {
 	event := func(name string, at time.Time, labels map[string]string) *v1alpha1.DemandEvent {
 		return &v1alpha1.DemandEvent{
@@ -235,8 +236,15 @@ func TestEventsOfCallsAreBounded(t *testing.T) {
 		}
 	}
 	called := map[string]string{v1alpha1.LabelCalled: "true"}
-	long := start.Add(-26 * time.Hour)
-	objects := []client.Object{event("old", long, called), event("somebodys", long, nil), event("ended", start.Add(-2*time.Hour), called)}
+	const day = 24 * time.Hour
+	long := start.Add(-28*day - 2*time.Hour)
+	objects := []client.Object{
+		event("old", long, called), event("somebodys", long, nil), event("ended", start.Add(-2*time.Hour), called),
+		event("one too many", start.Add(-5*day), called), event("last of many", start.Add(-4*day), called),
+	}
+	for i := range mostEnded - 2 {
+		objects = append(objects, event(fmt.Sprintf("past-%d", i), start.Add(-3*day), called))
+	}
 	for i := range mostStanding - 1 {
 		objects = append(objects, event(fmt.Sprintf("stands-%d", i), start, called))
 	}
@@ -247,7 +255,7 @@ func TestEventsOfCallsAreBounded(t *testing.T) {
 	for _, o := range e.events() {
 		left[o.Name] = true
 	}
-	if left["old"] || !left["somebodys"] || !left["ended"] {
+	if left["old"] || left["one too many"] || !left["somebodys"] || !left["ended"] || !left["last of many"] {
 		t.Errorf("left are %v", left)
 	}
 }
