@@ -56,6 +56,9 @@ type known struct {
 // mostFactor bounds what an event is believed to do to demand, either way.
 const mostFactor = 100
 
+// mostLearned is how many values of an event are looked at, about, so that many long events cost little.
+const mostLearned = 256
+
 // learnEvents checks the events, drops those that ended before the history began, and finds the
 // effects that are not given, from earlier events of the name. One of which there was none before
 // has no effect.
@@ -107,7 +110,8 @@ func (all events) learn(history Series, name string) (factor, addend float64) {
 			continue
 		}
 		before, scale := all.before(history, e.From)
-		for at := indexAt(history, e.From); at < min(indexAt(history, e.To), len(history.Values)); at++ {
+		first, end := indexAt(history, e.From), min(indexAt(history, e.To), len(history.Values))
+		for at := first; at < end; at += max((end-first)/mostLearned, 1) {
 			value, expected := all.without(history, at), scale*all.around(history, at)
 			if math.IsNaN(expected) {
 				expected = before
