@@ -39,22 +39,19 @@ func plainReview(body []byte) (*admissionv1.AdmissionReview, bool) {
 }
 
 func plainRequest(data []byte, at int, r *admissionv1.AdmissionRequest) (end int, err error) {
+	fields := [...]field{
+		{`"uid"`, (*string)(&r.UID)},
+		{`"name"`, &r.Name},
+		{`"namespace"`, &r.Namespace},
+		{`"operation"`, (*string)(&r.Operation)},
+		{`"subResource"`, &r.SubResource},
+	}
 	return members(data, at, func(name []byte, value int) (int, error) {
 		switch string(name) {
-		case `"uid"`:
-			return text(data, value, &r.UID)
 		case `"kind"`:
 			return texts(data, value, field{`"group"`, &r.Kind.Group}, field{`"version"`, &r.Kind.Version}, field{`"kind"`, &r.Kind.Kind})
 		case `"resource"`:
 			return texts(data, value, field{`"group"`, &r.Resource.Group}, field{`"version"`, &r.Resource.Version}, field{`"resource"`, &r.Resource.Resource})
-		case `"subResource"`:
-			return text(data, value, &r.SubResource)
-		case `"name"`:
-			return text(data, value, &r.Name)
-		case `"namespace"`:
-			return text(data, value, &r.Namespace)
-		case `"operation"`:
-			return text(data, value, &r.Operation)
 		case `"userInfo"`:
 			return plainUser(data, value, &r.UserInfo)
 		case `"dryRun"`:
@@ -66,7 +63,7 @@ func plainRequest(data []byte, at int, r *admissionv1.AdmissionRequest) (end int
 		case `"options"`, `"requestKind"`, `"requestResource"`, `"requestSubResource"`:
 			return valueEnd(data, value)
 		}
-		return value, errOther
+		return textOf(data, name, value, fields[:])
 	})
 }
 
@@ -171,13 +168,18 @@ type field struct {
 // texts reads an object of strings that has only these members.
 func texts(data []byte, at int, fields ...field) (end int, err error) {
 	return members(data, at, func(name []byte, value int) (int, error) {
-		for _, f := range fields {
-			if string(name) == f.name {
-				return text(data, value, f.into)
-			}
-		}
-		return value, errOther
+		return textOf(data, name, value, fields)
 	})
+}
+
+// textOf reads a string that is one of some members.
+func textOf(data, name []byte, at int, fields []field) (end int, err error) {
+	for _, f := range fields {
+		if string(name) == f.name {
+			return text(data, at, f.into)
+		}
+	}
+	return at, errOther
 }
 
 // list reads a list of strings.
