@@ -59,10 +59,10 @@ func capacityCalls(t *testing.T, e *loopEnv) {
 		secret, body string
 		code         int
 	}{
-		"made of this very call already": {loopSecret, body, http.StatusConflict},
-		"HMAC-SHA256":                    {"another " + loopSecret, body, http.StatusUnauthorized},
-		"write either percent or demand": {loopSecret, strings.Replace(body, `"percent"`, `"chunk": "single", "demand": 8, "percent"`, 1), http.StatusUnprocessableEntity},
-		"no WarmPool":                    {loopSecret, strings.Replace(body, loopName, "nosuch", 1), http.StatusUnprocessableEntity},
+		"made of this very call already":   {loopSecret, body, http.StatusConflict},
+		"HMAC-SHA256":                      {"another " + loopSecret, body, http.StatusUnauthorized},
+		"write one of percent, demand and": {loopSecret, strings.Replace(body, `"percent"`, `"chunk": "single", "demand": 8, "percent"`, 1), http.StatusUnprocessableEntity},
+		"no WarmPool":                      {loopSecret, strings.Replace(body, loopName, "nosuch", 1), http.StatusUnprocessableEntity},
 	} {
 		if code, text := call(c.secret, c.body); code != c.code || !strings.Contains(text, says) {
 			t.Errorf("%d %s, want %d and %q", code, text, c.code, says)
