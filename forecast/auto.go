@@ -52,7 +52,7 @@ func (a Auto) FitInformed(all []Event, history Series, seasons, horizon []time.D
 	p.seed = a.Seed
 	f := &Fitted{start: history.Start, step: history.Step, n: len(history.Values), told: t}
 	if len(p.Values) >= fewestValues {
-		if m := newMixture(p, history.Step); len(m.pasts) >= fewOrigins {
+		if m := newMixture(p, history.Step); m.learns() {
 			m.learn()
 			f.mixture, f.ranks = m, m.ranks()
 			return f, nil

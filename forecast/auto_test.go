@@ -134,6 +134,20 @@ func TestAutoAnswersAnything(t *testing.T) {
 	}
 }
 
+// TestAutoAnswersAfterASilence: however long ago the history ended, there is a forecast.
+func TestAutoAnswersAfterASilence(t *testing.T) {
+	history := fives(1, 1)
+	horizon := steps(history.Step, 12)
+	for silent := range len(history.Values) + 20 {
+		now := history.Start.Add(time.Duration(len(history.Values)-1+silent) * history.Step)
+		f, err := Auto{}.Forecast(history, nil, horizon, now)
+		if err != nil {
+			t.Fatalf("silent for %d steps: %v", silent, err)
+		}
+		checkForecast(t, f, len(horizon))
+	}
+}
+
 func TestAutoSameSeedSameAnswerAndInputUntouched(t *testing.T) {
 	history := fives(8, 6)
 	before := slices.Clone(history.Values)

@@ -86,6 +86,18 @@ func appendThinned(marks, steps []int) []int {
 	return marks
 }
 
+// learns says whether earlier origins tell enough: after a long silence, as of a source that was down, even
+// the nearest time asked about is further ahead than most of them have seen.
+func (m *mixture) learns() bool {
+	seen := 0
+	for i := range m.pasts {
+		if m.known(i, m.marks[0]) {
+			seen++
+		}
+	}
+	return len(m.pasts) >= fewOrigins && seen >= fewErrors
+}
+
 // learn weighs the members and measures how the mixture errs, one part of the horizon after
 // another, so that the members' answers of one part only are held at a time.
 func (m *mixture) learn() {
