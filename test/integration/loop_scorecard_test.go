@@ -11,7 +11,7 @@ import (
 	"forewarm.dev/test/cluster"
 )
 
-// loopScorecard: the two placeholders that nobody has made would stand, idle, and be taken by a pod that
+// loopScorecard: the placeholders that nobody has made would stand, idle, and be taken by a pod that
 // comes. It runs on a node of another pool, so that Karpenter has nothing to buy.
 func loopScorecard(t *testing.T, e *loopEnv) {
 	t.Helper()
@@ -22,8 +22,8 @@ func loopScorecard(t *testing.T, e *loopEnv) {
 			return err
 		}
 		card := pool.Status.Scorecard
-		if card == nil || len(card.Chunks) != 1 || card.Chunks[0].Warm != "2" || card.Day.Arrived != "0" {
-			return fmt.Errorf("scorecard %+v, want two placeholders that would stand", card)
+		if card == nil || len(card.Chunks) != 1 || card.Chunks[0].Warm != fmt.Sprint(loopHeld) || card.Day.Arrived != "0" {
+			return fmt.Errorf("scorecard %+v, want %d placeholders that would stand", card, loopHeld)
 		}
 		idle, _ := strconv.ParseFloat(card.Day.IdleHours, 64)
 		cost, _ := strconv.ParseFloat(card.Day.IdleCost, 64)
