@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"k8s.io/client-go/transport"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/forecast/forecaster"
@@ -19,13 +18,12 @@ func historyStore(settings config.History, c client.Client) (forecaster.Store, e
 		return history.NewStore(c), nil
 	}
 	server := settings.Prometheus
-	credentials := transport.Config{BearerTokenFile: server.BearerTokenFile, TLS: transport.TLSConfig{CAFile: server.CAFile}}
-	if server.Tenant != "" {
-		credentials.Wrap(func(next http.RoundTripper) http.RoundTripper { return tenant{server.Tenant, next} })
-	}
-	carrier, err := transport.New(&credentials)
+	carrier, err := carrierTo(server.URL, server.BearerTokenFile, server.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("reserver.history.prometheus: %w", err)
+	}
+	if server.Tenant != "" {
+		carrier = tenant{server.Tenant, carrier}
 	}
 	return history.NewPrometheus(history.PrometheusOptions{
 		URL: server.URL, Query: server.Query, Transport: carrier,

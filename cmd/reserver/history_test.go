@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,14 +22,7 @@ func TestCredentialsReachPrometheus(t *testing.T) {
 		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[%d,"7"]]}]}}`, time.Now().Add(-time.Minute).Unix())
 	}))
 	defer server.Close()
-	token := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ca := filepath.Join(t.TempDir(), "ca.crt")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	token, ca := trusted(t, server)
 	settings := config.Default().Reserver.History
 	settings.Source = config.Prometheus
 	settings.Prometheus.URL, settings.Prometheus.BearerTokenFile, settings.Prometheus.CAFile, settings.Prometheus.Tenant = server.URL, token, ca, "team"

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/go-logr/logr"
-	"k8s.io/client-go/transport"
 	"k8s.io/utils/clock"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -17,7 +16,7 @@ import (
 func pricesOf(settings config.Prices, log logr.Logger) (*price.Prices, error) {
 	options := price.Options{File: settings.File, Registerer: ctrlmetrics.Registry, Clock: clock.RealClock{}, Log: log.WithName("prices")}
 	if server := settings.OpenCost; server != nil {
-		carrier, err := transport.New(&transport.Config{BearerTokenFile: server.BearerTokenFile, TLS: transport.TLSConfig{CAFile: server.CAFile}})
+		carrier, err := carrierTo(server.URL, server.BearerTokenFile, server.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("reserver.prices.openCost: %w", err)
 		}
