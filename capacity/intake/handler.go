@@ -34,9 +34,9 @@ const (
 	// mostStanding is how many DemandEvents of calls may stand that have not ended.
 	mostStanding = 100
 	// kept is for how long those that have ended are kept, as long as histories are: forecasts take out of
-	// these what an event did. mostEnded are kept at most, and each for freshFor after it was made, which
-	// is longer than window.
-	kept, mostEnded, freshFor = 28 * 24 * time.Hour, 200, 24 * time.Hour
+	// these what an event did. mostEnded are kept at most, and each for freshFor after it was made, in which
+	// its call could be sent again; mostFresh more may be there because of that.
+	kept, mostEnded, freshFor, mostFresh = 28 * 24 * time.Hour, 200, time.Hour, 100
 	// patience bounds one call.
 	patience = 10 * time.Second
 )
@@ -57,7 +57,8 @@ type Options struct {
 type Handler struct {
 	options Options
 	calls   *prometheus.CounterVec
-	// busy bounds the calls that are answered at a time.
+	// busy bounds the calls that are answered at a time, of those that are signed: who holds no secret takes
+	// nobody's turn.
 	busy chan struct{}
 
 	mu sync.Mutex
@@ -115,12 +116,6 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (name string, err
 	case r.Method != http.MethodPost:
 		return "", refusal{http.StatusMethodNotAllowed, "post to " + Path}
 	}
-	select {
-	case h.busy <- struct{}{}:
-		defer func() { <-h.busy }()
-	default:
-		return "", refusal{http.StatusServiceUnavailable, "too many calls at a time: try again"}
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largest))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -140,6 +135,12 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (name string, err
 	timestamp := r.Header.Get(HeaderTimestamp)
 	if err := verify(secrets, timestamp, r.Header.Get(HeaderSignature), body, h.options.Clock.Now()); err != nil {
 		return "", refusal{http.StatusUnauthorized, err.Error()}
+	}
+	select {
+	case h.busy <- struct{}{}:
+		defer func() { <-h.busy }()
+	default:
+		return "", refusal{http.StatusServiceUnavailable, "too many calls at a time: try again"}
 	}
 	spec, err := decode(body)
 	if err != nil {
@@ -171,12 +172,8 @@ func (h *Handler) create(ctx context.Context, name string, spec v1alpha1.DemandE
 	case err != nil:
 		return "", fmt.Errorf("get WarmPool %s: %w", spec.Pool, err)
 	}
-	standing, err := h.sweep(ctx)
-	if err != nil {
+	if err := h.makeRoom(ctx); err != nil {
 		return "", err
-	}
-	if standing >= mostStanding {
-		return "", refusal{http.StatusTooManyRequests, fmt.Sprintf("%d DemandEvents of calls have not ended: delete some of them first", standing)}
 	}
 	event := &v1alpha1.DemandEvent{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{v1alpha1.LabelCalled: "true"}}, Spec: spec}
 	err = h.options.Writer.Create(ctx, event)
@@ -214,11 +211,26 @@ func (h *Handler) remember(name string) {
 	h.made[name] = now
 }
 
-// sweep deletes events of calls that ended long ago, or before many others, and counts those that have not ended.
-func (h *Handler) sweep(ctx context.Context) (standing int, err error) {
+// makeRoom sweeps, and refuses one more event where too many are left.
+func (h *Handler) makeRoom(ctx context.Context) error {
+	standing, ended, err := h.sweep(ctx)
+	switch {
+	case err != nil:
+		return err
+	case standing >= mostStanding:
+		return refusal{http.StatusTooManyRequests, fmt.Sprintf("%d DemandEvents of calls have not ended: delete some of them first", standing)}
+	case ended >= mostEnded+mostFresh:
+		return refusal{http.StatusTooManyRequests, fmt.Sprintf("%d DemandEvents of calls have ended, many of them made lately: try again in an hour", ended)}
+	}
+	return nil
+}
+
+// sweep deletes events of calls that ended long ago, or before many others, and counts those that have not ended,
+// and those that have and stay.
+func (h *Handler) sweep(ctx context.Context) (standing, stay int, err error) {
 	var list v1alpha1.DemandEventList
 	if err := h.options.Live.List(ctx, &list, client.MatchingLabels{v1alpha1.LabelCalled: "true"}); err != nil {
-		return 0, fmt.Errorf("list DemandEvents: %w", err)
+		return 0, 0, fmt.Errorf("list DemandEvents: %w", err)
 	}
 	now, endOf := h.options.Clock.Now(), func(e v1alpha1.DemandEvent) time.Time { return e.Spec.Start.Add(e.Spec.Duration.Duration) }
 	ended := slices.DeleteFunc(list.Items, func(e v1alpha1.DemandEvent) bool { return endOf(e).After(now) })
@@ -227,11 +239,13 @@ func (h *Handler) sweep(ctx context.Context) (standing int, err error) {
 	for i := range ended {
 		event := &ended[i]
 		old := i >= mostEnded || endOf(*event).Before(now.Add(-kept))
-		if old && event.CreationTimestamp.Before(&metav1.Time{Time: now.Add(-freshFor)}) {
-			if err := h.options.Writer.Delete(ctx, event); client.IgnoreNotFound(err) != nil {
-				return 0, fmt.Errorf("delete DemandEvent %s: %w", event.Name, err)
-			}
+		if !old || !event.CreationTimestamp.Before(&metav1.Time{Time: now.Add(-freshFor)}) {
+			stay++
+			continue
+		}
+		if err := h.options.Writer.Delete(ctx, event); client.IgnoreNotFound(err) != nil {
+			return 0, 0, fmt.Errorf("delete DemandEvent %s: %w", event.Name, err)
 		}
 	}
-	return standing, nil
+	return standing, stay, nil
 }

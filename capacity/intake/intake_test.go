@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -258,6 +260,41 @@ func TestEventsOfCallsAreBounded(t *testing.T) {
 	if left["old"] || left["one too many"] || !left["somebodys"] || !left["ended"] || !left["last of many"] {
 		t.Errorf("left are %v", left)
 	}
+}
+
+// TestEventsThatHaveEndedAreBounded: short ones, or ones of the past, that were made within the hour.
+func TestEventsThatHaveEndedAreBounded(t *testing.T) {
+	var objects []client.Object
+	for i := range mostEnded + mostFresh - 1 {
+		objects = append(objects, &v1alpha1.DemandEvent{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("past-%d", i), Labels: map[string]string{v1alpha1.LabelCalled: "true"}, CreationTimestamp: metav1.NewTime(start)},
+			Spec:       v1alpha1.DemandEventSpec{Pool: "a100", Start: metav1.NewTime(start.Add(-time.Minute)), Duration: metav1.Duration{Duration: time.Second}},
+		})
+	}
+	e := newEnv(t, objects...)
+	past := strings.Replace(body, "T10:00", "T08:59", 1)
+	past = strings.Replace(past, "1h", "1s", 1)
+	e.expect(e.handler, e.call(past, nil), 201, "")
+	e.expect(e.handler, e.call(past+" ", nil), 429, "300 DemandEvents of calls have ended")
+	e.clock.SetTime(start.Add(freshFor + time.Second))
+	e.expect(e.handler, e.call(past, nil), 201, "")
+}
+
+// TestWhoIsNotSignedTakesNobodysTurn: slow bodies wait beside calls that are signed.
+func TestWhoIsNotSignedTakesNobodysTurn(t *testing.T) {
+	e := newEnv(t)
+	var slow sync.WaitGroup
+	defer slow.Wait()
+	for range cap(e.handler.busy) {
+		from, to := io.Pipe()
+		r := httptest.NewRequest(http.MethodPost, Path, from)
+		slow.Go(func() { answer(e.handler, r) })
+		if _, err := to.Write([]byte("{")); err != nil { // it is being read
+			t.Fatal(err)
+		}
+		defer to.Close()
+	}
+	e.expect(e.handler, e.call(body, nil), 201, "call-")
 }
 
 func TestNoMoreThanEightAtATime(t *testing.T) {
