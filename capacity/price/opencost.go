@@ -48,11 +48,12 @@ func (c *OpenCost) prices(ctx context.Context) (table, error) {
 	t := table{nodes: map[string]float64{}, offers: map[Offer]float64{}}
 	minutes := map[Offer]float64{}
 	for _, a := range assets {
-		if a.Type != "Node" || a.Minutes < enough || a.TotalCost <= 0 {
+		perHour := a.TotalCost / a.Minutes * 60
+		if a.Type != "Node" || a.Minutes < enough || a.TotalCost <= 0 || !believed(perHour) {
 			continue
 		}
 		if a.Properties.Name != "" {
-			t.nodes[a.Properties.Name] = a.TotalCost / a.Minutes * 60
+			t.nodes[a.Properties.Name] = perHour
 		}
 		o := Offer{a.NodeType, OnDemand}
 		if a.Preemptible > 0.5 {

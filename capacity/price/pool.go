@@ -37,7 +37,7 @@ func (p *Prices) Set(pool *v1alpha1.WarmPool, nodes []Node, chunks []capacity.Ch
 		}
 	}
 	if failed != nil {
-		problem = failed.Error()
+		problem = short(failed.Error())
 	}
 	for i := range chunks {
 		row := priceOf(bills, chunks[i])
@@ -50,6 +50,15 @@ func (p *Prices) Set(pool *v1alpha1.WarmPool, nodes []Node, chunks []capacity.Ch
 		rows = append(rows, row)
 	}
 	return rows, problem
+}
+
+// short is as much of a text as a condition takes, which may quote what a server says.
+func short(text string) string {
+	const most = 1024
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return strings.ToValidUTF8(text, "?")
 }
 
 // bill is what a node costs, and who says so.

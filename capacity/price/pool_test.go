@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -71,6 +72,27 @@ func TestAChunkCostsItsShareOfTheNodes(t *testing.T) {
 		if diff := cmp.Diff([]any{c.costs, c.sources, ""}, []any{costs, sources, problem}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestStatusTakesWhatIsTold: whatever nodes and servers say, the API server takes the status, which holds more
+// than prices.
+func TestStatusTakesWhatIsTold(t *testing.T) {
+	p := newPrices("", nil)
+	for _, text := range []string{"1e300", "1e9", "0", strings.Repeat("9", 40_000)} {
+		n := node("a", "p4d")
+		n.Annotations = map[string]string{v1alpha1.AnnotationPricePerHour: text}
+		rows, problem := p.Set(&v1alpha1.WarmPool{}, []Node{of(n, 8)}, chunks())
+		switch row := rows[0]; {
+		case row != nil && len(row.IdleCostPerHour) > 32:
+			t.Errorf("%.9s: costs %s", text, row.IdleCostPerHour)
+		case row == nil && (len(problem) > 200 || !strings.Contains(problem, "node a") || !strings.Contains(problem, "write a decimal number")):
+			t.Errorf("%.9s: problem %q, want the node and what to write, in short", text, problem)
+		}
+	}
+	long := short(strings.Repeat("é", 40_000) + "\xff")
+	if len(long) > 1100 || !utf8.ValidString(long) || short("as it is") != "as it is" {
+		t.Errorf("of a long text: %q", long)
 	}
 }
 

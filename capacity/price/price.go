@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -228,11 +227,17 @@ func offerOf(node *corev1.Node) Offer {
 	return o
 }
 
+// mostPerHour is what a node may cost in any currency. Status has room for no longer numbers.
+const mostPerHour = 1e9
+
+// believed tells a price from what is none, such as what is no number.
+func believed(perHour float64) bool { return perHour >= 0 && perHour <= mostPerHour }
+
 // amount reads a price.
 func amount(text string) (float64, error) {
 	value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil || value < 0 || math.IsNaN(value) || math.IsInf(value, 0) {
-		return 0, fmt.Errorf("%q is no price: write a decimal number such as 32.77", text)
+	if err != nil || !believed(value) {
+		return 0, fmt.Errorf("%.40q is no price: write a decimal number such as 32.77", text)
 	}
 	return value, nil
 }

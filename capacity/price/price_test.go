@@ -138,12 +138,14 @@ func TestTheLastGoodPricesStay(t *testing.T) {
 	}
 }
 
-// assets is what OpenCost answers: an on-demand and a spot node, one that has just come, and a disk.
+// assets is what OpenCost answers: on-demand nodes and one on spot, one that has just come, one at no price that
+// there is, and a disk.
 const assets = `{
  "c/n1": {"type": "Node", "nodeType": "p4d", "minutes": 60, "totalCost": 32.5, "preemptible": 0, "properties": {"name": "n1"}},
  "c/n2": {"type": "Node", "nodeType": "p4d", "minutes": 30, "totalCost": 17.5, "preemptible": 0, "properties": {"name": "n2"}},
  "c/n3": {"type": "Node", "nodeType": "p4d", "minutes": 20, "totalCost": 3, "preemptible": 1, "properties": {"name": "n3"}},
  "c/n4": {"type": "Node", "nodeType": "p5", "minutes": 1, "totalCost": 9, "preemptible": 0, "properties": {"name": "n4"}},
+ "c/n5": {"type": "Node", "nodeType": "p4d", "minutes": 60, "totalCost": 1e30, "preemptible": 0, "properties": {"name": "n5"}},
  "c/d1": {"type": "Disk", "minutes": 60, "totalCost": 1, "properties": {"name": "d1"}}
 }`
 
