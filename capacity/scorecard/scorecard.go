@@ -127,9 +127,11 @@ func (c Card) chunk(name string) (Chunk, bool) {
 }
 
 // add adds a score to the bucket that begins at start, and drops those that began a width before or earlier.
+// Where the clock of another replica is behind, the last bucket takes it: one more would be one too many for
+// the API later.
 func add(buckets []Bucket, score Score, start time.Time, width time.Duration) []Bucket {
 	kept := slices.DeleteFunc(slices.Clone(buckets), func(b Bucket) bool { return !b.Start.After(start.Add(-width)) })
-	if n := len(kept); n > 0 && kept[n-1].Start.Equal(start) {
+	if n := len(kept); n > 0 && !start.After(kept[n-1].Start) {
 		kept[n-1].Score = kept[n-1].plus(score)
 		return kept
 	}

@@ -128,6 +128,19 @@ func TestHoursAndDaysPass(t *testing.T) {
 	}
 }
 
+// TestClocksOfReplicas: of two that lead in turn, one is two seconds behind, also where an hour begins.
+func TestClocksOfReplicas(t *testing.T) {
+	var card Card
+	for at := start; at.Before(start.Add(10 * 24 * time.Hour)); at = at.Add(time.Hour) {
+		for _, now := range []time.Time{at.Add(time.Second), at.Add(-time.Second), at.Add(2 * time.Second)} {
+			card = card.Next(look(1, 0, 1), now)
+		}
+		if len(card.Hours) > 24 || len(card.Days) > 7 {
+			t.Fatalf("%d hours and %d days, more than the API takes", len(card.Hours), len(card.Days))
+		}
+	}
+}
+
 func pool() *v1alpha1.WarmPool {
 	p := &v1alpha1.WarmPool{}
 	p.Name = "a100"
