@@ -73,11 +73,15 @@ func learnEvents(history Series, all []Event) (events, error) {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b known) int { return a.From.Compare(b.From) })
+	var quiet Series
 	for k, e := range out {
 		if !e.unknown() { // it was given, or learned with an earlier one
 			continue
 		}
-		factor, addend := out.learn(history, e.Name)
+		if quiet.Values == nil {
+			quiet = out.quiet(history)
+		}
+		factor, addend := out.learn(history, quiet, e.Name)
 		for j := range out[k:] {
 			if same := &out[k+j]; same.Name == e.Name && same.unknown() {
 				same.Factor, same.addend = factor, addend
@@ -101,18 +105,30 @@ func (e Event) check() error {
 // unknown says that the effect is still to be learned.
 func (k known) unknown() bool { return k.Factor == 0 && !k.Freeze }
 
+// quiet is what of a history is of times of which no event is told, NaN elsewhere.
+func (all events) quiet(history Series) Series {
+	quiet := history
+	quiet.Values = slices.Clone(history.Values)
+	for _, e := range all {
+		for at := indexAt(history, e.From); at < min(indexAt(history, e.To), len(quiet.Values)); at++ {
+			quiet.Values[at] = math.NaN()
+		}
+	}
+	return quiet
+}
+
 // learn is the effect of the events of a name: the mean demand during those that began ÷ the mean of
 // what is usual at these times. Where none is usual, what came is added.
-func (all events) learn(history Series, name string) (factor, addend float64) {
+func (all events) learn(history, quiet Series, name string) (factor, addend float64) {
 	during, usual, n := 0.0, 0.0, 0.0
 	for _, e := range all {
 		if e.Name != name || e.Freeze {
 			continue
 		}
-		before, scale := all.before(history, e.From)
+		before, scale := all.before(history, quiet, e.From)
 		first, end := indexAt(history, e.From), min(indexAt(history, e.To), len(history.Values))
 		for at := first; at < end; at += max((end-first)/mostLearned, 1) {
-			value, expected := all.without(history, at), scale*all.around(history, at)
+			value, expected := all.without(history, at), scale*around(quiet, at)
 			if math.IsNaN(expected) {
 				expected = before
 			}
@@ -141,13 +157,13 @@ const (
 
 // before is the mean demand before an event, NaN where that is not known, and how it compares with
 // what is usual then: the level wanders, while the shape of days stays.
-func (all events) before(history Series, from time.Time) (level, scale float64) {
+func (all events) before(history, quiet Series, from time.Time) (level, scale float64) {
 	sum, usual, n := 0.0, 0.0, 0.0
 	end := min(indexAt(history, from), len(history.Values))
 	for at := max(end-max(int(levelBefore/history.Step), 1), 0); at < end; at++ {
 		if value := all.without(history, at); !math.IsNaN(value) {
 			sum += value
-			usual += all.around(history, at)
+			usual += around(quiet, at)
 			n++
 		}
 	}
@@ -157,14 +173,13 @@ func (all events) before(history Series, from time.Time) (level, scale float64) 
 	return sum / n, min(max(scale, 1.0/mostScale), mostScale)
 }
 
-// around is what demand is at the same time of days around, or NaN: a week before and after, else a
-// day, of which no event is told.
-func (all events) around(history Series, at int) float64 {
+// around is what demand is at the same time of quiet days around, or NaN: a week before and after, else a
+// day.
+func around(quiet Series, at int) float64 {
 	for _, off := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour} {
-		sum, n, steps := 0.0, 0.0, int(off/history.Step)
+		sum, n, steps := 0.0, 0.0, int(off/quiet.Step)
 		for _, other := range []int{at - steps, at + steps} {
-			value := valueAt(history, other)
-			if quiet := !slices.ContainsFunc(all, func(e known) bool { return e.holds(timeAt(history, other)) }); quiet && !math.IsNaN(value) {
+			if value := valueAt(quiet, other); !math.IsNaN(value) {
 				sum += value
 				n++
 			}

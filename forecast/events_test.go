@@ -166,3 +166,35 @@ func TestEventsAreChecked(t *testing.T) {
 	}
 	checkForecast(t, f, 3)
 }
+
+// TestQuietTimes are those at which no event holds, whatever their order, and however they overlap.
+func TestQuietTimes(t *testing.T) {
+	history := fives(1, 9)
+	minutes := func(n int) time.Time { return history.Start.Add(time.Duration(n) * time.Minute) }
+	var all events
+	for _, of := range [][2]int{{-60, 3}, {11, 14}, {60, 61}, {120, 300}, {180, 240}, {1430, 99_999}, {88_000, 99_999}} {
+		all = append(all, known{Event: Event{From: minutes(of[0]), To: minutes(of[1])}})
+	}
+	for at, value := range all.quiet(history).Values {
+		held := slices.ContainsFunc(all, func(e known) bool { return e.holds(timeAt(history, at)) })
+		if held != math.IsNaN(value) || !held && value != history.Values[at] {
+			t.Errorf("at %s: %v, an event holds: %v", timeAt(history, at).Format(time.TimeOnly), value, held)
+		}
+	}
+}
+
+// BenchmarkManyEvents takes 200 hours, as many as calls may leave, out of four weeks of minutes.
+func BenchmarkManyEvents(b *testing.B) {
+	history := Series{Start: start, Step: time.Minute}
+	for i := range 28 * 24 * 60 {
+		history.Values = append(history.Values, float64(i%1440))
+	}
+	var all []Event
+	for i := range 200 {
+		from := start.Add(time.Duration(3*i) * time.Hour)
+		all = append(all, Event{Name: from.String(), From: from, To: from.Add(time.Hour)})
+	}
+	for b.Loop() {
+		WithoutEvents(history, all)
+	}
+}
