@@ -28,9 +28,10 @@ func plainReview(body []byte) (*admissionv1.AdmissionReview, bool) {
 		case `"apiVersion"`:
 			return text(body, value, &review.APIVersion)
 		case `"request"`:
-			if review.Request == nil {
-				review.Request = &admissionv1.AdmissionRequest{}
+			if review.Request != nil {
+				return value, errOther // the decoder takes the objects of the last one
 			}
+			review.Request = &admissionv1.AdmissionRequest{}
 			return plainRequest(body, value, review.Request)
 		}
 		return value, errOther

@@ -60,6 +60,7 @@ func TestPlainLeaves(t *testing.T) {
 	for _, review := range []string{
 		`{"request":{"\u0075id":"u"}}`, `{"request":{"UID":"u"}}`, `{"request":{"uid":"\u0075"}}`, `{"request":{"uid":null}}`, `{"request":{"uid":"é"}}`, `{"Request":{}}`, `{"request":null}`,
 		`{"request":{"userInfo":{"groups":["a" "b"]}}}`, `{"request":{"userInfo":{"groups":["a",]}}}`, `{"request":{"dryRun":"true"}}`, `{"request":{"dryRun":null}}`, `{"request":{}} x`,
+		`{"request":{"object":{}},"request":{}}`,
 	} {
 		if _, ok := plainReview([]byte(review)); ok {
 			t.Errorf("%s is not left to the decoder", review)
@@ -82,7 +83,8 @@ func FuzzPlain(f *testing.F) {
 	}
 	for _, seed := range []string{
 		`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u","dryRun":true,"object":null,"userInfo":{"groups":[],"extra":{"a":["b","c"],"d":[]}}}}`,
-		`{"request":{"kind":{"kind":"A"},"kind":{"group":"b"},"object":{"a":1},"object":null,"userInfo":{"groups":["a"],"groups":[ "b" , "c" ]}},"request":{"name":"n"}}`,
+		`{"request":{"kind":{"kind":"A"},"kind":{"group":"b"},"object":{"a":1},"object":null,"userInfo":{"groups":["a"],"groups":[ "b" , "c" ]}}}`,
+		`{"request":{"object":{"a":1},"oldObject":{"a":1}},"request":{"name":"n"}}`,
 		`{"metadata":{"annotations":{"a":"\"\u00e9","b":""},"annotations":{"c":"d"},"ownerReferences":[{"controller":true}],"name":"n"},"metadata":{"uid":"u"},"spec":{"replicas":0},"spec":{}}`,
 	} {
 		f.Add(seed)
