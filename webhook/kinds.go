@@ -46,6 +46,9 @@ type Kind struct {
 	// Vouches is true where an object of this kind, which is itself held to the ceiling, answers
 	// for the objects that it controls: they may reach its count and Surge.
 	Vouches bool
+	// Deployer is the ServiceAccount of their namespace as which a rollout of the kind's objects scales
+	// what they control; empty where their controller does that itself.
+	Deployer string
 	// Surge are the paths at one of which maxSurge stands, a number or a percentage: its versions
 	// need not agree.
 	Surge []string
@@ -192,7 +195,7 @@ func workloadKinds() []Kind {
 			"spec.trainer.numNodes", "spec.trainer.numNodes=1 * not(spec.suspend)")},
 		{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts", Name: "Rollout", Counts: replicas, Vouches: true, Surge: []string{"spec.strategy.canary.maxSurge"}},
 		{
-			Group: "apps.openshift.io", Version: "v1", Resource: "deploymentconfigs", Name: "DeploymentConfig", Vouches: true,
+			Group: "apps.openshift.io", Version: "v1", Resource: "deploymentconfigs", Name: "DeploymentConfig", Vouches: true, Deployer: "deployer",
 			Counts: counts("spec.replicas", "spec.replicas=0"), Surge: []string{"spec.strategy.rollingParams.maxSurge"},
 		},
 		{Group: "serving.knative.dev", Version: "v1", Resource: "services", Name: "Service", Indirect: true, Counts: counts(

@@ -137,7 +137,7 @@ const (
 )
 
 // owners are the controllers that the API server of every world has: a Deployment that asks
-// for 40 and surges by 10, and a ScaledObject.
+// for 40 and surges by 10, a ScaledObject, and a DeploymentConfig that asks for 8.
 func owners() []runtime.Object {
 	scaled := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
@@ -146,7 +146,11 @@ func owners() []runtime.Object {
 		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
 		"spec": map[string]any{"replicas": int64(40), "strategy": map[string]any{"rollingUpdate": map[string]any{"maxSurge": int64(10)}}},
 	}}
-	return []runtime.Object{o, scaled}
+	config := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apps.openshift.io/v1", "kind": "DeploymentConfig", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
+		"spec": map[string]any{"replicas": int64(8)},
+	}}
+	return []runtime.Object{o, scaled, config}
 }
 
 // team are the Namespaces that every world has in its cache.

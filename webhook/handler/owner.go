@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/sources"
 	"forewarm.dev/webhook/total"
 )
 
@@ -24,10 +25,17 @@ func (s server) believed(ctx context.Context, c converted) (bool, error) {
 		return false, nil
 	}
 	kind, answers := s.owners.Kind(c.controller)
-	if !answers || s.access == nil {
+	if !answers || s.access == nil || c.rollsOut(kind) {
 		return answers, nil
 	}
 	return s.access.MayControl(ctx, c.user, kind, c.request.Object.Namespace, c.controller.Name)
+}
+
+// rollsOut says whether what stands is scaled by a rollout of its controller, which runs as a ServiceAccount
+// of the namespace. Whoever else acts as that makes nothing larger than the controller is, which puts it right
+// when the rollout is over.
+func (c converted) rollsOut(kind sources.Kind) bool {
+	return kind.Deployer != "" && !c.adopted && c.user.Username == "system:serviceaccount:"+c.request.Object.Namespace+":"+kind.Deployer
 }
 
 // counted says whether an object's controller is counted in its place: one of a kind that only bounds

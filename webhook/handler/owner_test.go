@@ -1,0 +1,46 @@
+package handler
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
+)
+
+// TestRolloutAsServiceAccount: the pod that rolls a DeploymentConfig out scales what that controls, as a
+// ServiceAccount of the namespace, without counting it twice; nobody else does, nor makes it larger, nor says
+// of anything that it is controlled.
+func TestRolloutAsServiceAccount(t *testing.T) {
+	const rollout = "system:serviceaccount:team:deployer"
+	owner := metav1.OwnerReference{APIVersion: "apps.openshift.io/v1", Kind: "DeploymentConfig", Name: "web", UID: "u-1", Controller: new(true)}
+	scaled := func(to int) string { return scaleReview("", "replicationcontrollers", "7", 1, to) }
+	made := review(`{"uid":"r1","kind":{"group":"","version":"v1","kind":"ReplicationController"},"resource":{"group":"","version":"v1","resource":"replicationcontrollers"},
+		"namespace":"team","name":"web","operation":"CREATE","object":{"metadata":{"name":"web","ownerReferences":[
+		{"apiVersion":"apps.openshift.io/v1","kind":"DeploymentConfig","name":"web","uid":"u-1","controller":true}]},"spec":{"replicas":1}}}`)
+	cases := map[string]struct {
+		body       string
+		wantDenied string // empty for allowed
+	}{
+		"as large as the controller":    {by(rollout, scaled(8)), ""},
+		"with its surge":                {by(rollout, scaled(10)), ""},
+		"larger":                        {by(rollout, scaled(11)), "11 replicas asked for, 6 used by others"},
+		"by another ServiceAccount":     {by("system:serviceaccount:team:default", scaled(8)), "8 replicas asked for, 6 used by others"},
+		"by a person":                   {by("jane", scaled(8)), "8 replicas asked for, 6 used by others"},
+		"says that it is so of another": {by(rollout, made), "it says that DeploymentConfig web controls it"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			controlled := metadataOf("v1", "ReplicationController", "team/web", "7", nil)
+			controlled.OwnerReferences = []metav1.OwnerReference{owner}
+			w := newWorld(t, team(map[string]string{webhook.MaxTotalReplicas: "10"}), controlled)
+			h, _ := w.totals(t, ledgerOf("namespace.team", v1alpha1.LedgerAmounts{Replicas: 7}))
+			got := answer(t, post(h, c.body))
+			if got.Allowed != (c.wantDenied == "") || (!got.Allowed && !strings.Contains(got.Result.Message, c.wantDenied)) {
+				t.Errorf("answer %+v, want denied: %q", got, c.wantDenied)
+			}
+		})
+	}
+}
