@@ -8,6 +8,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // TestRolloutAsServiceAccount: the pod that rolls a DeploymentConfig out scales what that controls, as a
@@ -42,5 +43,25 @@ func TestRolloutAsServiceAccount(t *testing.T) {
 				t.Errorf("answer %+v, want denied: %q", got, c.wantDenied)
 			}
 		})
+	}
+}
+
+// TestLetThroughIsTold: what a mode lets through is told in the audit log, and to the writer once where it warns.
+func TestLetThroughIsTold(t *testing.T) {
+	web := func(replicas, owners string) string {
+		return by("jane", deploymentReview("CREATE", `{"metadata":{"name":"api","ownerReferences":[`+owners+`]},"spec":{"replicas":`+replicas+`}}`, ""))
+	}
+	const named = `{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":"u-1","controller":true}`
+	for reason, body := range map[webhook.Reason]string{total.ReasonAboveTotal: web("5", ""), total.ReasonUnprovenOwner: web("1", named)} {
+		for mode, wantWarnings := range map[webhook.Mode]int{webhook.Warn: 1, webhook.Audit: 0} {
+			t.Run(string(reason)+"/"+string(mode), func(t *testing.T) {
+				w := newWorld(t, team(map[string]string{webhook.MaxTotalReplicas: "10", webhook.CeilingMode: string(mode)}))
+				h, _ := w.totals(t, ledgerOf("namespace.team", v1alpha1.LedgerAmounts{Replicas: 6}))
+				got := answer(t, post(h, body))
+				if !got.Allowed || len(got.Warnings) != wantWarnings || got.AuditAnnotations["reason"] != string(reason) {
+					t.Errorf("answer %+v, want allowed with %d warnings, and %s in the audit log", got, wantWarnings, reason)
+				}
+			})
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/total"
 )
 
 // respond turns a decision into a response. A denial is 403 Forbidden: autoscalers retry
@@ -22,7 +23,7 @@ func respond(uid types.UID, d webhook.Decision) (*admissionv1.AdmissionResponse,
 	if !response.Allowed {
 		response.Result = &metav1.Status{Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: d.Message}
 	}
-	if !response.Allowed || d.Reason == webhook.ReasonAboveCeiling || d.Audit != nil {
+	if !response.Allowed || exceeds(d.Reason) || d.Audit != nil {
 		response.AuditAnnotations = map[string]string{"reason": string(d.Reason)}
 		maps.Copy(response.AuditAnnotations, d.Audit)
 	}
@@ -35,6 +36,11 @@ func respond(uid types.UID, d webhook.Decision) (*admissionv1.AdmissionResponse,
 	}
 	response.Patch, response.PatchType = patch, ptr.To(admissionv1.PatchTypeJSONPatch)
 	return response, nil
+}
+
+// exceeds says whether a reason is one of what the modes warn and audit let through.
+func exceeds(reason webhook.Reason) bool {
+	return reason == webhook.ReasonAboveCeiling || reason == total.ReasonAboveTotal || reason == total.ReasonUnprovenOwner
 }
 
 // encode is the review with a response. Most say no more than that a write is allowed, and are

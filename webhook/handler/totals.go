@@ -194,19 +194,15 @@ func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision
 		return allowed, err
 	}
 	decision, err := s.unproven(ctx, c, allowed)
-	if err != nil || decision.Verdict == webhook.Deny {
-		return decision, err
+	if err != nil || decision.Reason == total.ReasonUnprovenOwner || len(c.pledges) == 0 {
+		return decision, err // what is let through all the same counts for nothing
 	}
 	for i, d := range c.pledges {
 		decision, err = s.book.Claim(ctx, d.holder, d.claim, c.dryRun)
 		if err == nil && decision.Verdict == webhook.Allow {
 			continue
 		}
-		for _, made := range c.pledges[:i] {
-			if failed := s.release(ctx, made, c.dryRun); failed != nil {
-				s.log.V(1).Info("A claim is given back later", "holder", made.holder.String(), "reason", failed.Error())
-			}
-		}
+		s.release(ctx, c.pledges[:i], c.dryRun)
 		return decision, err
 	}
 	decision.Warnings = append(decision.Warnings, allowed.Warnings...)
@@ -216,9 +212,14 @@ func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision
 	return decision, nil
 }
 
-func (s server) release(ctx context.Context, made pledge, dry bool) error {
+// release takes claims back; what fails is given back later.
+func (s server) release(ctx context.Context, pledges []pledge, dry bool) {
 	if dry {
-		return nil
+		return
 	}
-	return s.book.Release(ctx, made.holder, made.claim.Key, made.claim.Now)
+	for _, made := range pledges {
+		if err := s.book.Release(ctx, made.holder, made.claim.Key, made.claim.Now); err != nil {
+			s.log.V(1).Info("A claim is given back later", "holder", made.holder.String(), "reason", err.Error())
+		}
+	}
 }
