@@ -62,7 +62,7 @@ func TestObjects(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"WarmPool", "Deployment", "DemandEvent", "Config"} {
+	for _, kind := range []string{"WarmPool", "Job", "Deployment", "DemandEvent", "Config"} {
 		if decoded[kind] == 0 {
 			t.Errorf("no %s was found: %v", kind, decoded)
 		}

@@ -1,5 +1,5 @@
-// Command playground leaves a control plane with Karpenter and all of Forewarm running,
-// under a light live load of GPU jobs, until it is interrupted.
+// Command playground leaves a control plane with Karpenter and all of Forewarm running until it
+// is interrupted, under a light live load of GPU jobs, or empty for docs/tutorial.md.
 package main
 
 import (
@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
@@ -27,20 +29,26 @@ import (
 	"forewarm.dev/test/demo/stack"
 )
 
-// namespace holds the jobs of the live load.
-const namespace = "team-ml"
+const (
+	// namespace holds the jobs of the live load.
+	namespace = "team-ml"
+	// boot is from Karpenter's decision to the node.
+	boot = 20 * time.Second
+)
 
 func main() {
 	ctrl.SetLogger(logr.Discard())
+	empty := pflag.Bool("empty", false, "start without a WarmPool and without a load, as docs/tutorial.md wants it")
+	pflag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil && ctx.Err() == nil {
+	if err := run(ctx, *empty); err != nil && ctx.Err() == nil {
 		fmt.Fprintf(os.Stderr, "playground: %v\n", err)
 		os.Exit(1) //nolint:gocritic // nothing is left for the deferred stop to do
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run(ctx context.Context, empty bool) (err error) {
 	store, err := assets.Open()
 	if err != nil {
 		return err
@@ -54,10 +62,10 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Println("Starting a control plane with Karpenter and Forewarm …")
+	fmt.Println("Starting etcd, Kubernetes, KWOK and Karpenter …")
 	c, err := cluster.Start(ctx, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true, Dir: dir,
-		NodeBootDelay: 20 * time.Second, BatchIdle: play.BatchIdle, BatchMax: play.BatchMax,
+		NodeBootDelay: boot, BatchIdle: play.BatchIdle, BatchMax: play.BatchMax,
 		NodePools:          []cluster.NodePool{{Name: play.PoolName, DisruptionBudget: "100%"}},
 		SchedulerExtenders: []configv1.Extender{ours.SchedulerExtender()},
 	})
@@ -65,41 +73,52 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
+	fmt.Println("Starting Forewarm's webhook, extender and reserver …")
 	if err := ours.Start(ctx, c, store.Root, filepath.Join(store.Root, "bin")); err != nil {
 		return err
 	}
 	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return err
 	}
+	if empty {
+		introduce(c, "A control plane with Karpenter and Forewarm is running, with no WarmPool and no load.",
+			"kubectl get nodepools", "forewarmctl status")
+		<-ctx.Done()
+		return nil
+	}
 	if err := c.Client.Create(ctx, pool()); err != nil {
 		return err
 	}
-	introduce(c)
+	introduce(c, "A control plane with Karpenter, Forewarm and a light load of GPU jobs is running.",
+		"forewarmctl status",
+		"kubectl get warmpools,demandhistories,forecastmodels",
+		"kubectl get pods -A -o wide",
+		"kubectl describe warmpool "+play.PoolName)
 	return load(ctx, c.Client)
 }
 
 // pool is a WarmPool that acts within seconds: it keeps two GPUs warm from the start.
 func pool() client.Object {
 	p := play.WarmPool(play.Times{
-		Boot: 20 * time.Second, Lead: 25 * time.Second, ConsolidateAfter: 30 * time.Second,
+		Boot: boot, Lead: 25 * time.Second, ConsolidateAfter: 30 * time.Second,
 		Interval: 5 * time.Second, History: 24 * time.Hour,
 	}, 1)
 	p.Spec.Chunks[1].Min = 2
 	return p
 }
 
-func introduce(c *cluster.Cluster) {
+// introduce says how to reach the cluster from another terminal, and what to try there.
+func introduce(c *cluster.Cluster, what string, commands ...string) {
 	fmt.Printf(`
-A control plane with Karpenter, Forewarm and a light load of GPU jobs is running.
+%s
+Nodes are KWOK's: they come %v after Karpenter asks for them, and their pods run nothing.
+In another terminal, in this folder:
 
-  export KUBECONFIG=%s
-  bin/forewarmctl status
-  kubectl get warmpools,demandhistories,forecastmodels
-  kubectl get pods -A -o wide
-  kubectl describe warmpool %s
+  export KUBECONFIG=%s PATH="$PWD/bin:$PATH"
+  %s
 
 Logs are in %s. Interrupt (Ctrl-C) to stop and remove everything.
-`, c.Kubeconfig, play.PoolName, filepath.Join(c.Dir, "logs"))
+`, what, boot, c.Kubeconfig, strings.Join(commands, "\n  "), filepath.Join(c.Dir, "logs"))
 }
 
 // load submits a job of one to eight GPUs every few seconds until ctx ends.
