@@ -54,6 +54,14 @@ securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, secco
 securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 {{- end -}}
 
+{{/* What a container may use; Go collects garbage in time for its limit of memory. Takes the resources. */}}
+{{- define "forewarm.resources" -}}
+resources: {{- toYaml . | nindent 2 }}
+{{- if dig "limits" "memory" "" . }}
+env: [{name: GOMEMLIMIT, valueFrom: {resourceFieldRef: {resource: limits.memory}}}]
+{{- end }}
+{{- end -}}
+
 {{/* What a pod and its one container have in common whatever they run. Takes (list context name values). */}}
 {{- define "forewarm.place" -}}
 {{- with (index . 2).priorityClassName }}
