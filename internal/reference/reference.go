@@ -25,6 +25,9 @@ func Page(folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if len(files) == 0 {
+		return "", fmt.Errorf("no CRDs in %s: say the folder with their *.yaml files", folder)
+	}
 	var page strings.Builder
 	page.WriteString(head)
 	for _, file := range files {
