@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ func TestOvershoot(t *testing.T) {
 	two := corev1.ResourceList{"nodes": *resource.NewQuantity(2, resource.DecimalSI)}
 	e := newTotalsEnv(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true, NodeBootDelay: time.Second,
-		NodePools: []cluster.NodePool{{Name: "held"}, {Name: "limited", Limits: two}},
+		NodePools: []cluster.NodePool{{Name: "held", ConsolidateAfter: "Never"}, {Name: "limited", Limits: two}},
 	}, 1)
 	if err := e.ApplyFiles(t.Context(), "testdata/capacityquotas.yaml"); err != nil {
 		t.Fatal(err)
@@ -84,7 +83,7 @@ func overshootKept(t *testing.T, e *totalsEnv) {
 	ctx := t.Context()
 	e.fill(t, "held", 2)
 	e.bought(t, "held", 2)
-	e.placed(t, 2)
+	e.stand(t, "held", 2)
 	kept := func(least int32, annotations map[string]string) *v1alpha1.WarmPool {
 		pool := loopPool("kept", "held", least, 9)
 		pool.Annotations, pool.Spec.Chunks[0].Requests = annotations, extenderGPUs(8)
@@ -118,7 +117,7 @@ func overshootDead(t *testing.T, e *totalsEnv) {
 	}
 	e.fillMore(t, "held", 2, 5)
 	e.bought(t, "held", 7)
-	e.placed(t, 7)
+	e.stand(t, "held", 7)
 	e.fillMore(t, "held", 7, 3)
 	e.holds(t, "held", 7)
 }
@@ -234,22 +233,20 @@ func (e *totalsEnv) bought(t *testing.T, pool string, n int) {
 	})
 }
 
-// placed waits until n pods of the test have a node, and returns them.
-func (e *totalsEnv) placed(t *testing.T, n int) []corev1.Pod {
+// stand waits until a pool has n nodes. Whether the scheduler has placed the pods there by then is
+// not what is shown.
+func (e *totalsEnv) stand(t *testing.T, pool string, n int) {
 	t.Helper()
-	var out []corev1.Pod
 	cluster.Eventually(t, webhookWait, func() error {
-		var pods corev1.PodList
-		if err := e.Client.List(t.Context(), &pods, client.InNamespace("team")); err != nil {
+		var nodes corev1.NodeList
+		if err := e.Client.List(t.Context(), &nodes, client.MatchingLabels{"karpenter.sh/nodepool": pool}); err != nil {
 			return err
 		}
-		out = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return pod.Spec.NodeName == "" })
-		if len(out) != n {
-			return fmt.Errorf("%d pods have a node, want %d", len(out), n)
+		if len(nodes.Items) != n {
+			return fmt.Errorf("%d nodes of %s stand, want %d", len(nodes.Items), pool, n)
 		}
 		return nil
 	})
-	return out
 }
 
 // drop takes n nodes of a pool away, with the pods on them.
