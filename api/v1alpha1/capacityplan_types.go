@@ -4,7 +4,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // CapacityPlan is a growth of a WarmPool that waits for somebody's approval, or has it: until then its
 // placeholders stand gated, and no node is bought. The reserver makes it; whoever has the verb approve
-// on it sets spec.approval.by to his own name, which admission holds him to.
+// on it sets spec.approval.by, or spec.rejection.by, to his own name, which admission holds him to.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=cplan,categories=forewarm
@@ -13,6 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Cost per hour",type=string,JSONPath=`.spec.costPerHour`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.spec.reason`
 // +kubebuilder:printcolumn:name="Approved by",type=string,JSONPath=`.spec.approval.by`
+// +kubebuilder:printcolumn:name="Rejected by",type=string,JSONPath=`.spec.rejection.by`
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expires`
 type CapacityPlan struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -31,10 +32,11 @@ type CapacityPlanList struct {
 	Items []CapacityPlan `json:"items"`
 }
 
-// CapacityPlanSpec is what is asked for. Only the approval can be added, once.
+// CapacityPlanSpec is what is asked for. Only an approval or a rejection can be added, once.
 //
 // +kubebuilder:validation:XValidation:rule="self.pool == oldSelf.pool && self.chunks == oldSelf.chunks && self.nodes == oldSelf.nodes && self.costPerHour == oldSelf.costPerHour && self.reason == oldSelf.reason && self.requester == oldSelf.requester && self.expires == oldSelf.expires",message="a CapacityPlan cannot be changed, only approved: delete it to have the reserver propose anew"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.approval) || (has(self.approval) && self.approval == oldSelf.approval)",message="spec.approval cannot be changed: delete the CapacityPlan to withdraw it"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.rejection) || (has(self.rejection) && self.rejection == oldSelf.rejection)",message="spec.rejection cannot be changed: delete the CapacityPlan to have the reserver propose anew"
 type CapacityPlanSpec struct {
 	// Pool is the WarmPool's name.
 	// +kubebuilder:validation:MaxLength=63
@@ -61,6 +63,9 @@ type CapacityPlanSpec struct {
 	// Approval, once set, lets the placeholders be ungated.
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
+	// Rejection, once set, keeps the reserver from proposing as much again before Expires.
+	// +optional
+	Rejection *Rejection `json:"rejection,omitempty"`
 }
 
 // PlannedChunk is what is wanted of one chunk.
@@ -77,6 +82,14 @@ type PlannedChunk struct {
 // Approval is somebody's yes.
 type Approval struct {
 	// By is the user name of the one who approves, as the API server knows it; admission refuses any other.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by"`
+}
+
+// Rejection is somebody's no.
+type Rejection struct {
+	// By is the user name of the one who rejects, as the API server knows it; admission refuses any other.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	By string `json:"by"`

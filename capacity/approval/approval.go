@@ -20,7 +20,7 @@ import (
 const (
 	// defaultValidity is how long a plan stands that nobody has set otherwise.
 	defaultValidity = time.Hour
-	// keep is how many plans that were approved are kept per pool after they have expired.
+	// keep is how many plans that were approved or rejected are kept per pool after they have expired.
 	keep = 10
 )
 
@@ -62,7 +62,7 @@ func (p *Plans) Read(ctx context.Context, pool *v1alpha1.WarmPool, now time.Time
 			// of a pool that had the same name, or not ours
 		case plan.Spec.Expires.After(now):
 			s.Plans = append(s.Plans, plan)
-		case plan.Spec.Approval == nil:
+		case plan.Spec.Approval == nil && plan.Spec.Rejection == nil:
 			s.old = append(s.old, plan)
 		default:
 			done = append(done, plan)
@@ -79,7 +79,7 @@ func (s Standing) Limit(pool *v1alpha1.WarmPool) (*capacity.Approval, error) {
 	for _, chunk := range pool.Spec.Chunks {
 		level := int64(0)
 		for _, plan := range s.Plans {
-			if plan.Spec.Approval != nil && plan.Spec.Approval.By != plan.Spec.Requester {
+			if plan.Spec.Approval != nil && plan.Spec.Rejection == nil && plan.Spec.Approval.By != plan.Spec.Requester {
 				level = max(level, ungated(plan, chunk.Name))
 			}
 		}
@@ -110,8 +110,9 @@ func ungated(plan v1alpha1.CapacityPlan, chunk string) int64 {
 }
 
 // Propose makes a plan for what waits for an approval, unless one that is open asks for as much. It
-// withdraws those that ask for less, and clears away what is old. The answer is the plan to approve,
-// nil if nothing waits.
+// withdraws those that ask for less, and clears away what is old. What has been rejected is not proposed
+// again until the plan that asked for it has expired. The answer is the plan to approve, nil if nothing
+// waits.
 func (p *Plans) Propose(ctx context.Context, pool *v1alpha1.WarmPool, decided capacity.Result, s Standing, now time.Time) (*v1alpha1.CapacityPlan, error) {
 	for i := range s.old {
 		if err := p.remove(ctx, &s.old[i]); err != nil {
@@ -121,10 +122,13 @@ func (p *Plans) Propose(ctx context.Context, pool *v1alpha1.WarmPool, decided ca
 	if !slices.ContainsFunc(decided.Chunks, func(c capacity.ChunkPlan) bool { return c.Unapproved > 0 }) {
 		return nil, nil
 	}
+	if s.rejects(decided) {
+		return nil, nil
+	}
 	var small []v1alpha1.CapacityPlan
 	for i, plan := range s.Plans {
 		switch {
-		case plan.Spec.Approval != nil:
+		case plan.Spec.Approval != nil, plan.Spec.Rejection != nil:
 		case covers(plan, decided):
 			return &s.Plans[i], nil
 		default:
@@ -141,6 +145,11 @@ func (p *Plans) Propose(ctx context.Context, pool *v1alpha1.WarmPool, decided ca
 		}
 	}
 	return made, nil
+}
+
+// rejects says whether somebody has said no to as much.
+func (s Standing) rejects(decided capacity.Result) bool {
+	return slices.ContainsFunc(s.Plans, func(plan v1alpha1.CapacityPlan) bool { return plan.Spec.Rejection != nil && covers(plan, decided) })
 }
 
 func covers(plan v1alpha1.CapacityPlan, decided capacity.Result) bool {

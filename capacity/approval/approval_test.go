@@ -2,6 +2,8 @@ package approval
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,6 +125,49 @@ func TestNobodyApprovesHisOwn(t *testing.T) {
 	other.UID = "another"
 	if standing, err := plans.Read(t.Context(), other, now); err != nil || len(standing.Plans) != 0 {
 		t.Errorf("%v, %v; a pool of the same name has its plans", standing.Plans, err)
+	}
+}
+
+// TestWhatIsRejectedIsNotProposedAgain until the plan has expired: who has said no is not asked again each
+// minute. A larger growth is another question.
+func TestWhatIsRejectedIsNotProposedAgain(t *testing.T) {
+	c := newClient(t)
+	plans, pool := New(c, c), newPool()
+	propose := func(at time.Time, result capacity.Result) *v1alpha1.CapacityPlan {
+		t.Helper()
+		standing, err := plans.Read(t.Context(), pool, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit, err := standing.Limit(pool)
+		if err != nil || limit.Levels[0] != 0 || limit.Levels[1] != 0 {
+			t.Fatalf("levels %v, %v; want none", limit, err)
+		}
+		proposed, err := plans.Propose(t.Context(), pool, result, standing, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return proposed
+	}
+	first := propose(now, decided(0, 5))
+	rejected, err := Reject(t.Context(), c, first.Name, now.Add(time.Minute))
+	if err != nil || rejected.Spec.Rejection == nil || rejected.Spec.Rejection.By != "reserver" || Open(rejected, now.Add(time.Minute)) {
+		t.Fatalf("rejected: %+v, %v", rejected, err)
+	}
+	if again := propose(now.Add(2*time.Minute), decided(0, 4)); again != nil {
+		t.Errorf("proposed %s, which asks for less than what was rejected", again.Name)
+	}
+	larger := propose(now.Add(3*time.Minute), decided(0, 6))
+	if larger == nil || larger.Name == first.Name || count(t, c) != 2 {
+		t.Fatalf("proposed %v, %d plans stand; want a larger one beside the rejected", larger, count(t, c))
+	}
+	if later := propose(now.Add(90*time.Minute), decided(0, 4)); later == nil || later.Name == first.Name || count(t, c) != 2 {
+		t.Errorf("proposed %v, %d plans; want one behind the end of the rejected, which is kept", later, count(t, c))
+	}
+	for name, decide := range map[string]Decide{"Approve": Approve, "Reject": Reject} {
+		if _, err := decide(t.Context(), c, first.Name, now.Add(time.Minute)); !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), "has been rejected by reserver") {
+			t.Errorf("%s of one that was rejected: %v", name, err)
+		}
 	}
 }
 
