@@ -276,12 +276,22 @@ func renewed(err error) (token string, expired bool) {
 // Above calls found with each object of a kind that stands above its ceiling, and pace after
 // each page of objects that was looked at. A kind that the server does not have has none.
 func (e *Explainer) Above(ctx context.Context, kind webhook.Kind, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
+	return e.Each(ctx, kind, namespace, func(o *unstructured.Unstructured, explained Explanation) {
+		if explained.Exceeds() || len(explained.Unapproved) > 0 {
+			found(o, explained)
+		}
+	}, pace)
+}
+
+// Each calls found with each object of a kind, save those that a controller owns, as Above does with those
+// that stand above.
+func (e *Explainer) Each(ctx context.Context, kind webhook.Kind, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
 	return client.IgnoreNotFound(sources.Kind{Kind: kind}.Served(func(gvr schema.GroupVersionResource) error {
-		return e.above(ctx, gvr, namespace, found, pace)
+		return e.each(ctx, gvr, namespace, found, pace)
 	}))
 }
 
-func (e *Explainer) above(ctx context.Context, gvr schema.GroupVersionResource, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
+func (e *Explainer) each(ctx context.Context, gvr schema.GroupVersionResource, namespace string, found func(*unstructured.Unstructured, Explanation), pace func()) error {
 	for next := ""; ; {
 		list, err := e.objects.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: pageOf, Continue: next})
 		if token, expired := renewed(err); expired {
@@ -299,9 +309,7 @@ func (e *Explainer) above(ctx context.Context, gvr schema.GroupVersionResource, 
 			if err != nil {
 				return err
 			}
-			if explained.Exceeds() || len(explained.Unapproved) > 0 {
-				found(&list.Items[i], explained)
-			}
+			found(&list.Items[i], explained)
 		}
 		pace()
 		if next = list.GetContinue(); next == "" {

@@ -231,6 +231,15 @@ func (u Used) Exceeds() bool { return u.Bound && u.Amount > u.Limit }
 
 // TotalsAbove calls found with each total of which more is used than it allows.
 func (e *Explainer) TotalsAbove(ctx context.Context, found func(Used)) error {
+	return e.Totals(ctx, func(used Used) {
+		if used.Exceeds() {
+			found(used)
+		}
+	})
+}
+
+// Totals calls found with each total that has a ledger.
+func (e *Explainer) Totals(ctx context.Context, found func(Used)) error {
 	var list v1alpha1.LedgerList
 	if err := e.client.List(ctx, &list, client.InNamespace(e.namespace)); err != nil {
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
@@ -246,8 +255,8 @@ func (e *Explainer) TotalsAbove(ctx context.Context, found func(Used)) error {
 		}
 		for _, s := range sums {
 			for _, by := range s.totals {
-				if used := s.used(l, by); s.holder == h && used.Exceeds() {
-					found(used)
+				if s.holder == h {
+					found(s.used(l, by))
 				}
 			}
 		}
