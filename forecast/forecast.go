@@ -12,7 +12,11 @@
 //	paths      the weighted candidates, plus whole courses of the errors made at those origins
 package forecast
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // Series is demand at a fixed step.
 type Series struct {
@@ -27,6 +31,26 @@ type Series struct {
 // End is the time of the last value; Start less one Step if there is none.
 func (s Series) End() time.Time {
 	return s.Start.Add(time.Duration(len(s.Values)-1) * s.Step)
+}
+
+// SinceFirst leaves out the time before the first observation.
+func (s Series) SinceFirst() Series {
+	first := slices.IndexFunc(s.Values, func(value float64) bool { return !math.IsNaN(value) })
+	if first > 0 {
+		s.Start, s.Values = s.Start.Add(time.Duration(first)*s.Step), s.Values[first:]
+	}
+	return s
+}
+
+// Horizons are times ahead up to until, one step of a series apart; further apart where there would be more
+// than most.
+func Horizons(step, until time.Duration, most int) []time.Duration {
+	stride := step * (1 + (until/step-1)/time.Duration(most))
+	var horizons []time.Duration
+	for h := stride; h <= until; h += stride {
+		horizons = append(horizons, h)
+	}
+	return horizons
 }
 
 // Quantiles holds, for one horizon, the forecast value per level of Forecast.Levels, never

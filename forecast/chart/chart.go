@@ -3,6 +3,7 @@
 package chart
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"io"
@@ -43,10 +44,18 @@ func FormatOf(path string) (Format, error) {
 
 const (
 	width, height = 10 * vg.Inch, 5 * vg.Inch
+	// A chart in a page is no wider than a phone is, in points, so that its text can be read there.
+	embeddedWidth, embeddedHeight = 6 * vg.Inch, 3.4 * vg.Inch
 	// shown is how much of the history is drawn, as a multiple of the horizon.
 	shown = 3
 	// roomForLegend is kept free above what is drawn, as a share of its height.
 	roomForLegend = 0.25
+)
+
+// Colours of charts.
+var (
+	forecastShade = color.NRGBA{R: 0x1F, G: 0x77, B: 0xB4, A: 255}
+	secondShade   = color.NRGBA{R: 0xB4, G: 0x53, B: 0x09, A: 255}
 )
 
 // bands are the pairs of levels that make the fan, widest first.
@@ -70,17 +79,47 @@ type Fan struct {
 
 // Draw writes the chart.
 func (c Fan) Draw(out io.Writer, format Format) error {
+	p, err := c.plot(mostLabels)
+	if err != nil {
+		return err
+	}
+	return write(out, p, format)
+}
+
+// Embed draws the chart as an element of a page whose styles say what its colours are, without its Title:
+// title and description are for those who do not see it. id tells it from others on the page.
+func (c Fan) Embed(id, title, description string) (string, error) {
+	c.Title = ""
+	p, err := c.plot(fewLabels)
+	if err != nil {
+		return "", err
+	}
+	return embed(p, id, title, description)
+}
+
+func embed(p *plot.Plot, id, title, description string) (string, error) {
+	p.BackgroundColor = nil
+	canvas := vgsvg.New(embeddedWidth, embeddedHeight)
+	p.Draw(draw.New(canvas))
+	var out bytes.Buffer
+	if _, err := canvas.WriteTo(&out); err != nil {
+		return "", err
+	}
+	return themed(out.String(), id, title, description)
+}
+
+func (c Fan) plot(labels int) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = c.Title
 	p.Y.Label.Text = "demand"
-	p.X.Tick.Marker = clockTicks{}
+	p.X.Tick.Marker = clockTicks{most: labels}
 	p.X.Label.Text = "UTC"
 	p.Legend.Top, p.Legend.Left = true, true
 	if err := addBands(p, c.Forecast, c.From); err != nil {
-		return err
+		return nil, err
 	}
-	if err := addLine(p, "median", quantileLine(c.Forecast, c.From, 0.5), color.NRGBA{R: 31, G: 119, B: 180, A: 255}); err != nil {
-		return err
+	if err := addLine(p, "median", quantileLine(c.Forecast, c.From, 0.5), forecastShade); err != nil {
+		return nil, err
 	}
 	since := c.From.Add(-shown * c.Forecast.Horizon[len(c.Forecast.Horizon)-1])
 	for i, piece := range pieces(c.History, since) {
@@ -89,12 +128,12 @@ func (c Fan) Draw(out io.Writer, format Format) error {
 			name = "observed"
 		}
 		if err := addLine(p, name, piece, color.Black); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	p.Y.Min = math.Min(p.Y.Min, 0)
 	p.Y.Max += roomForLegend * (p.Y.Max - p.Y.Min)
-	return write(out, p, format)
+	return p, nil
 }
 
 func write(out io.Writer, p *plot.Plot, format Format) error {

@@ -82,7 +82,7 @@ func TestTimesAreLabelledAtWholeHoursAndDays(t *testing.T) {
 	for span, want := range map[time.Duration]string{
 		4 * 24 * time.Hour: "Nov 02\n12:00", 3 * time.Hour: "Nov 02\n03:00", time.Minute: "02:53:00", 400 * 24 * time.Hour: "Nov 05\n00:00",
 	} {
-		ticks := clockTicks{}.Ticks(seconds(start), seconds(start.Add(span)))
+		ticks := clockTicks{most: mostLabels}.Ticks(seconds(start), seconds(start.Add(span)))
 		if len(ticks) < 3 || ticks[0].Label != want || span < 30*24*time.Hour && len(ticks) > mostLabels+1 {
 			t.Errorf("%v: %d labels, the first %q, want %q", span, len(ticks), ticks[0].Label, want)
 		}

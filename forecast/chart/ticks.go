@@ -13,17 +13,17 @@ var apart = []time.Duration{
 	24 * time.Hour, 7 * 24 * time.Hour,
 }
 
-// mostLabels fit beside each other.
-const mostLabels = 9
+// mostLabels fit beside each other, fewLabels in a page.
+const mostLabels, fewLabels = 9, 5
 
 // clockTicks labels whole hours and days, in UTC, rather than whole numbers of seconds.
-type clockTicks struct{}
+type clockTicks struct{ most int }
 
 // Ticks implements plot.Ticker.
-func (clockTicks) Ticks(from, to float64) []plot.Tick {
+func (c clockTicks) Ticks(from, to float64) []plot.Tick {
 	step := apart[len(apart)-1].Seconds()
 	for _, d := range apart {
-		if (to-from)/d.Seconds() <= mostLabels {
+		if (to-from)/d.Seconds() <= float64(c.most) {
 			step = d.Seconds()
 			break
 		}
