@@ -272,14 +272,7 @@ func reliabilityHang(t *testing.T, e *reliabilityEnv) {
 // Service does, the balancer leads nobody to one that is not ready.
 func (e *reliabilityEnv) replace(t *testing.T, replica int) *webhookProcess {
 	t.Helper()
-	e.balancer.mu.Lock()
-	others := slices.Delete(slices.Clone(e.balancer.ports), replica, replica+1)
-	e.balancer.mu.Unlock()
-	lead := func(ports []int) {
-		e.balancer.mu.Lock()
-		defer e.balancer.mu.Unlock()
-		e.balancer.ports = ports
-	}
+	others := slices.Delete(e.balancer.Ports(), replica, replica+1)
 	leaving := e.replicas[replica]
 	if err := syscall.Kill(leaving.PID(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -290,11 +283,11 @@ func (e *reliabilityEnv) replace(t *testing.T, replica int) *webhookProcess {
 		}
 		return nil
 	})
-	lead(others)
+	e.balancer.SetPorts(others...)
 	port := webhookPort(t)
 	e.replicas[replica] = e.run(t, leaving.Name+"-again", port, "")
 	e.await(t, e.replicas[replica])
-	lead(slices.Insert(slices.Clone(others), replica, port))
+	e.balancer.SetPorts(slices.Insert(others, replica, port)...)
 	return leaving
 }
 

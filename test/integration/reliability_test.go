@@ -258,7 +258,7 @@ func reliabilityLarge(t *testing.T, e *reliabilityEnv) {
 // direct is a client of a replica's own port, and its address.
 func (e *reliabilityEnv) direct(replica int) (*http.Client, string) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 100}
-	return &http.Client{Transport: transport, Timeout: 30 * time.Second}, fmt.Sprintf("127.0.0.1:%d", e.balancer.ports[replica])
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second}, fmt.Sprintf("127.0.0.1:%d", e.balancer.Ports()[replica])
 }
 
 // reliabilityBounds speaks to a replica as anybody could who reaches its port.

@@ -124,7 +124,9 @@ func overshootDead(t *testing.T, e *totalsEnv) {
 
 func overshootTold(t *testing.T, e *totalsEnv) {
 	ctx := t.Context()
-	e.replicas[0] = e.run(t, "webhook-back", e.balancer.add(webhookPort(t)), "")
+	port := webhookPort(t)
+	e.balancer.Add(port)
+	e.replicas[0] = e.run(t, "webhook-back", port, "")
 	e.await(t, e.replicas[0])
 	e.above(t, "nodepool.held", metav1.ConditionTrue, `7 nodes stand, at most 3 in all allowed by annotation forewarm.dev/max-nodes="3" on NodePool held`)
 	cluster.Eventually(t, webhookWait, func() error {

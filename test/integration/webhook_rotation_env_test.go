@@ -46,31 +46,13 @@ func newService(t *testing.T, e *totalsEnv, settings string, replicas int) *serv
 	return s
 }
 
-// start runs a replica and has its readiness decide whether it gets connections. Like an
-// endpoint, it gets none any more once it leaves.
+// start runs a replica and has its readiness decide whether it gets connections.
 func (s *service) start(t *testing.T) *webhookReplica {
 	t.Helper()
 	s.started++
 	port := webhookPort(t)
 	r := &webhookReplica{s.e.run(t, fmt.Sprintf("webhook-%d", s.started), port, s.settings), port}
-	go func() {
-		defer s.e.balancer.remove(port)
-		for was := false; ; {
-			ready := r.ready() == http.StatusOK
-			switch {
-			case ready && !was:
-				s.e.balancer.set(port)
-			case was && !ready:
-				return
-			}
-			was = ready
-			select {
-			case <-r.Done():
-				return
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-	}()
+	go s.e.balancer.Follow(port, 200*time.Millisecond, func() bool { return r.ready() == http.StatusOK }, r.Done())
 	return r
 }
 
@@ -79,7 +61,7 @@ func (s *service) await(t *testing.T, r *webhookReplica) {
 	t.Helper()
 	s.e.await(t, r.webhookProcess)
 	cluster.Eventually(t, webhookWait, func() error {
-		if !s.e.balancer.has(r.port) {
+		if !s.e.balancer.Has(r.port) {
 			return fmt.Errorf("%s gets no connections yet", r.Name)
 		}
 		return nil
@@ -130,7 +112,7 @@ const atOnce = 12
 func startLoad(t *testing.T, e *totalsEnv, rate int) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{e: e, cancel: cancel, done: make(chan struct{}), since: time.Now(), before: reviews(t, e), taken: e.balancer.taken.Load()}
+	l := &load{e: e, cancel: cancel, done: make(chan struct{}), since: time.Now(), before: reviews(t, e), taken: e.balancer.Taken()}
 	dry := client.NewDryRunClient(e.Client)
 	go func() {
 		defer close(l.done)
@@ -183,7 +165,7 @@ func (l *load) stop(t *testing.T) {
 	open, answered := after["open"]-l.before["open"], after["200"]-l.before["200"]
 	took := time.Since(l.since)
 	t.Logf("%d writes in %s (%.0f/s): %d failed, %.0f reviews answered, %.0f failed open, slowest write %s, %d connections",
-		writes, took.Round(time.Second), float64(writes)/took.Seconds(), failed, answered, open, time.Duration(l.slowest.Load()).Round(time.Millisecond), l.e.balancer.taken.Load()-l.taken)
+		writes, took.Round(time.Second), float64(writes)/took.Seconds(), failed, answered, open, time.Duration(l.slowest.Load()).Round(time.Millisecond), l.e.balancer.Taken()-l.taken)
 	if failed > 0 || open > 0 {
 		t.Errorf("%d writes failed, %.0f reviews failed open:\n%s", failed, open, strings.Join(l.errors, "\n"))
 	}

@@ -2,18 +2,12 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,13 +18,14 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/relay"
 )
 
 // totalsEnv is a control plane with replicas of cmd/webhook behind one address.
 type totalsEnv struct {
 	*cluster.Cluster
 	binary, kubeconfig, url string
-	balancer                *balancer
+	balancer                *relay.Relay
 	replicas                []*webhookProcess
 }
 
@@ -53,7 +48,7 @@ func newTotalsEnv(t *testing.T, options cluster.Options, replicas int) *totalsEn
 	if err := c.ApplyFiles(ctx, append(crds, filepath.Join(root, "rbac", "webhook.yaml"), filepath.Join(root, "rbac", "webhook-ca.yaml"), filepath.Join(root, "flowcontrol", "webhook.yaml"))...); err != nil {
 		t.Fatal(err)
 	}
-	e := &totalsEnv{Cluster: c, binary: filepath.Join(t.TempDir(), "webhook"), balancer: newBalancer(t)}
+	e := &totalsEnv{Cluster: c, binary: filepath.Join(t.TempDir(), "webhook"), balancer: newRelay(t)}
 	if e.kubeconfig, err = c.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-webhook"); err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +56,11 @@ func newTotalsEnv(t *testing.T, options cluster.Options, replicas int) *totalsEn
 		t.Fatalf("build cmd/webhook: %v\n%s", err, output)
 	}
 	// To loopback API servers speak HTTP/2, on one connection; to this, HTTP/1.1, on many.
-	e.url = fmt.Sprintf("https://%s:%d", "0.0.0.0", e.balancer.port())
+	e.url = fmt.Sprintf("https://%s:%d", "0.0.0.0", e.balancer.Port())
 	for i := range replicas {
-		e.replicas = append(e.replicas, e.run(t, fmt.Sprintf("webhook-%d", i), e.balancer.add(webhookPort(t)), ""))
+		port := webhookPort(t)
+		e.balancer.Add(port)
+		e.replicas = append(e.replicas, e.run(t, fmt.Sprintf("webhook-%d", i), port, ""))
 	}
 	for _, p := range e.replicas {
 		e.await(t, p)
@@ -136,90 +133,15 @@ func unanswered(err error) bool {
 	return apierrors.IsInternalError(err) && strings.Contains(err.Error(), "failed calling webhook")
 }
 
-// balancer takes connections on one port and leads each to the next of several.
-type balancer struct {
-	listener net.Listener
-	taken    atomic.Int64 // connections so far
-	next     atomic.Uint64
-	mu       sync.Mutex
-	ports    []int
-}
-
-func newBalancer(t *testing.T) *balancer {
+// newRelay is one that ends with the test.
+func newRelay(t *testing.T) *relay.Relay {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	r, err := relay.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &balancer{listener: listener}
-	t.Cleanup(func() { _ = listener.Close() })
-	go b.serve()
-	return b
-}
-
-func (b *balancer) port() int { return b.listener.Addr().(*net.TCPAddr).Port }
-
-func (b *balancer) add(port int) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ports = append(b.ports, port)
-	return port
-}
-
-// set has a port get connections, remove has it get none; those that there are stay.
-func (b *balancer) set(port int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !slices.Contains(b.ports, port) {
-		b.ports = append(slices.Clone(b.ports), port)
-	}
-}
-
-func (b *balancer) remove(port int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ports = slices.DeleteFunc(slices.Clone(b.ports), func(p int) bool { return p == port })
-}
-
-func (b *balancer) has(port int) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Contains(b.ports, port)
-}
-
-func (b *balancer) serve() {
-	for {
-		from, err := b.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err == nil {
-			b.taken.Add(1)
-			go b.lead(from)
-		}
-	}
-}
-
-// lead copies until one side ends. A port where nobody listens is passed over.
-func (b *balancer) lead(from net.Conn) {
-	defer func() { _ = from.Close() }()
-	b.mu.Lock()
-	ports := b.ports
-	b.mu.Unlock()
-	for range ports {
-		port := ports[b.next.Add(1)%uint64(len(ports))]
-		to, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		go func() {
-			_, _ = io.Copy(from, to)
-			_ = from.Close()
-		}()
-		_, _ = io.Copy(to, from)
-		_ = to.Close()
-		return
-	}
+	t.Cleanup(r.Close)
+	return r
 }
 
 // rolled waits until the Deployment controller has made a ReplicaSet of a second template beside the

@@ -307,7 +307,7 @@ func totalsRace(t *testing.T, e *totalsEnv) {
 			killed++
 			e.replicas[i].Kill()
 			t.Logf("killed replica %d after %d writers", i, done)
-			e.replicas[i] = e.run(t, fmt.Sprintf("webhook-%d-again", i), e.balancer.ports[i], "")
+			e.replicas[i] = e.run(t, fmt.Sprintf("webhook-%d-again", i), e.balancer.Ports()[i], "")
 		}
 	}
 	writers.Wait()
