@@ -52,6 +52,7 @@ type Cluster struct {
 	restConfig   *rest.Config
 	httpClient   *http.Client
 	endpoints    map[string]Endpoint
+	parts        map[string]component
 	spawner      *spawner
 
 	mutex     sync.Mutex
@@ -87,7 +88,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{options: options, programs: programs, endpoints: map[string]Endpoint{}, spawner: newSpawner()}
+	c := &Cluster{options: options, programs: programs, endpoints: map[string]Endpoint{}, parts: map[string]component{}, spawner: newSpawner()}
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}

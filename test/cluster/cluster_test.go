@@ -48,6 +48,7 @@ func TestWholeControlPlane(t *testing.T) {
 	t.Run("a ServiceAccount may do what RBAC says", func(t *testing.T) { serviceAccount(t, c) })
 	t.Run("the audit log tells create from bind", func(t *testing.T) { audited(t, audit) })
 	t.Run("own processes are supervised", func(t *testing.T) { ownProcess(t, c) })
+	t.Run("a component is killed and goes on", func(t *testing.T) { restarted(t, c) })
 
 	pids := pidsOf(c)
 	for range 2 { // the second time it does nothing
@@ -58,6 +59,27 @@ func TestWholeControlPlane(t *testing.T) {
 	if err := gone(pids); err != nil {
 		t.Errorf("after Stop: %v", err)
 	}
+}
+
+// restarted kills the API server and the database behind it.
+func restarted(t *testing.T, c *Cluster) {
+	if err := c.Restart(assets.APIServer); err == nil || !strings.Contains(err.Error(), "has not ended") {
+		t.Errorf("restart what runs: %v", err)
+	}
+	kept := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kept"}}
+	if err := c.Client.Create(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{assets.APIServer, assets.Etcd} {
+		c.ProcessOf(name).Kill()
+		if err := c.Restart(name); err != nil {
+			t.Fatal(err)
+		}
+		Eventually(t, time.Minute, func() error { return c.Ready(t.Context(), assets.APIServer) })
+	}
+	Eventually(t, time.Minute, func() error {
+		return c.Client.Get(t.Context(), client.ObjectKeyFromObject(kept), &corev1.ConfigMap{})
+	})
 }
 
 func pidsOf(c *Cluster) []int {

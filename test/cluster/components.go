@@ -35,12 +35,48 @@ type component struct {
 
 // run starts a component without waiting for it.
 func (c *Cluster) run(part component) error {
-	args := merge(part.args, c.options.ExtraArgs[part.name])
-	// The background context: a component ends with Stop only.
-	if _, err := c.StartProcess(context.Background(), part.name, c.programs[part.name], args, part.env); err != nil {
+	part.args = merge(part.args, c.options.ExtraArgs[part.name])
+	if err := c.launch(part); err != nil {
 		return err
 	}
-	c.endpoints[part.name] = part.endpoint
+	c.endpoints[part.name], c.parts[part.name] = part.endpoint, part
+	return nil
+}
+
+func (c *Cluster) launch(part component) error {
+	// The background context: a component ends with Stop only.
+	_, err := c.StartProcess(context.Background(), part.name, c.programs[part.name], part.args, part.env)
+	return err
+}
+
+// Restart starts a component that has ended once more, just as it ran before, without waiting for
+// it; what it had stored is there.
+func (c *Cluster) Restart(name string) error {
+	part, known := c.parts[name]
+	if !known {
+		return fmt.Errorf("restart %s: no such component runs here", name)
+	}
+	if c.ProcessOf(name).check() == nil {
+		return fmt.Errorf("restart %s: it has not ended", name)
+	}
+	return c.launch(part)
+}
+
+// Ready asks a component once whether it is.
+func (c *Cluster) Ready(ctx context.Context, name string) error {
+	url := c.endpoints[name].Health
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := c.httpClient.Do(request)
+	if err != nil {
+		return err
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, response.Status)
+	}
 	return nil
 }
 
@@ -58,22 +94,7 @@ func merge(ours, more []string) []string {
 
 // ready waits until a component's health endpoint answers 200.
 func (c *Cluster) ready(ctx context.Context, name string) error {
-	url := c.endpoints[name].Health
-	return c.poll(ctx, name+" to be ready", func() error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		response, err := c.httpClient.Do(request)
-		if err != nil {
-			return err
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s answers %s", url, response.Status)
-		}
-		return nil
-	})
+	return c.poll(ctx, name+" to be ready", func() error { return c.Ready(ctx, name) })
 }
 
 func (c *Cluster) startEtcd(ctx context.Context) error {

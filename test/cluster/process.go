@@ -39,6 +39,12 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// Pause stops the process and its group where they are: to others it hangs.
+func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+
+// Resume has what Pause stopped go on.
+func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+
 // signal reaches the whole group; not once the process is gone, when its number may be another's.
 func (p *Process) signal(s syscall.Signal) {
 	select {
