@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -13,102 +12,146 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
-	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/relay"
 )
+
+// Options say what runs. The zero value is one process of each kind, which acts as administrator.
+type Options struct {
+	// Webhooks and Reservers are how many replicas run; zero means one.
+	Webhooks, Reservers int
+	// Accounts has every process act as its ServiceAccount, with the rights and policies of the manifests.
+	Accounts bool
+	// APIServer is the port of loopback at which the processes find the API server; zero means its own.
+	APIServer int
+	// Customize may change the configuration of all processes; nil for no change.
+	Customize func(*config.Config)
+}
 
 // Stack is the webhook, the extender and the reserver with their addresses.
 type Stack struct {
-	config config.Config
+	// Replicas are all processes, those of a kind behind each other.
+	Replicas []*Replica
+
+	options  Options
+	extender string
+	relay    *relay.Relay // before several webhooks; nil for one
+	cluster  *cluster.Cluster
+	binaries string
 }
 
-// New picks free ports on loopback. It comes before the control plane, whose scheduler
-// needs to know where the extender will be.
-func New() (*Stack, error) {
-	s := &Stack{config: config.Default()}
-	for _, address := range []*string{
-		&s.config.Webhook.Address, &s.config.Webhook.MetricsAddress, &s.config.Webhook.HealthAddress,
-		&s.config.Extender.Address, &s.config.Extender.MetricsAddress, &s.config.Extender.HealthAddress,
-		&s.config.Reserver.MetricsAddress, &s.config.Reserver.HealthAddress,
-	} {
-		port, err := cluster.FreePort()
-		if err != nil {
-			return nil, err
+// New picks free ports on loopback for one process of each kind. It comes before the control plane,
+// whose scheduler needs to know where the extender will be.
+func New() (*Stack, error) { return NewWith(Options{}) }
+
+// NewWith is New for other numbers of processes, or other ones.
+func NewWith(options Options) (*Stack, error) {
+	s := &Stack{options: options}
+	for _, kind := range []struct {
+		name  string
+		count int
+	}{{Webhook, max(options.Webhooks, 1)}, {Extender, 1}, {Reserver, max(options.Reservers, 1)}} {
+		for i := range kind.count {
+			replica, err := newReplica(kind.name, i, kind.count)
+			if err != nil {
+				return nil, err
+			}
+			s.Replicas = append(s.Replicas, replica)
 		}
-		*address = "127.0.0.1:" + strconv.Itoa(port)
 	}
-	s.config.Webhook.URL = "https://" + s.config.Webhook.Address
-	s.config.Webhook.DrainSeconds = 0
-	return s, nil
+	return s, s.address()
+}
+
+// address tells the replicas where webhook and extender are asked.
+func (s *Stack) address() error {
+	first := s.Replicas[0].config.Webhook.Address
+	if s.options.Webhooks > 1 {
+		var err error
+		if s.relay, err = relay.New(); err != nil {
+			return err
+		}
+		// To loopback API servers speak HTTP/2, on one connection; to this, HTTP/1.1, on many.
+		first = "0.0.0.0:" + strconv.Itoa(s.relay.Port())
+	}
+	for _, r := range s.Replicas {
+		r.config.Webhook.URL = "https://" + first
+		if s.options.Customize != nil {
+			s.options.Customize(&r.config)
+		}
+		if r.Kind == Extender {
+			s.extender = r.config.Extender.Address
+		}
+	}
+	return nil
 }
 
 // SchedulerExtender is the scheduler's side of the extender.
 func (s *Stack) SchedulerExtender() configv1.Extender {
-	return handler.SchedulerEntry("http://"+s.config.Extender.Address, string(cluster.GPU))
+	return handler.SchedulerEntry("http://"+s.extender, string(cluster.GPU))
 }
 
 // Start installs the CRDs and starts the processes from the folder of binaries; it returns
 // when all are ready. They end with the cluster.
 func (s *Stack) Start(ctx context.Context, c *cluster.Cluster, root, binaries string) error {
-	crds, err := filepath.Glob(filepath.Join(root, "manifests", "crd", "*.yaml"))
-	if err != nil {
+	s.cluster, s.binaries = c, binaries
+	if err := s.install(ctx, root); err != nil {
 		return err
 	}
-	if err := c.ApplyFiles(ctx, crds...); err != nil {
-		return err
-	}
-	system := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}
-	if err := c.CreateNamespace(ctx, system); err != nil {
-		return err
-	}
-	path := filepath.Join(c.Dir, "forewarm.yaml")
-	data, err := yaml.Marshal(s.config)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return err
-	}
-	health := map[string]string{
-		"webhook": s.config.Webhook.HealthAddress, "extender": s.config.Extender.HealthAddress, "reserver": s.config.Reserver.HealthAddress,
-	}
-	for _, name := range []string{"webhook", "extender", "reserver"} {
-		args := []string{"--config", path, "--kubeconfig", c.Kubeconfig}
-		if _, err := c.StartProcess(context.WithoutCancel(ctx), name, filepath.Join(binaries, name), args, nil); err != nil {
+	for _, r := range s.Replicas {
+		if err := s.configure(ctx, r); err != nil {
+			return err
+		}
+		if err := s.Run(r); err != nil {
 			return err
 		}
 	}
-	for name, address := range health {
-		if err := ready(ctx, c, name, address); err != nil {
+	for _, r := range s.Replicas {
+		err := cluster.Wait(ctx, time.Minute, func() error { return r.Ready(ctx) })
+		if err != nil {
+			return fmt.Errorf("%s did not become ready: %w; its log says:\n%s", r.Name, err, c.LogOf(r.Name))
+		}
+	}
+	return nil
+}
+
+// install applies what the processes need to find.
+func (s *Stack) install(ctx context.Context, root string) error {
+	namespaces, folders := []string{v1alpha1.SystemNamespace}, []string{"crd"}
+	if s.options.Accounts {
+		namespaces, folders = append(namespaces, v1alpha1.PlaceholderNamespace), append(folders, "rbac", "policy", "flowcontrol")
+	}
+	for _, name := range namespaces {
+		if err := s.cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			return err
+		}
+	}
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(root, "manifests", folder, "*.yaml"))
+		if err != nil {
+			return err
+		}
+		if err := s.cluster.ApplyFiles(ctx, files...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ready waits until a process says that it is.
-func ready(ctx context.Context, c *cluster.Cluster, name, address string) error {
-	err := cluster.Wait(ctx, time.Minute, func() error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = response.Body.Close() }()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("status %d", response.StatusCode)
-		}
-		return nil
-	})
+// Relay is what leads reviews to the webhooks that are ready; nil where there is one.
+func (s *Stack) Relay() *relay.Relay { return s.relay }
+
+// get asks a process of ours for a page.
+func get(ctx context.Context, address, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
-		return fmt.Errorf("%s did not become ready: %w; its log says:\n%s", name, err, c.LogOf(name))
+		return nil, err
 	}
-	return nil
+	return short.Do(request)
 }
+
+// short is for processes that may hang.
+var short = &http.Client{Timeout: 2 * time.Second}
