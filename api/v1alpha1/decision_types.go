@@ -32,41 +32,56 @@ type DecisionList struct {
 	Items []Decision `json:"items"`
 }
 
-// DecisionSpec is what was decided, and why.
+// DecisionSpec is what was decided, and why. It is there before it is acted upon.
 //
-// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
+// +kubebuilder:validation:XValidation:rule="has(self.reason) == has(oldSelf.reason) && has(self.input) == has(oldSelf.input) && has(self.result) == has(oldSelf.result)",message="a Decision cannot be changed"
+// +kubebuilder:validation:XValidation:rule="has(self.error) == has(oldSelf.error) || has(self.error) && !oldSelf.applied",message="what became of a Decision is told once"
 type DecisionSpec struct {
 	// Pool is the WarmPool's name, Mode its mode then.
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Pool string `json:"pool"`
-	Mode Mode   `json:"mode"`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
+	Mode Mode `json:"mode"`
 	// At is when it was decided.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	At metav1.MicroTime `json:"at"`
 	// Create, Ungate and Delete are numbers of placeholder pods.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Create int32 `json:"create"`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Ungate int32 `json:"ungate"`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Delete int32 `json:"delete"`
-	// Applied is false in mode Observe and when applying failed; Error says how it did.
+	// Applied is false in mode Observe, when applying failed, where Error says how it did, and while
+	// what was decided is being done: for good if the reserver ended meanwhile.
+	// +kubebuilder:validation:XValidation:rule="self || !oldSelf",message="what became of a Decision is told once"
 	Applied bool `json:"applied"`
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="what became of a Decision is told once"
 	Error string `json:"error,omitempty"`
 	// Reason says why, in one line.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Reason string `json:"reason,omitempty"`
 	// Chunks are what was known and wanted of each.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Chunks []DecidedChunk `json:"chunks"`
 	// Digest is the SHA-256 of the input, in hexadecimal digits.
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Digest string `json:"digest"`
 	// Input and Result are the plan's, as gzipped JSON. Absent where they are too large to keep.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Input []byte `json:"input,omitempty"`
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Result []byte `json:"result,omitempty"`
 }
 

@@ -58,50 +58,102 @@ type kept struct {
 // New makes a Log.
 func New(o Options) *Log { return &Log{Options: o, pools: map[types.UID]*kept{}} }
 
-// Add keeps a decision: each as a line, and in an object those that change something, or that want
-// something else than the one before, or for another reason.
-func (l *Log) Add(ctx context.Context, pool *v1alpha1.WarmPool, spec v1alpha1.DecisionSpec, record replay.Record) error {
-	spec.Digest = record.Digest()
-	id := fmt.Sprintf("%s-%s-%s", pool.Name, spec.At.UTC().Format("20060102t150405"), spec.Digest[:8])
-	var failed error
-	if l.Lines != nil {
-		line, err := json.Marshal(Line{ID: id, Decision: spec, Record: record})
-		if err == nil {
-			_, err = l.Lines.Write(append(line, '\n'))
-		}
-		if err != nil {
-			failed = fmt.Errorf("write decision %s: %w", id, err)
-		}
-	}
-	if l.Keep > 0 {
-		failed = errors.Join(failed, l.keep(ctx, pool, id, spec, record))
-	}
-	return failed
+// Decided is a decision that is kept and not concluded yet.
+type Decided struct {
+	id     string
+	pool   types.UID
+	spec   v1alpha1.DecisionSpec
+	record replay.Record
+	object bool // there is one of it
 }
 
-func (l *Log) keep(ctx context.Context, pool *v1alpha1.WarmPool, id string, spec v1alpha1.DecisionSpec, record replay.Record) error {
+// Decide keeps what is about to be done, before it is: in an object, if it changes something, or wants
+// something else than the one before, or for another reason. Nothing may be done where it fails.
+func (l *Log) Decide(ctx context.Context, pool *v1alpha1.WarmPool, spec v1alpha1.DecisionSpec, record replay.Record) (Decided, error) {
+	spec.Digest = record.Digest()
+	spec.Applied = spec.Mode.Acts() && !changes(spec)
+	d := Decided{
+		id:   fmt.Sprintf("%s-%s-%s", pool.Name, spec.At.UTC().Format("20060102t150405"), spec.Digest[:8]),
+		pool: pool.UID, spec: spec, record: record,
+	}
+	if l.Keep <= 0 {
+		return d, nil
+	}
 	k, err := l.of(ctx, pool)
 	if err != nil {
-		return err
+		return d, err
 	}
-	changes := spec.Mode.Acts() && spec.Create+spec.Ungate+spec.Delete > 0
-	if !changes && slices.EqualFunc(k.last, spec.Chunks, alike) {
-		return nil
+	if !changes(spec) && slices.EqualFunc(k.last, spec.Chunks, alike) {
+		return d, nil
 	}
 	if spec.Input, spec.Result, err = packed(record); err != nil {
-		return fmt.Errorf("keep decision %s: %w", id, err)
+		return d, fmt.Errorf("keep decision %s: %w", d.id, err)
 	}
 	object := &v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: id, Labels: map[string]string{v1alpha1.LabelPool: pool.Name},
+			Name: d.id, Labels: map[string]string{v1alpha1.LabelPool: pool.Name},
 			OwnerReferences: []metav1.OwnerReference{pool.Controller()},
 		},
 		Spec: spec,
 	}
 	if err := l.Writer.Create(ctx, object); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("keep decision %s: %w", id, err)
+		return d, fmt.Errorf("keep decision %s: %w", d.id, err)
 	}
-	k.last, k.names = spec.Chunks, append(k.names, id)
+	k.last, k.names, d.object = d.spec.Chunks, append(k.names, d.id), true
+	return d, nil
+}
+
+// changes says whether a decision is one to do something.
+func changes(spec v1alpha1.DecisionSpec) bool {
+	return spec.Mode.Acts() && spec.Create+spec.Ungate+spec.Delete > 0
+}
+
+// Conclude tells of a decision what became of it: failed says how applying it did, and is empty where
+// it did not. It drops those that are no longer kept, and writes the line.
+func (l *Log) Conclude(ctx context.Context, d Decided, failed string) error {
+	d.spec.Applied, d.spec.Error = d.spec.Mode.Acts() && failed == "", failed
+	errs := []error{l.line(d)}
+	if d.object && changes(d.spec) {
+		errs = append(errs, l.outcome(ctx, d))
+	}
+	if d.object {
+		errs = append(errs, l.drop(ctx, l.pools[d.pool]))
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Log) line(d Decided) error {
+	if l.Lines == nil {
+		return nil
+	}
+	line, err := json.Marshal(Line{ID: d.id, Decision: d.spec, Record: d.record})
+	if err == nil {
+		_, err = l.Lines.Write(append(line, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write decision %s: %w", d.id, err)
+	}
+	return nil
+}
+
+// outcome writes into the object what the CRD lets be written once.
+func (l *Log) outcome(ctx context.Context, d Decided) error {
+	became := map[string]any{"applied": true}
+	if d.spec.Error != "" {
+		became = map[string]any{"error": d.spec.Error}
+	}
+	body, err := json.Marshal(map[string]any{"spec": became})
+	if err != nil {
+		return err
+	}
+	object := &v1alpha1.Decision{ObjectMeta: metav1.ObjectMeta{Name: d.id}}
+	if err := l.Writer.Patch(ctx, object, client.RawPatch(types.MergePatchType, body)); err != nil {
+		return fmt.Errorf("say what became of decision %s: %w", d.id, err)
+	}
+	return nil
+}
+
+func (l *Log) drop(ctx context.Context, k *kept) error {
 	for len(k.names) > l.Keep {
 		old := &v1alpha1.Decision{ObjectMeta: metav1.ObjectMeta{Name: k.names[0]}}
 		if err := l.Writer.Delete(ctx, old); client.IgnoreNotFound(err) != nil {

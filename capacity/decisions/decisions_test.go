@@ -52,6 +52,18 @@ func decided(t *testing.T, minute int, wanted, create int32) (v1alpha1.DecisionS
 	}, record
 }
 
+// addTo decides and concludes.
+func addTo(t *testing.T, log *Log, spec v1alpha1.DecisionSpec, record replay.Record) {
+	t.Helper()
+	d, err := log.Decide(t.Context(), pool, spec, record)
+	if err == nil {
+		err = log.Conclude(t.Context(), d, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func names(t *testing.T, c client.Client) []v1alpha1.Decision {
 	t.Helper()
 	var list v1alpha1.DecisionList
@@ -69,9 +81,7 @@ func TestTheLastDecisionsAreKept(t *testing.T) {
 	add := func(log *Log, minute int, wanted, create int32) {
 		t.Helper()
 		spec, record := decided(t, minute, wanted, create)
-		if err := log.Add(t.Context(), pool, spec, record); err != nil {
-			t.Fatal(err)
-		}
+		addTo(t, log, spec, record)
 	}
 	log := New(Options{Live: c, Writer: c, Keep: 3, Lines: &lines})
 	add(log, 0, 1, 1)
@@ -116,21 +126,56 @@ func TestAPoolThatOnlyObservesSaysItOnce(t *testing.T) {
 	for minute, wanted := range []int32{1, 1, 2} {
 		spec, record := decided(t, minute, wanted, 1)
 		spec.Mode = v1alpha1.ModeObserve
-		if err := log.Add(t.Context(), pool, spec, record); err != nil {
-			t.Fatal(err)
-		}
+		addTo(t, log, spec, record)
 	}
 	if kept := names(t, c); len(kept) != 2 {
 		t.Errorf("%d kept, want the first and the one that wants more", len(kept))
 	}
 }
 
+// TestADecisionIsThereBeforeItIsDone: who is killed in between leaves it, with an outcome that is not known.
+func TestADecisionIsThereBeforeItIsDone(t *testing.T) {
+	for name, c := range map[string]struct {
+		create  int32
+		failed  string
+		before  bool
+		applied bool
+	}{
+		"applied":         {1, "", false, true},
+		"failed":          {1, "quota exceeded", false, false},
+		"nothing to do":   {0, "", true, true},
+		"nothing, failed": {0, "quota exceeded", true, true}, // its object is not written again
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := newClient(t)
+			log := New(Options{Live: api, Writer: api, Keep: 3})
+			spec, record := decided(t, 0, 1, c.create)
+			d, err := log.Decide(t.Context(), pool, spec, record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := names(t, api)
+			if len(kept) != 1 || kept[0].Spec.Applied != c.before || kept[0].Spec.Error != "" || kept[0].Spec.Create != c.create {
+				t.Fatalf("before: %+v", kept)
+			}
+			if err := log.Conclude(t.Context(), d, c.failed); err != nil {
+				t.Fatal(err)
+			}
+			want := c.failed
+			if c.create == 0 {
+				want = ""
+			}
+			if now := names(t, api)[0].Spec; now.Applied != c.applied || now.Error != want || now.Digest != record.Digest() {
+				t.Errorf("after: applied %t, error %q", now.Applied, now.Error)
+			}
+		})
+	}
+}
+
 func TestAChangedDecisionIsNotReplayed(t *testing.T) {
 	c := newClient(t)
 	spec, record := decided(t, 0, 1, 1)
-	if err := New(Options{Live: c, Writer: c, Keep: 1}).Add(t.Context(), pool, spec, record); err != nil {
-		t.Fatal(err)
-	}
+	addTo(t, New(Options{Live: c, Writer: c, Keep: 1}), spec, record)
 	decision := names(t, c)[0]
 	forged := decision.DeepCopy()
 	_, second := decided(t, 0, 2, 1)

@@ -270,17 +270,22 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	plan := seen.input.Plan()
 	r.remember(pool, plan, now)
 	r.turn(pool, &seen, plan)
+	decided, unkept := r.decided(ctx, pool, seen, plan)
 	// 3 apply
 	var applied outcome
 	if pool.Spec.Mode.Acts() {
 		w.asked[pool.Name] = plan.Nodes
-		applied = r.apply(ctx, w.pools, pool, plan)
+		if applied.err = unkept; unkept == nil {
+			applied = r.apply(ctx, w.pools, pool, plan)
+		}
 		r.retry(pool, applied, now)
 		seen.proposed = r.propose(ctx, pool, seen, plan)
 	}
 	// 4 report
 	r.report(ctx, pool, seen, plan, applied)
-	r.keep(ctx, pool, seen, plan, applied)
+	if unkept == nil {
+		r.concluded(ctx, pool, decided, applied)
+	}
 	if pool.Spec.Mode.Acts() {
 		r.speak(ctx, w, pool, seen)
 	}
