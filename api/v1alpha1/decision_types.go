@@ -34,7 +34,7 @@ type DecisionList struct {
 
 // DecisionSpec is what was decided, and why. It is there before it is acted upon.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.reason) == has(oldSelf.reason) && has(self.input) == has(oldSelf.input) && has(self.result) == has(oldSelf.result)",message="a Decision cannot be changed"
+// +kubebuilder:validation:XValidation:rule="has(self.reason) == has(oldSelf.reason)",message="a Decision cannot be changed"
 // +kubebuilder:validation:XValidation:rule="has(self.error) == has(oldSelf.error) || has(self.error) && !oldSelf.applied",message="what became of a Decision is told once"
 type DecisionSpec struct {
 	// Pool is the WarmPool's name, Mode its mode then.
@@ -77,11 +77,10 @@ type DecisionSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Digest string `json:"digest"`
 	// Input and Result are the plan's, as gzipped JSON. Absent where they are too large to keep.
+	// No rule reads them, since API servers cannot decode bytes for one: Digest holds the input.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Input []byte `json:"input,omitempty"`
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Decision cannot be changed"
 	Result []byte `json:"result,omitempty"`
 }
 

@@ -36,8 +36,8 @@ var refused = map[string]struct {
 	"decision of a chunk twice":      {kind: "Decision", patch: `{"spec":{"chunks":[{"name":"a","demand":"1","level":"1","source":"1","policy":"1","wanted":1,"reason":"1"},{"name":"a","demand":"1","level":"1","source":"1","policy":"1","wanted":1,"reason":"1"}]}}`, want: "spec.chunks[1]: Duplicate value"},
 	"decision with another outcome":  {kind: "Decision", patch: `{"spec":{"applied":false}}`, update: true, want: "spec.applied: Invalid value: false: what became of a Decision is told once"},
 	"decision that failed otherwise": {kind: "Decision", patch: `{"spec":{"error":"another"}}`, update: true, want: `spec.error: Invalid value: "another": what became of a Decision is told once`},
-	"decision without its input":     {kind: "Decision", patch: `{"spec":{"input":null}}`, update: true, want: "spec: Invalid value: a Decision cannot be changed"},
-	"decision with another input":    {kind: "Decision", patch: `{"spec":{"input":"Ag=="}}`, update: true, want: "a Decision cannot be changed"},
+	"decision without its reason":    {kind: "Decision", patch: `{"spec":{"reason":null}}`, update: true, want: "spec: Invalid value: a Decision cannot be changed"},
+	"decision with another digest":   {kind: "Decision", patch: `{"spec":{"digest":"0"}}`, update: true, want: "a Decision cannot be changed"},
 
 	"event of no pool":                   {kind: "DemandEvent", patch: `{"spec":{"pool":""}}`, want: "spec.pool"},
 	"event at a time that is none":       {kind: "DemandEvent", patch: `{"spec":{"start":"noon"}}`, want: "spec.start"},
@@ -242,17 +242,19 @@ func change(object map[string]any, path string, with func(parent map[string]any,
 func TestRulesAllow(t *testing.T) {
 	definitions := crds(t)
 	for name, c := range map[string]struct{ kind, before, patch string }{
-		"a plan is approved":                {"CapacityPlan", `{"spec":{"approval":null}}`, `{"spec":{"approval":{"by":"alice"}}}`},
-		"an approved plan is labelled":      {"CapacityPlan", `{}`, `{"metadata":{"labels":{"a":"b"}}}`},
-		"a decision is labelled":            {"Decision", `{}`, `{"metadata":{"labels":{"a":"b"}}}`},
-		"a decision was applied":            {"Decision", `{"spec":{"applied":false,"error":null}}`, `{"spec":{"applied":true}}`},
-		"a decision failed":                 {"Decision", `{"spec":{"applied":false,"error":null}}`, `{"spec":{"error":"no quota"}}`},
-		"an event is moved":                 {"DemandEvent", `{}`, `{"spec":{"start":"2027-03-01T14:30:00Z"}}`},
-		"an event of all chunks by percent": {"DemandEvent", `{}`, `{"spec":{"demand":null,"chunk":null,"percent":10000,"duration":"168h"}}`},
-		"a model goes back to the champion": {"ForecastModel", `{}`, `{"spec":{"version":null}}`},
-		"a lead time is learned":            {"WarmPool", `{}`, `{"spec":{"sizing":{"leadTime":"Auto","minBilling":"0s"},"approval":null}}`},
-		"a pool by expressions alone":       {"WarmPool", `{}`, `{"spec":{"nodes":{"selector":{"matchLabels":null}}}}`},
-		"a chunk of a tenth":                {"WarmPool", `{}`, `{"spec":{"chunks":[{"name":"a","requests":{"1":"0.1"},"waitCostPerHour":"0.5","idleCostPerHour":"0","max":0}]}}`},
+		"a plan is approved":           {"CapacityPlan", `{"spec":{"approval":null}}`, `{"spec":{"approval":{"by":"alice"}}}`},
+		"an approved plan is labelled": {"CapacityPlan", `{}`, `{"metadata":{"labels":{"a":"b"}}}`},
+		"a decision is labelled":       {"Decision", `{}`, `{"metadata":{"labels":{"a":"b"}}}`},
+		"a decision was applied":       {"Decision", `{"spec":{"applied":false,"error":null}}`, `{"spec":{"applied":true}}`},
+		"a decision failed":            {"Decision", `{"spec":{"applied":false,"error":null}}`, `{"spec":{"error":"no quota"}}`},
+		// As long as a real one: API servers fail on rules that read bytes.
+		"a decision of a long input was applied": {"Decision", `{"spec":{"applied":false,"error":null,"input":"AAcOFRwjKjE4P0ZNVFtiaXB3foWMk5qhqK+2vcTL0tng5+71/AMKERgfJi00O0JJUFdeZWxzeoGIj5adpKuyucDHztXc4+rx+P8GDRQbIikwNz5FTFNaYWhvdn2Ei5KZoKeutbzDytHY3+bt9PsCCRAXHiUsMzpBSE9WXWRrcnmAh46VnKOqsbi/xs3U2+Lp8Pf+BQwTGiEoLzY9REtSWWBnbnV8g4qRmJ+mrbS7wsnQ197l7PP6AQgPFh0kKzI5QEdOVVxjanF4f4aNlJuiqbC3vsXM09rh6O/2/QQLEhkgJy41PENKUVhfZm10e4KJkJeepayzusHIz9bd5Ovy+QAHDhUcIyoxOD9GTVRbYmlwd36FjJOaoaivtr3Ey9LZ4Ofu9fwDChEYHyYt"}}`, `{"spec":{"applied":true}}`},
+		"an event is moved":                      {"DemandEvent", `{}`, `{"spec":{"start":"2027-03-01T14:30:00Z"}}`},
+		"an event of all chunks by percent":      {"DemandEvent", `{}`, `{"spec":{"demand":null,"chunk":null,"percent":10000,"duration":"168h"}}`},
+		"a model goes back to the champion":      {"ForecastModel", `{}`, `{"spec":{"version":null}}`},
+		"a lead time is learned":                 {"WarmPool", `{}`, `{"spec":{"sizing":{"leadTime":"Auto","minBilling":"0s"},"approval":null}}`},
+		"a pool by expressions alone":            {"WarmPool", `{}`, `{"spec":{"nodes":{"selector":{"matchLabels":null}}}}`},
+		"a chunk of a tenth":                     {"WarmPool", `{}`, `{"spec":{"chunks":[{"name":"a","requests":{"1":"0.1"},"waitCostPerHour":"0.5","idleCostPerHour":"0","max":0}]}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := merged(t, valid(t, c.kind), c.before)
