@@ -12,7 +12,8 @@ import (
 )
 
 // due tells whether a pool's interval has passed, and starts the next one on a multiple of
-// the interval, so that samples of history lie on a grid whoever leads.
+// the interval, so that samples of history lie on a grid whoever leads. What is left of it is
+// measured by the monotonic clock: where the machine's time is set back, the pool is due as before.
 func (r *Reserver) due(pool *v1alpha1.WarmPool, now time.Time) bool {
 	m := r.memoryOf(pool, now)
 	if !m.isDue(now, r.hurry.of(pool.Name)) {
@@ -20,7 +21,8 @@ func (r *Reserver) due(pool *v1alpha1.WarmPool, now time.Time) bool {
 	}
 	r.hurry.done(pool.Name)
 	interval := pool.Spec.Forecast.Interval.Duration
-	m.planned, m.due = now, now.Truncate(interval).Add(interval)
+	left := now.Truncate(interval).Add(interval).Sub(now) // Truncate drops the monotonic reading
+	m.planned, m.due = now, now.Add(left)
 	return true
 }
 
