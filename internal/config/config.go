@@ -33,6 +33,7 @@ type Config struct {
 	Webhook  Webhook  `json:"webhook"`
 	Extender Extender `json:"extender"`
 	Reserver Reserver `json:"reserver"`
+	Console  Console  `json:"console"`
 }
 
 // Process is what every process has.
@@ -182,6 +183,7 @@ func Default() Config {
 			Decisions:            Decisions{Keep: 200},
 			Showback:             Showback{MaxOwners: 50},
 		},
+		Console: defaultConsole(),
 	}
 }
 
@@ -226,7 +228,8 @@ func (c Config) Validate() field.ErrorList {
 	}
 	errs = append(errs, c.Webhook.validate(field.NewPath("webhook"))...)
 	errs = append(errs, c.Extender.validate(field.NewPath("extender"))...)
-	return append(errs, c.Reserver.validate(field.NewPath("reserver"))...)
+	errs = append(errs, c.Reserver.validate(field.NewPath("reserver"))...)
+	return append(errs, c.Console.validate(field.NewPath("console"))...)
 }
 
 func (w Webhook) validate(path *field.Path) field.ErrorList {

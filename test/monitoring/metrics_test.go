@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"context"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -28,6 +29,9 @@ import (
 	"forewarm.dev/capacity/showback"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/forecast/forecaster"
+	"forewarm.dev/internal/console"
+	"forewarm.dev/internal/console/gate"
+	"forewarm.dev/internal/console/live"
 	"forewarm.dev/webhook/audit"
 	webhookhandler "forewarm.dev/webhook/handler"
 	"forewarm.dev/webhook/ledger"
@@ -117,6 +121,9 @@ func register(all prometheus.Registerer) {
 	webhookhandler.New(options)
 	audit.NewAuditor(options, audit.AuditorOptions{Log: logr.Discard()})
 	ledger.NewKeeper(ledger.KeeperOptions{Registerer: all, Log: logr.Discard()})
+	gate.New(gate.Options{Registerer: all, Clock: clock.RealClock{}})
+	hub := live.New(1, clock.RealClock{}, all)
+	_, _ = console.New(context.Background(), console.Options{Hub: hub, Registerer: all, Clock: clock.RealClock{}, Log: logr.Discard()})
 }
 
 // TestEveryMetricIsKnown: whatever the source calls forewarm_… as the name of a metric is in the
@@ -156,7 +163,7 @@ func TestEveryMetricIsKnown(t *testing.T) {
 var wholeName = regexp.MustCompile(`^"forewarm_[a-z0-9_]+"$`)
 
 // parts are those that metrics are named by.
-var parts = regexp.MustCompile(`^forewarm_(capacity|extender|forecast|webhook)_`)
+var parts = regexp.MustCompile(`^forewarm_(capacity|console|extender|forecast|webhook)_`)
 
 func TestNamesAreAsPrometheusWantsThem(t *testing.T) {
 	var families []*dto.MetricFamily
