@@ -14,7 +14,7 @@ import (
 )
 
 // programs are the images that there are, each of the command of that name.
-var programs = []string{"webhook", "extender", "reserver", "forewarmctl"}
+var programs = []string{"webhook", "extender", "reserver", "console", "forewarmctl"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,10 +36,11 @@ var (
 // choices are values that between them make every template do all that it can.
 var choices = map[string]string{
 	"default":      "{}",
-	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}}",
+	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}, console: {enabled: true, certificateSecret: own, config: {idleTimeout: 10m}}, webhook: {config: {kinds: [{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.replicas=1}]}}}",
 	"files":        "{certificate: {mode: Files, secretName: own}, extender: {mode: None}, webhook: {config: {drainSeconds: 20, clientCA: {file: /ca/ca.crt}}, extraVolumes: [{name: ca, configMap: {name: ca}}], extraVolumeMounts: [{name: ca, mountPath: /ca}], podAnnotations: {a: b}, tolerations: [{operator: Exists}]}}",
 	"reserver":     "{webhook: {enabled: false}, extender: {mode: None}, reserver: {config: {history: {source: Prometheus, prometheus: {url: 'http://prometheus.monitoring:9090'}}}}, networkPolicy: {reserverEgress: [{ports: [{port: 9090}]}], metricsFrom: [{namespaceSelector: {}}]}}",
 	"webhook":      "{reserver: {enabled: false}, extender: {mode: None}, crds: {keep: false}, flowControl: {enabled: false}, networkPolicy: {enabled: false}}",
+	"one console":  "{webhook: {enabled: false}, reserver: {enabled: false}, extender: {mode: None}, console: {enabled: true}}",
 	"one extender": "{webhook: {enabled: false}, reserver: {enabled: false}, extender: {config: {undecided: Error}}}",
 }
 
@@ -164,7 +166,7 @@ func TestRights(t *testing.T) {
 	rendered := map[string]*unstructured.Unstructured{}
 	for mode, certificate := range map[string]string{"ControlPlane": "SelfManaged", "SecondScheduler": "CertManager"} {
 		once := map[string]bool{}
-		for _, o := range render(t, "{certificate: {mode: "+certificate+"}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: "+mode+"}}") {
+		for _, o := range render(t, "{certificate: {mode: "+certificate+"}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, console: {enabled: true}, extender: {mode: "+mode+"}}") {
 			if once[key(o)] {
 				t.Errorf("%s is twice in the chart", key(o))
 			}
@@ -174,6 +176,7 @@ func TestRights(t *testing.T) {
 	for values, unasked := range map[string]string{
 		"":                                   "forewarm-drainer",
 		"{reserver: {drain: true}}":          "forewarm-calls",
+		"{extender: {mode: ControlPlane}}":   "forewarm-console",
 		"{certificate: {mode: CertManager}}": "forewarm-webhook-ca",
 		"{certificate: {mode: Files, secretName: own}}": "forewarm-webhook-ca",
 	} {
@@ -249,13 +252,13 @@ func TestCRDs(t *testing.T) {
 }
 
 // TestSelectors: each Deployment has a budget, each is let speak and be spoken to on what it serves, and the
-// Service leads to the webhook.
+// Services lead to what they are named after.
 func TestSelectors(t *testing.T) {
 	all := render(t, choices["all"])
 	budgets, policies := of[policyv1.PodDisruptionBudget](t, all, "PodDisruptionBudget"), of[networkingv1.NetworkPolicy](t, all, "NetworkPolicy")
 	deployments := of[appsv1.Deployment](t, all, "Deployment")
-	if len(deployments) != 3 {
-		t.Fatalf("%d Deployments, want webhook, reserver and scheduler", len(deployments))
+	if len(deployments) != 4 {
+		t.Fatalf("%d Deployments, want webhook, reserver, scheduler and console", len(deployments))
 	}
 	selects := func(selector *metav1.LabelSelector, d appsv1.Deployment) bool {
 		s, err := metav1.LabelSelectorAsSelector(selector)
@@ -298,8 +301,11 @@ func TestSelectors(t *testing.T) {
 			t.Errorf("%s: ports served (-) and opened (+): %s", d.Name, diff)
 		}
 	}
-	service := of[corev1.Service](t, all, "Service")[0]
-	if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(deployments[0].Spec.Template.Labels)) && !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(deployments[2].Spec.Template.Labels)) {
-		t.Error("the Service leads to no webhook")
+	for _, service := range of[corev1.Service](t, all, "Service") {
+		if !slices.ContainsFunc(deployments, func(d appsv1.Deployment) bool {
+			return d.Name == service.Name && labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels))
+		}) {
+			t.Errorf("the Service %s leads nowhere", service.Name)
+		}
 	}
 }

@@ -10,8 +10,9 @@ import (
 // Values with which the plain manifests are rendered. CRDs are files of their own, and a namespace is
 // made.
 const (
-	plain  = "{crds: {install: false}, namespace: {create: true}, uninstall: {hook: false}}"
-	second = "{crds: {install: false}, uninstall: {hook: false}, extender: {mode: SecondScheduler}, scheduler: {image: 'registry.k8s.io/kube-scheduler:" + kubeVersion + "'}}"
+	plain       = "{crds: {install: false}, namespace: {create: true}, uninstall: {hook: false}}"
+	withConsole = "{crds: {install: false}, uninstall: {hook: false}, console: {enabled: true}}"
+	second      = "{crds: {install: false}, uninstall: {hook: false}, extender: {mode: SecondScheduler}, scheduler: {image: 'registry.k8s.io/kube-scheduler:" + kubeVersion + "'}}"
 )
 
 const (
@@ -21,6 +22,9 @@ const (
 	secondHeader = `# The second scheduler of the chart of manifests/chart, which extender.mode: SecondScheduler installs,
 # beside manifests/install.yaml. Write the version of your control plane as the tag of kube-scheduler.
 # Written by make generate.
+`
+	consoleHeader = `# The console of the chart of manifests/chart, which console.enabled: true installs, beside
+# manifests/install.yaml: docs/console.md. Written by make generate.
 `
 )
 
@@ -39,6 +43,11 @@ func Files(ctx context.Context, root string) (map[string]string, error) {
 		return nil, fmt.Errorf("render the second scheduler: %w", err)
 	}
 	files["manifests/scheduler/second-scheduler.yaml"] = secondHeader + from(scheduler.Manifest, "scheduler.yaml")
+	console, err := Render(ctx, folder, Namespace, withConsole)
+	if err != nil {
+		return nil, fmt.Errorf("render the console: %w", err)
+	}
+	files["manifests/console.yaml"] = consoleHeader + since(all.Manifest, console.Manifest)
 	page, err := page(folder)
 	if err != nil {
 		return nil, err
@@ -53,6 +62,17 @@ func from(manifest, template string) string {
 	for document := range strings.SplitSeq(manifest, "---\n") {
 		if strings.HasPrefix(document, "# Source: "+Release+"/templates/"+template+"\n") {
 			kept.WriteString("---\n" + document)
+		}
+	}
+	return kept.String()
+}
+
+// since are the documents of a manifest that another one has not.
+func since(other, manifest string) string {
+	var kept strings.Builder
+	for document := range strings.SplitSeq(manifest, "---\n") {
+		if document = strings.TrimSpace(document); document != "" && !strings.Contains(other, document) {
+			kept.WriteString("---\n" + document + "\n")
 		}
 	}
 	return kept.String()
