@@ -17,11 +17,13 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/test/demo/arrivals"
@@ -34,6 +36,8 @@ const (
 	namespace = "team-ml"
 	// boot is from Karpenter's decision to the node.
 	boot = 20 * time.Second
+	// visitor is the ServiceAccount, in namespace default, by which people sign in to the console.
+	visitor = "you"
 )
 
 func main() {
@@ -73,15 +77,19 @@ func run(ctx context.Context, empty bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
-	fmt.Println("Starting Forewarm's webhook, extender and reserver …")
+	fmt.Println("Starting Forewarm's webhook, extender, reserver and console …")
 	if err := ours.Start(ctx, c, store.Root, filepath.Join(store.Root, "bin")); err != nil {
 		return err
 	}
 	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return err
 	}
+	console, err := serveConsole(ctx, c, ours, store.Root)
+	if err != nil {
+		return err
+	}
 	if empty {
-		introduce(c, "A control plane with Karpenter and Forewarm is running, with no WarmPool and no load.",
+		introduce(c, console, "A control plane with Karpenter and Forewarm is running, with no WarmPool and no load.",
 			"kubectl get nodepools", "forewarmctl status")
 		<-ctx.Done()
 		return nil
@@ -89,12 +97,36 @@ func run(ctx context.Context, empty bool) (err error) {
 	if err := c.Client.Create(ctx, pool()); err != nil {
 		return err
 	}
-	introduce(c, "A control plane with Karpenter, Forewarm and a light load of GPU jobs is running.",
+	introduce(c, console, "A control plane with Karpenter, Forewarm and a light load of GPU jobs is running.",
 		"forewarmctl status",
 		"kubectl get warmpools,demandhistories,forecastmodels",
 		"kubectl get pods -A -o wide",
 		"kubectl describe warmpool "+play.PoolName)
 	return load(ctx, c.Client)
+}
+
+// serveConsole starts the console with its own rights, and makes an account that may do everything to sign in by.
+func serveConsole(ctx context.Context, c *cluster.Cluster, ours *stack.Stack, root string) (string, error) {
+	if err := c.ApplyFiles(ctx, filepath.Join(root, "manifests", "rbac", "console.yaml")); err != nil {
+		return "", err
+	}
+	for _, object := range []client.Object{
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: visitor}},
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: visitor},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: metav1.NamespaceDefault, Name: visitor}},
+		},
+	} {
+		if err := c.Client.Create(ctx, object); err != nil {
+			return "", err
+		}
+	}
+	kubeconfig, err := c.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-console")
+	if err != nil {
+		return "", err
+	}
+	return ours.StartConsole(ctx, kubeconfig)
 }
 
 // pool is a WarmPool that acts within seconds: it keeps two GPUs warm from the start.
@@ -108,7 +140,7 @@ func pool() client.Object {
 }
 
 // introduce says how to reach the cluster from another terminal, and what to try there.
-func introduce(c *cluster.Cluster, what string, commands ...string) {
+func introduce(c *cluster.Cluster, console, what string, commands ...string) {
 	fmt.Printf(`
 %s
 Nodes are KWOK's: they come %v after Karpenter asks for them, and their pods run nothing.
@@ -117,8 +149,13 @@ In another terminal, in this folder:
   export KUBECONFIG=%s PATH="$PWD/bin:$PATH"
   %s
 
+The console is at %s
+Your browser asks about its certificate, which it has signed itself. Sign in with what this prints:
+
+  kubectl create token %s --duration 12h
+
 Logs are in %s. Interrupt (Ctrl-C) to stop and remove everything.
-`, what, boot, c.Kubeconfig, strings.Join(commands, "\n  "), filepath.Join(c.Dir, "logs"))
+`, what, boot, c.Kubeconfig, strings.Join(commands, "\n  "), console, visitor, filepath.Join(c.Dir, "logs"))
 }
 
 // load submits a job of one to eight GPUs every few seconds until ctx ends.

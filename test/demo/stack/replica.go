@@ -27,6 +27,7 @@ const (
 	Webhook  = "webhook"
 	Extender = "extender"
 	Reserver = "reserver"
+	Console  = "console"
 )
 
 // Replica is one process of a kind.
@@ -58,10 +59,13 @@ func newReplica(kind string, number, of int) (*Replica, error) {
 		}
 		addresses = append(addresses, "127.0.0.1:"+strconv.Itoa(port))
 	}
-	own := map[string]*config.Process{Webhook: &r.config.Webhook.Process, Extender: &r.config.Extender.Process, Reserver: &r.config.Reserver.Process}[kind]
+	own := map[string]*config.Process{
+		Webhook: &r.config.Webhook.Process, Extender: &r.config.Extender.Process,
+		Reserver: &r.config.Reserver.Process, Console: &r.config.Console.Process,
+	}[kind]
 	own.HealthAddress, own.MetricsAddress = addresses[0], addresses[1]
 	r.health, r.metrics = addresses[0], addresses[1]
-	r.config.Webhook.Address, r.config.Extender.Address = addresses[2], addresses[2]
+	r.config.Webhook.Address, r.config.Extender.Address, r.config.Console.Address = addresses[2], addresses[2], addresses[2]
 	return r, nil
 }
 
@@ -126,15 +130,8 @@ func (s *Stack) Run(r *Replica) error {
 
 // configure writes the files that a replica is started with.
 func (s *Stack) configure(ctx context.Context, r *Replica) error {
-	data, err := yaml.Marshal(r.config)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(s.cluster.Dir, "forewarm-"+r.Name+".yaml")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return err
-	}
 	kubeconfig := s.cluster.Kubeconfig
+	var err error
 	if s.options.Accounts {
 		namespace := v1alpha1.SystemNamespace
 		if r.Kind == Extender {
@@ -149,8 +146,18 @@ func (s *Stack) configure(ctx context.Context, r *Replica) error {
 			return err
 		}
 	}
+	return s.write(r, kubeconfig)
+}
+
+// write writes the configuration of a replica, which acts as a kubeconfig says.
+func (s *Stack) write(r *Replica, kubeconfig string) error {
+	data, err := yaml.Marshal(r.config)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.cluster.Dir, "forewarm-"+r.Name+".yaml")
 	r.args = []string{"--config", path, "--kubeconfig", kubeconfig}
-	return nil
+	return os.WriteFile(path, data, 0o600)
 }
 
 // elsewhere is a kubeconfig that finds its API server at another port of loopback.

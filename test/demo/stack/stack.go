@@ -110,12 +110,36 @@ func (s *Stack) Start(ctx context.Context, c *cluster.Cluster, root, binaries st
 		}
 	}
 	for _, r := range s.Replicas {
-		err := cluster.Wait(ctx, time.Minute, func() error { return r.Ready(ctx) })
-		if err != nil {
-			return fmt.Errorf("%s did not become ready: %w; its log says:\n%s", r.Name, err, c.LogOf(r.Name))
+		if err := s.await(ctx, r); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// await waits until a process says that it is ready.
+func (s *Stack) await(ctx context.Context, r *Replica) error {
+	err := cluster.Wait(ctx, time.Minute, func() error { return r.Ready(ctx) })
+	if err != nil {
+		return fmt.Errorf("%s did not become ready: %w; its log says:\n%s", r.Name, err, s.cluster.LogOf(r.Name))
+	}
+	return nil
+}
+
+// StartConsole starts the console too, after Start, with the rights of a kubeconfig; it returns where it is
+// served once it is ready.
+func (s *Stack) StartConsole(ctx context.Context, kubeconfig string) (string, error) {
+	r, err := newReplica(Console, 0, 1)
+	if err != nil {
+		return "", err
+	}
+	if err := s.write(r, kubeconfig); err != nil {
+		return "", err
+	}
+	if err := s.Run(r); err != nil {
+		return "", err
+	}
+	return "https://" + r.config.Console.Address, s.await(ctx, r)
 }
 
 // install applies what the processes need to find.
