@@ -74,6 +74,7 @@ func TestPlanted(t *testing.T) {
 		"API types import a feature":            {"api/v1alpha1/b.go", "package v1alpha1\nimport _ \"forewarm.dev/internal/config\"\n", "API types depend on nothing of ours"},
 		"something imports a command":           {"internal/observe/b.go", "package observe\nimport _ \"forewarm.dev/cmd/webhook\"\n", "nothing imports a command but itself"},
 		"a command imports a part of its own":   {"cmd/webhook/b.go", "package main\nimport _ \"forewarm.dev/cmd/webhook/part\"\n", ""},
+		"a part imports a part beside it":       {"cmd/webhook/part/b.go", "package part\nimport _ \"forewarm.dev/cmd/webhook/another\"\n", ""},
 		"a part imports another command":        {"cmd/webhook/part/b.go", "package part\nimport _ \"forewarm.dev/cmd/extender\"\n", "nothing imports a command but itself"},
 		"a program imports test":                {"cmd/webhook/b.go", "package main\nimport _ \"forewarm.dev/test/cluster\"\n", "only tests import test/"},
 		"a vague package name":                  {"internal/utils/b.go", "package utils\n", "package name utils says nothing"},

@@ -46,7 +46,16 @@ func (s *source) checkArrows() []Violation {
 // importing command itself.
 func (s *source) elsewhere(imported string) (string, bool) {
 	own, isOwn := strings.CutPrefix(imported, Module+"/")
-	return own, isOwn && (top(own) != "cmd" || !strings.HasPrefix(own, s.folder+"/"))
+	return own, isOwn && (top(own) != "cmd" || command(own) != command(s.folder))
+}
+
+// command is the folder of the command that a folder is part of; empty for any other.
+func command(folder string) string {
+	parts := strings.Split(folder, "/")
+	if parts[0] != "cmd" || len(parts) < 2 {
+		return ""
+	}
+	return parts[1]
 }
 
 // forbidden tells whether one feature may not import another.
