@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/cmd/forewarmctl/connection"
 )
 
 func approveCommand() *cobra.Command {
@@ -29,13 +30,9 @@ delete the CapacityPlan: what stands ungated stays, nothing more is ungated by i
 		Example: `  kubectl get capacityplans
   forewarmctl approve a100-20261129-101500`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeNames("CapacityPlan", 1),
+		ValidArgsFunction: connection.CompleteNames("CapacityPlan", 1),
 		RunE: func(c *cobra.Command, names []string) error {
-			kubeconfig, err := c.Flags().GetString("kubeconfig")
-			if err != nil {
-				return err
-			}
-			writer, err := clientFor(kubeconfig)
+			writer, err := connection.Of(c)
 			if err != nil {
 				return err
 			}

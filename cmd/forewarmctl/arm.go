@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"forewarm.dev/api/v1alpha1"
-	"forewarm.dev/internal/observe"
+	"forewarm.dev/cmd/forewarmctl/connection"
 	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/limits"
 	"forewarm.dev/webhook/registration"
@@ -32,11 +32,7 @@ type admission struct {
 }
 
 func admissionFor(c *cobra.Command, namespace string) (admission, error) {
-	kubeconfig, err := c.Flags().GetString("kubeconfig")
-	if err != nil {
-		return admission{}, err
-	}
-	restConfig, err := observe.RESTConfig(kubeconfig)
+	restConfig, err := connection.REST(c)
 	if err != nil {
 		return admission{}, err
 	}

@@ -14,17 +14,18 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/decisions"
 	"forewarm.dev/capacity/replay"
+	"forewarm.dev/cmd/forewarmctl/connection"
+	"forewarm.dev/cmd/forewarmctl/output"
 )
 
 func decisionsCommand() *cobra.Command {
-	var output string
+	var format output.Format
 	c := &cobra.Command{
 		Use:   "decisions [POOL]",
 		Short: "Print the last decisions of WarmPools, oldest first",
@@ -33,13 +34,9 @@ something else than the one before. What each was made of can be planned again w
 		Example: `  forewarmctl decisions a100
   forewarmctl decisions a100 -o json`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeNames("WarmPool", 1),
+		ValidArgsFunction: connection.CompleteNames("WarmPool", 1),
 		RunE: func(c *cobra.Command, names []string) error {
-			kubeconfig, err := c.Flags().GetString("kubeconfig")
-			if err != nil {
-				return err
-			}
-			reader, err := clientFor(kubeconfig)
+			reader, err := connection.Of(c)
 			if err != nil {
 				return err
 			}
@@ -47,10 +44,10 @@ something else than the one before. What each was made of can be planned again w
 			if err != nil {
 				return err
 			}
-			return printDecisions(c.OutOrStdout(), list, output)
+			return printDecisions(c.OutOrStdout(), list, &format)
 		},
 	}
-	outputFlag(c, &output, "table", "json")
+	output.Add(c, &format)
 	return c
 }
 
@@ -67,34 +64,35 @@ func readDecisions(ctx context.Context, reader client.Reader, pools []string) (*
 	return list, nil
 }
 
-func printDecisions(output io.Writer, list *v1alpha1.DecisionList, format string) error {
-	switch format {
-	case "json":
-		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DecisionList"))
-		return (&printers.JSONPrinter{}).PrintObj(list, output)
-	case "table":
-	default:
-		return fmt.Errorf("unknown output format %q: write -o table or -o json", format)
+func printDecisions(out io.Writer, list *v1alpha1.DecisionList, format *output.Format) error {
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DecisionList"))
+	return format.Print(out, list, func(p *output.Page) {
+		table := output.NewRows("Decision", "At", "Mode", "Create", "Ungate", "Delete", "Applied", "Wanted, and why", "+Limited by", "+Error", "+Digest")
+		for _, d := range list.Items {
+			s, tone := d.Spec, output.Plain
+			if s.Error != "" {
+				tone = output.Bad
+			}
+			table.Add(tone, d.Name, s.At.UTC().Format(time.RFC3339), s.Mode, s.Create, s.Ungate, s.Delete, s.Applied, s.Reason, limitsOf(s), s.Error, s.Digest)
+		}
+		p.Table(table, "No decisions are kept. Is the reserver running, and reserver.decisions.keep above 0?")
+	})
+}
+
+// limitsOf names what limited each chunk.
+func limitsOf(s v1alpha1.DecisionSpec) string {
+	var parts []string
+	for _, chunk := range s.Chunks {
+		if len(chunk.LimitedBy) > 0 {
+			parts = append(parts, chunk.Name+" "+strings.Join(chunk.LimitedBy, "+"))
+		}
 	}
-	if len(list.Items) == 0 {
-		_, err := fmt.Fprintln(output, "No decisions are kept. Is the reserver running, and reserver.decisions.keep above 0?")
-		return err
-	}
-	table := &metav1.Table{}
-	for _, name := range []string{"Decision", "At", "Mode", "Create", "Ungate", "Delete", "Applied", "Wanted, and why"} {
-		table.ColumnDefinitions = append(table.ColumnDefinitions, metav1.TableColumnDefinition{Name: name, Type: "string"})
-	}
-	for _, d := range list.Items {
-		s := d.Spec
-		table.Rows = append(table.Rows, metav1.TableRow{Cells: []any{
-			d.Name, s.At.UTC().Format(time.RFC3339), s.Mode, s.Create, s.Ungate, s.Delete, s.Applied, s.Reason,
-		}})
-	}
-	return printers.NewTablePrinter(printers.PrintOptions{}).PrintObj(table, output)
+	return strings.Join(parts, ", ")
 }
 
 func replayCommand() *cobra.Command {
 	var file string
+	var format output.Format
 	c := &cobra.Command{
 		Use:   "replay DECISION",
 		Short: "Make the plan of a decision again from what it was made of, and compare bit for bit",
@@ -105,16 +103,17 @@ nothing is read of one either.`,
   forewarmctl replay a100-20261129t101500-3f2a9c01 --lines decisions.jsonl`,
 		Annotations:       map[string]string{exitOne: "the plans differ"},
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeNames("Decision", 1),
+		ValidArgsFunction: connection.CompleteNames("Decision", 1),
 		RunE: func(c *cobra.Command, names []string) error {
 			record, err := findRecord(c, names[0], file)
 			if err != nil {
 				return err
 			}
-			return replayed(c.OutOrStdout(), names[0], record)
+			return replayed(c.OutOrStdout(), names[0], record, &format)
 		},
 	}
 	c.Flags().StringVar(&file, "lines", "", "file of JSON lines that the reserver has written (reserver.decisions.lines), instead of a cluster")
+	output.Add(c, &format)
 	return c
 }
 
@@ -122,11 +121,7 @@ func findRecord(c *cobra.Command, name, file string) (replay.Record, error) {
 	if file != "" {
 		return recordIn(file, name)
 	}
-	kubeconfig, err := c.Flags().GetString("kubeconfig")
-	if err != nil {
-		return replay.Record{}, err
-	}
-	reader, err := clientFor(kubeconfig)
+	reader, err := connection.Of(c)
 	if err != nil {
 		return replay.Record{}, err
 	}
@@ -163,25 +158,52 @@ func recordIn(path, id string) (replay.Record, error) {
 	}
 }
 
+// replayOutcome is what came of making a plan again. Then is the plan as it was kept, Now as it is made today.
+type replayOutcome struct {
+	Decision  string          `json:"decision"`
+	Digest    string          `json:"digest"`
+	Identical bool            `json:"identical"`
+	Then      capacity.Result `json:"then"`
+	Now       capacity.Result `json:"now"`
+}
+
 // replayed prints what was planned, and fails where it is planned differently now.
-func replayed(output io.Writer, id string, record replay.Record) error {
+func replayed(out io.Writer, id string, record replay.Record, format *output.Format) error {
 	outcome, err := record.Replay()
 	if err != nil {
 		return err
 	}
-	for _, chunk := range outcome.Then.Chunks {
-		if _, err := fmt.Fprintf(output, "%s: wanted %d (%s), level %.2f at quantile %.3f, limited by %d\n",
-			chunk.Name, chunk.Wanted, chunk.Reason, chunk.Level, chunk.Tau, chunk.Limited); err != nil {
-			return err
-		}
+	now, err := json.Marshal(outcome.Now)
+	if err != nil {
+		return err
 	}
-	if !outcome.Identical {
-		now, err := json.Marshal(outcome.Now)
-		if err == nil {
-			_, err = fmt.Fprintf(output, "then: %s\nnow:  %s\n", record.Result, now)
+	whole := replayOutcome{id, record.Digest(), outcome.Identical, outcome.Then, outcome.Now}
+	err = format.Print(out, whole, func(p *output.Page) {
+		for _, chunk := range outcome.Then.Chunks {
+			p.Line(output.Plain, "%s: wanted %d (%s), level %.2f at quantile %.3f, limited by %d",
+				chunk.Name, chunk.Wanted, chunk.Reason, chunk.Level, chunk.Tau, chunk.Limited)
 		}
-		return errors.Join(err, fmt.Errorf("decision %s is planned differently by this version of forewarmctl", id))
+		if p.Wide {
+			p.Table(stepRows(outcome.Then.Steps), "")
+		}
+		if !outcome.Identical {
+			p.Line(output.Bad, "then: %s", record.Result)
+			p.Line(output.Bad, "now:  %s", now)
+			return
+		}
+		p.Line(output.Plain, "%d steps; the same plan, bit for bit, from the input with digest %s", len(outcome.Now.Steps), record.Digest())
+	})
+	if err == nil && !outcome.Identical {
+		err = fmt.Errorf("decision %s is planned differently by this version of forewarmctl", id)
 	}
-	_, err = fmt.Fprintf(output, "%d steps; the same plan, bit for bit, from the input with digest %s\n", len(outcome.Now.Steps), record.Digest())
 	return err
+}
+
+// stepRows has a row per step.
+func stepRows(steps []capacity.Step) *output.Rows {
+	table := output.NewRows("Step", "Chunk", "Placeholder", "Zone", "Why")
+	for _, s := range steps {
+		table.Add(output.Plain, s.Action, s.Chunk, s.Pod, s.Zone, s.Reason)
+	}
+	return table
 }

@@ -22,12 +22,15 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/cmd/forewarmctl/connection"
+	"forewarm.dev/cmd/forewarmctl/output"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/doctor"
 )
 
 func doctorCommand() *cobra.Command {
 	var scheduler, configuration string
+	var format output.Format
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Name what is wrong with the set-up, and what to do about it",
@@ -35,11 +38,12 @@ func doctorCommand() *cobra.Command {
 and name each mistake that is known to bite, with its remedy. It reads with your own rights and
 changes nothing.`,
 		Example: `  forewarmctl doctor
-  forewarmctl doctor --scheduler-config /etc/kubernetes/scheduler-config.yaml`,
+  forewarmctl doctor --scheduler-config /etc/kubernetes/scheduler-config.yaml
+  forewarmctl doctor -o json`,
 		Annotations: map[string]string{exitOne: "something is wrong; what is doubtful alone may be meant so"},
 		Args:        cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			from, err := reader(c)
+			from, err := connection.Of(c)
 			if err != nil {
 				return err
 			}
@@ -47,11 +51,12 @@ changes nothing.`,
 			if err != nil {
 				return err
 			}
-			return tell(c.OutOrStdout(), facts)
+			return tell(c.OutOrStdout(), facts, &format)
 		},
 	}
 	c.Flags().StringVar(&scheduler, "scheduler-config", "", "the KubeSchedulerConfiguration; without it the scheduler's side is not looked at")
 	c.Flags().StringVar(&configuration, "config", "", "Forewarm's configuration file; empty means the defaults")
+	output.Add(c, &format)
 	return c
 }
 
@@ -127,23 +132,49 @@ func schedulerConfiguration(path string) (*configv1.KubeSchedulerConfiguration, 
 // errWrong makes the exit code say that something is wrong.
 var errWrong = errors.New("something is wrong, see above")
 
-func tell(output io.Writer, facts doctor.Facts) error {
+// diagnosis is what doctor found, and what it could not look at.
+type diagnosis struct {
+	Findings    []finding `json:"findings"`
+	NotLookedAt []string  `json:"notLookedAt,omitempty"`
+}
+
+type finding struct {
+	Level  doctor.Level `json:"level"`
+	Where  string       `json:"where"`
+	What   string       `json:"what"`
+	Remedy string       `json:"remedy"`
+}
+
+func tell(out io.Writer, facts doctor.Facts, format *output.Format) error {
 	findings := doctor.Diagnose(facts)
-	wrong := false
-	for _, finding := range findings {
-		wrong = wrong || finding.Level == doctor.Wrong
-		if _, err := fmt.Fprintln(output, finding); err != nil {
-			return err
-		}
+	whole, wrong := diagnosis{Findings: []finding{}}, false
+	for _, f := range findings {
+		wrong = wrong || f.Level == doctor.Wrong
+		whole.Findings = append(whole.Findings, finding(f))
 	}
 	if facts.Scheduler == nil {
-		fmt.Fprintln(output, "not looked at: the scheduler's configuration; give it with --scheduler-config")
+		whole.NotLookedAt = append(whole.NotLookedAt, "the scheduler's configuration; give it with --scheduler-config")
 	}
-	switch {
-	case wrong:
-		return errWrong
-	case len(findings) == 0:
-		fmt.Fprintln(output, "nothing found")
+	err := format.Print(out, whole, func(p *output.Page) {
+		for _, f := range findings {
+			p.Line(toneOf(f.Level), "%s", f)
+		}
+		for _, what := range whole.NotLookedAt {
+			p.Line(output.Plain, "not looked at: %s", what)
+		}
+		if len(findings) == 0 {
+			p.Line(output.Plain, "nothing found")
+		}
+	})
+	if err == nil && wrong {
+		err = errWrong
 	}
-	return nil
+	return err
+}
+
+func toneOf(level doctor.Level) output.Tone {
+	if level == doctor.Wrong {
+		return output.Bad
+	}
+	return output.Notable
 }

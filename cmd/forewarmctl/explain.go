@@ -4,23 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/cmd/forewarmctl/connection"
+	"forewarm.dev/cmd/forewarmctl/output"
 	"forewarm.dev/internal/config"
-	"forewarm.dev/internal/observe"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/audit"
 	"forewarm.dev/webhook/sources"
 )
 
+// asking is what the flags ask about; nil if they name no number.
+func asking(c *cobra.Command, ask *audit.Ask) (*audit.Ask, error) {
+	switch changed := c.Flags().Changed("replicas"); {
+	case !changed && ask.By != "":
+		return nil, errors.New("--by says what --replicas is for: give both, for example --by spec.maxReplicas --replicas 12")
+	case ask.To < 0 || ask.To > math.MaxInt32:
+		return nil, fmt.Errorf("--replicas %d: write a number from 0 to %d", ask.To, math.MaxInt32)
+	case !changed:
+		return nil, nil
+	}
+	return ask, nil
+}
+
 func explainCommand() *cobra.Command {
 	var namespace, file string
 	ask := audit.Ask{}
+	var format output.Format
 	c := &cobra.Command{
 		Use:   "explain RESOURCE/NAME",
 		Short: "Print the ceiling of an object and what growing it would meet, or why a pod waits",
@@ -35,48 +50,60 @@ annotations that cannot be read are in the webhook's memory only.`,
   forewarmctl explain rollouts.argoproj.io/web -n team --replicas 12
   forewarmctl explain nodepool/a100
   forewarmctl explain namespace/team
-  forewarmctl explain pod/train-0 -n team
+  forewarmctl explain pod/train-0 -n team -o json
   forewarmctl explain forecast a100`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: connection.CompleteObjects("namespace", explainable()...),
 		RunE: func(c *cobra.Command, args []string) error {
 			resource, name, found := strings.Cut(args[0], "/")
 			if !found || resource == "" || name == "" {
 				return fmt.Errorf("%q is not of the form RESOURCE/NAME: write for example deployment/web", args[0])
 			}
 			if isPod(resource) {
-				return explainPod(c, namespace, name, file)
+				return explainPod(c, client.ObjectKey{Namespace: namespace, Name: name}, file, &format)
 			}
-			var asked *audit.Ask
-			if c.Flags().Changed("replicas") {
-				asked = &ask
-			}
-			switch {
-			case asked == nil && ask.By != "":
-				return errors.New("--by says what --replicas is for: give both, for example --by spec.maxReplicas --replicas 12")
-			case ask.To < 0 || ask.To > math.MaxInt32:
-				return fmt.Errorf("--replicas %d: write a number from 0 to %d", ask.To, math.MaxInt32)
+			asked, err := asking(c, &ask)
+			if err != nil {
+				return err
 			}
 			explainer, _, err := explainerFor(c, file)
 			if err != nil {
 				return err
 			}
-			return explain(c.Context(), c.OutOrStdout(), explainer, [3]string{resource, namespace, name}, asked)
+			whole, err := explain(c.Context(), explainer, [3]string{resource, namespace, name}, asked)
+			if err != nil {
+				return err
+			}
+			return format.Print(c.OutOrStdout(), whole, whole.print)
 		},
 	}
+	output.Add(c, &format)
 	c.AddCommand(explainForecastCommand())
 	c.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of the object")
+	_ = c.RegisterFlagCompletionFunc("namespace", connection.CompleteNamespaces) // the flag is there
 	c.Flags().Int64Var(&ask.To, "replicas", 0, "number to ask about")
 	c.Flags().StringVar(&ask.By, "by", "", "the count that the number is for, as the output names it; empty means the first")
 	c.Flags().StringVar(&file, "config", "", "the webhook's configuration file, for the kinds that it adds")
 	return c
 }
 
+// explainable are the resources that a shell completes: those that are held to ceilings without
+// further configuration, and what is explained otherwise.
+func explainable() []string {
+	resources := []string{"namespace", "pod"}
+	for _, kind := range webhook.Kinds() {
+		resource := strings.ToLower(kind.Name)
+		if kind.Group != "" && !slices.Contains([]string{"apps", "batch", "autoscaling"}, kind.Group) {
+			resource = kind.Resource + "." + kind.Group
+		}
+		resources = append(resources, resource)
+	}
+	slices.Sort(resources)
+	return slices.Compact(resources)
+}
+
 // explainerFor reads the table of kinds and connects.
 func explainerFor(c *cobra.Command, file string) (*audit.Explainer, []webhook.Kind, error) {
-	kubeconfig, err := c.Flags().GetString("kubeconfig")
-	if err != nil {
-		return nil, nil, err
-	}
 	settings, err := config.Load(file)
 	if err != nil {
 		return nil, nil, err
@@ -85,7 +112,7 @@ func explainerFor(c *cobra.Command, file string) (*audit.Explainer, []webhook.Ki
 	if err != nil {
 		return nil, nil, err
 	}
-	restConfig, err := observe.RESTConfig(kubeconfig)
+	restConfig, err := connection.REST(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,70 +120,17 @@ func explainerFor(c *cobra.Command, file string) (*audit.Explainer, []webhook.Ki
 	return explainer, table, err
 }
 
-// explain prints one object; which is resource, namespace and name.
-func explain(ctx context.Context, output io.Writer, explainer *audit.Explainer, which [3]string, ask *audit.Ask) error {
+// explain reads one object; which is resource, namespace and name.
+func explain(ctx context.Context, explainer *audit.Explainer, which [3]string, ask *audit.Ask) (explanation, error) {
 	gvr, o, err := explainer.Find(ctx, which[0], which[1], which[2])
 	if err != nil {
-		return err
+		return explanation{}, err
 	}
 	e, err := explainer.ExplainTotals(ctx, gvr, o, ask)
 	if err != nil {
-		return err
+		return explanation{}, err
 	}
-	_, err = fmt.Fprintln(output, strings.Join(explained(e, ask), "\n"))
-	return err
-}
-
-// explained are the lines of an explanation.
-func explained(e audit.Explanation, ask *audit.Ask) []string {
-	lines := []string{e.Request.Object.String()}
-	for _, count := range e.Request.Counts {
-		lines = append(lines, fmt.Sprintf("  asks for  %d %s by %s", count.Old, e.Request.Measure, count.Field))
-	}
-	settings := append([]webhook.Setting{e.Request.Own, e.Request.Override}, e.Request.Above...)
-	if i := e.Request.Instances; i != nil {
-		lines = append(lines, "  asks for  instance types "+strings.Join(i.New, ", "))
-		settings = append(settings, i.Lists...)
-	}
-	for _, s := range settings {
-		if s.Set {
-			lines = append(lines, fmt.Sprintf("  annotated %s=%q on %s", s.Annotation, s.Value, s.On))
-		}
-	}
-	for _, used := range e.Used {
-		lines = append(lines, "  used      "+usedOf(used))
-	}
-	if e.Request.Measure != "" { // a Namespace has no ceiling of its own
-		lines = append(lines, ceilingOf(e))
-	}
-	if len(e.Unapproved) > 0 {
-		lines = append(lines, fmt.Sprintf("  not approved by %s on %s: %s", e.ApprovedBy.Annotation, e.ApprovedBy.On, strings.Join(e.Unapproved, ", ")))
-	}
-	if ask != nil {
-		lines = append(lines, fmt.Sprintf("  %d %s: %s, %s", ask.To, e.Request.Measure, e.Decision.Verdict, e.Decision.Reason))
-	}
-	for _, said := range append(append(slices.Clone(e.Unread), e.Decision.Warnings...), e.Decision.Message) {
-		if said != "" {
-			lines = append(lines, "  "+said)
-		}
-	}
-	return lines
-}
-
-func ceilingOf(e audit.Explanation) string {
-	if !e.Bound {
-		return "  ceiling   none"
-	}
-	return fmt.Sprintf("  ceiling   %d, by %s on %s; mode %s", e.Limit, e.By.Annotation, e.By.On, mode(e.Request))
-}
-
-// usedOf is what is used of a total.
-func usedOf(u audit.Used) string {
-	limit := "a total that cannot be read"
-	if u.Bound {
-		limit = fmt.Sprint(u.Limit)
-	}
-	return fmt.Sprintf("%d of %s, by %s on %s", u.Amount, limit, u.Total.Annotation, u.Total.On)
+	return explained(e, ask), nil
 }
 
 func mode(r webhook.Request) webhook.Mode {

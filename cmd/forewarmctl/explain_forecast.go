@@ -10,10 +10,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/cmd/forewarmctl/connection"
+	"forewarm.dev/cmd/forewarmctl/output"
 )
 
 func explainForecastCommand() *cobra.Command {
-	return &cobra.Command{
+	var format output.Format
+	c := &cobra.Command{
 		Use:   "forecast POOL",
 		Short: "Print what a WarmPool's forecasts are made of, and what is wanted because of them",
 		Long: `Print, per chunk of a WarmPool, the quantile that the costs ask for and why as many placeholders
@@ -21,21 +24,24 @@ are wanted, the source and the version of the forecast, after how long demand re
 forecasters that are mixed and their weights, and what moves the largest regression among them now.
 
 Versions, and how to go back to one, are in the chunk's ForecastModel: kubectl get forecastmodels.`,
-		Example:           `  forewarmctl explain forecast a100`,
+		Example: `  forewarmctl explain forecast a100
+  forewarmctl explain forecast a100 -o yaml`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeNames("WarmPool", 1),
+		ValidArgsFunction: connection.CompleteNames("WarmPool", 1),
 		RunE: func(c *cobra.Command, names []string) error {
-			kubeconfig, err := c.Flags().GetString("kubeconfig")
+			from, err := connection.Of(c)
 			if err != nil {
 				return err
 			}
-			pools, err := readPools(c.Context(), kubeconfig, names)
+			pools, err := connection.Pools(c.Context(), from, names)
 			if err != nil {
 				return err
 			}
-			return explainForecast(c.OutOrStdout(), pools[0])
+			return explainForecast(c.OutOrStdout(), pools[0], &format)
 		},
 	}
+	output.Add(c, &format)
+	return c
 }
 
 // policyLines say how the need is estimated, and what each way would have done.
@@ -51,30 +57,52 @@ func policyLines(p *v1alpha1.PolicyStatus) []string {
 	return lines
 }
 
+// explainedForecast is what the forecasts of a pool are made of.
+type explainedForecast struct {
+	Pool   string                 `json:"pool"`
+	Chunks []v1alpha1.ChunkStatus `json:"chunks"`
+}
+
 // explainForecast prints the forecasts of one pool.
-func explainForecast(output io.Writer, pool v1alpha1.WarmPool) error {
-	var lines []string
-	for _, chunk := range rows(pool) {
-		f := chunk.Forecast
-		lines = append(lines, fmt.Sprintf("%s, chunk %s", pool.Name, chunk.Name))
-		if f.Tau == "" {
-			lines = append(lines, "  no forecast yet: is the reserver running?")
-			continue
+func explainForecast(out io.Writer, pool v1alpha1.WarmPool, format *output.Format) error {
+	return format.Print(out, explainedForecast{pool.Name, rows(pool)}, func(p *output.Page) {
+		for _, chunk := range rows(pool) {
+			p.Line(output.Plain, "%s", strings.Join(chunkLines(pool, chunk, p.Wide), "\n"))
 		}
-		lines = append(lines,
-			fmt.Sprintf("  demand    %s now; within the lead time at most %s (half), %s (nine of ten)", chunk.Demand, f.P50, f.P90),
-			fmt.Sprintf("  quantile  %s at level %s, which the costs ask for", f.Level, f.Tau),
-			fmt.Sprintf("  wanted    %d, %s; free room for %d", chunk.Wanted, f.Sizing, chunk.Free),
-			fmt.Sprintf("  source    %s, %s%s", f.Source, f.Reason, versionOf(pool, chunk)))
-		lines = append(lines, policyLines(chunk.Policy)...)
-		if len(f.Seasons) > 0 {
-			lines = append(lines, "  repeats   "+every(f.Seasons))
-		}
-		lines = append(lines, percents("  weights   ", f.Members)...)
-		lines = append(lines, percents("  moved by  ", f.Features)...)
+	})
+}
+
+// chunkLines are those of one chunk, more of them on a wide page.
+func chunkLines(pool v1alpha1.WarmPool, chunk v1alpha1.ChunkStatus, wide bool) []string {
+	f := chunk.Forecast
+	lines := []string{fmt.Sprintf("%s, chunk %s", pool.Name, chunk.Name)}
+	if f.Tau == "" {
+		return append(lines, "  no forecast yet: is the reserver running?")
 	}
-	_, err := fmt.Fprintln(output, strings.Join(lines, "\n"))
-	return err
+	lines = append(lines,
+		fmt.Sprintf("  demand    %s now; within the lead time at most %s (half), %s (nine of ten)", chunk.Demand, f.P50, f.P90),
+		fmt.Sprintf("  quantile  %s at level %s, which the costs ask for", f.Level, f.Tau),
+		fmt.Sprintf("  wanted    %d, %s; free room for %d", chunk.Wanted, f.Sizing, chunk.Free))
+	if wide {
+		lines = append(lines, fmt.Sprintf("  limits    %d more would be wanted without", chunk.Limited), "  idle cost "+idleCost(&pool, chunk.Name)+" per hour and chunk")
+	}
+	lines = append(lines, fmt.Sprintf("  source    %s, %s%s", f.Source, f.Reason, versionOf(pool, chunk)))
+	lines = append(lines, policyLines(chunk.Policy)...)
+	if len(f.Seasons) > 0 {
+		lines = append(lines, "  repeats   "+every(f.Seasons))
+	}
+	lines = append(lines, percents("  weights   ", f.Members)...)
+	return append(lines, percents("  moved by  ", f.Features)...)
+}
+
+// idleCost is what an hour of idle capacity of a chunk costs.
+func idleCost(pool *v1alpha1.WarmPool, name string) string {
+	for i := range pool.Spec.Chunks {
+		if chunk := &pool.Spec.Chunks[i]; chunk.Name == name {
+			return pool.IdleCostOf(chunk)
+		}
+	}
+	return "?"
 }
 
 // every says after how many hours demand repeats itself.

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/cmd/forewarmctl/output"
 )
 
 func TestExplainForecast(t *testing.T) {
@@ -34,7 +35,7 @@ func TestExplainForecast(t *testing.T) {
   moved by  now 45 %, usual rise -20 %
 `
 	var got strings.Builder
-	if err := explainForecast(&got, pool); err != nil {
+	if err := explainForecast(&got, pool, &output.Format{}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got.String()); diff != "" {
@@ -42,7 +43,7 @@ func TestExplainForecast(t *testing.T) {
 	}
 	pool.Status.Chunks = nil
 	got.Reset()
-	if err := explainForecast(&got, pool); err != nil || !strings.Contains(got.String(), "is the reserver running?") {
+	if err := explainForecast(&got, pool, &output.Format{}); err != nil || !strings.Contains(got.String(), "is the reserver running?") {
 		t.Errorf("of a pool that nobody has seen: %q, %v", got.String(), err)
 	}
 }

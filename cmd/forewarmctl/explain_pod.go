@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,83 +11,125 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/cmd/forewarmctl/connection"
+	"forewarm.dev/cmd/forewarmctl/output"
+	"forewarm.dev/cmd/forewarmctl/progress"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/internal/config"
 )
 
-// shownNodes is how many nodes an explanation lists.
+// shownNodes is how many nodes an explanation lists, unless it is wide.
 const shownNodes = 20
 
 // isPod tells whether a resource as a user writes it is that of pods.
 func isPod(resource string) bool { return slices.Contains([]string{"pod", "pods", "po"}, resource) }
 
-// reader reads the API server with the user's own rights.
-func reader(c *cobra.Command) (client.Client, error) {
-	kubeconfig, err := c.Flags().GetString("kubeconfig")
-	if err != nil {
-		return nil, err
-	}
-	return clientFor(kubeconfig)
+// podExplanation says why a pod waits, or why it went where it went.
+type podExplanation struct {
+	Pod string `json:"pod"`
+	// Requests are amounts of what the extender decides about.
+	Requests map[string]int64 `json:"requests"`
+	Pools    []string         `json:"warmPools,omitempty"`
+	Exempt   bool             `json:"exempt,omitempty"`
+	// Node is where it has been placed; the nodes are then as if it were placed now.
+	Node      string        `json:"node,omitempty"`
+	Scheduler string        `json:"scheduler,omitempty"`
+	Nodes     []nodeForAPod `json:"nodes"`
+}
+
+// nodeForAPod is how a node fares for it, the best first.
+type nodeForAPod struct {
+	Name         string   `json:"name"`
+	Pool         string   `json:"warmPool,omitempty"`
+	Lacks        []string `json:"lacks,omitempty"`
+	Placeholders int      `json:"placeholders,omitempty"`
+	Reason       string   `json:"reason,omitempty"`
+	Message      string   `json:"message,omitempty"`
+	Score        int64    `json:"score"`
+	line         string
 }
 
 // explainPod prints why a pod waits, or why it went where it went.
-func explainPod(c *cobra.Command, namespace, name, configuration string) error {
+func explainPod(c *cobra.Command, key client.ObjectKey, configuration string, format *output.Format) error {
 	settings, err := config.Load(configuration)
 	if err != nil {
 		return err
 	}
-	from, err := reader(c)
+	from, err := connection.Of(c)
 	if err != nil {
 		return err
 	}
-	return explainPodFrom(c.Context(), c.OutOrStdout(), from, client.ObjectKey{Namespace: namespace, Name: name}, settings.Reserver.PlaceholderNamespace)
-}
-
-func explainPodFrom(ctx context.Context, output io.Writer, from client.Reader, key client.ObjectKey, placeholders string) error {
-	pod := &corev1.Pod{}
-	if err := from.Get(ctx, key, pod); err != nil {
-		return fmt.Errorf("get pod %s: %w", key, err)
-	}
-	index := handler.NewIndex(placeholders)
-	if err := index.Read(ctx, from); err != nil {
+	whole, err := podFrom(c.Context(), from, key, settings.Reserver.PlaceholderNamespace)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(output, strings.Join(podLines(pod, index.Explain(pod)), "\n"))
-	return err
+	return format.Print(c.OutOrStdout(), whole, whole.print)
 }
 
-func podLines(pod *corev1.Pod, e handler.PodExplanation) []string {
-	lines := []string{
-		"Pod " + pod.Namespace + "/" + pod.Name,
-		"  asks for  " + asksFor(e),
-		"  class     " + classOf(e),
+func podFrom(ctx context.Context, from client.Reader, key client.ObjectKey, placeholders string) (podExplanation, error) {
+	pod := &corev1.Pod{}
+	if err := from.Get(ctx, key, pod); err != nil {
+		return podExplanation{}, fmt.Errorf("get pod %s: %w", key, err)
 	}
-	if pod.Spec.NodeName != "" {
-		lines = append(lines, "  placed    on "+pod.Spec.NodeName+"; what follows is as if it were placed now")
+	progress.At(ctx, "reading nodes and pods")
+	index := handler.NewIndex(placeholders)
+	if err := index.Read(ctx, from); err != nil {
+		return podExplanation{}, err
+	}
+	return explainedPod(pod, index.Explain(pod)), nil
+}
+
+func explainedPod(pod *corev1.Pod, e handler.PodExplanation) podExplanation {
+	out := podExplanation{Pod: pod.Namespace + "/" + pod.Name, Requests: map[string]int64{}, Pools: e.Classes, Exempt: e.Exempt, Node: pod.Spec.NodeName, Nodes: []nodeForAPod{}}
+	for _, name := range e.Requests.Names() {
+		if strings.Contains(string(name), "/") {
+			out.Requests[string(name)] = e.Requests[name]
+		}
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			lines = append(lines, fmt.Sprintf("  scheduler %s: %s", c.Reason, c.Message))
+			out.Scheduler = c.Reason + ": " + c.Message
 		}
 	}
-	if len(e.Nodes) == 0 {
-		return append(lines, "  no node offers what it asks for, even if it were empty")
+	for _, n := range e.Nodes {
+		out.Nodes = append(out.Nodes, nodeForAPod{
+			Name: n.Name, Pool: n.Pool, Lacks: n.Lacks, Placeholders: n.Placeholders,
+			Reason: string(n.Verdict.Reason), Message: n.Verdict.Message, Score: n.Score, line: n.String(),
+		})
 	}
-	for _, node := range e.Nodes[:min(len(e.Nodes), shownNodes)] {
-		lines = append(lines, "  node      "+node.String())
-	}
-	if more := len(e.Nodes) - shownNodes; more > 0 {
-		lines = append(lines, fmt.Sprintf("  and %d more nodes", more))
-	}
-	return lines
+	return out
 }
 
-func asksFor(e handler.PodExplanation) string {
+// print has a line for each, and of nodes the first ones, or all of them on a wide page.
+func (e podExplanation) print(p *output.Page) {
+	p.Line(output.Plain, "Pod %s", e.Pod)
+	p.Line(output.Plain, "  asks for  %s", e.asksFor())
+	p.Line(output.Plain, "  class     %s", e.class())
+	if e.Node != "" {
+		p.Line(output.Plain, "  placed    on %s; what follows is as if it were placed now", e.Node)
+	}
+	if e.Scheduler != "" {
+		p.Line(output.Notable, "  scheduler %s", e.Scheduler)
+	}
+	if len(e.Nodes) == 0 {
+		p.Line(output.Notable, "  no node offers what it asks for, even if it were empty")
+	}
+	shown := e.Nodes
+	if !p.Wide {
+		shown = e.Nodes[:min(len(e.Nodes), shownNodes)]
+	}
+	for _, node := range shown {
+		p.Line(output.Plain, "  node      %s", node.line)
+	}
+	if more := len(e.Nodes) - len(shown); more > 0 {
+		p.Line(output.Plain, "  and %d more nodes, which -o wide shows", more)
+	}
+}
+
+func (e podExplanation) asksFor() string {
 	var asks []string
-	for _, name := range e.Requests.Names() {
-		if strings.Contains(string(name), "/") {
-			asks = append(asks, fmt.Sprintf("%d %s", e.Requests[name], name))
-		}
+	for _, name := range slices.Sorted(maps.Keys(e.Requests)) {
+		asks = append(asks, fmt.Sprintf("%d %s", e.Requests[name], name))
 	}
 	if len(asks) == 0 {
 		return "nothing that the extender decides about"
@@ -95,12 +137,12 @@ func asksFor(e handler.PodExplanation) string {
 	return strings.Join(asks, ", ")
 }
 
-func classOf(e handler.PodExplanation) string {
+func (e podExplanation) class() string {
 	switch {
 	case e.Exempt:
 		return "none; it is of a DaemonSet or of the system, and is never kept off a node"
-	case len(e.Classes) > 0:
-		return "WarmPool " + strings.Join(e.Classes, ", ")
+	case len(e.Pools) > 0:
+		return "WarmPool " + strings.Join(e.Pools, ", ")
 	default:
 		return "none"
 	}

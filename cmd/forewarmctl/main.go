@@ -3,54 +3,28 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"forewarm.dev/cmd/forewarmctl/simulation"
+	"forewarm.dev/cmd/forewarmctl/progress"
 )
 
 func main() {
-	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
-		fmt.Fprintf(os.Stderr, "forewarmctl: %v\n", err)
+	root := command()
+	root.SetArgs(calledAs(root, os.Args))
+	if err := execute(ctrl.SetupSignalHandler(), root); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", root.DisplayName(), err)
 		os.Exit(1)
 	}
 }
 
-// command is the root of all commands.
-func command() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "forewarmctl",
-		Short: "See what Forewarm forecasts, plans and holds.",
-		Long: `forewarmctl shows what Forewarm forecasts, plans and holds.
-
-It reads the API server that KUBECONFIG or --kubeconfig leads to. Only approve, disarm, arm, uninstall and
-history import change it.`,
-		Example: `  forewarmctl status
-  forewarmctl explain deployment/web -n team
-  source <(forewarmctl completion bash)`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.PersistentFlags().String("kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig; empty means the usual places")
-	root.SetUsageTemplate(root.UsageTemplate() + exitCodes)
-	root.AddCommand(
-		statusCommand(),
-		explainCommand(),
-		doctorCommand(),
-		auditCommand(),
-		simulation.Command(),
-		decisionsCommand(),
-		replayCommand(),
-		approveCommand(),
-		disarmCommand(),
-		armCommand(),
-		uninstallCommand(),
-		forecastCommand(),
-		backtestCommand(),
-		historyCommand(),
-	)
-	return root
+// execute runs a command, and tells on the standard error what it is at where that takes long.
+func execute(ctx context.Context, root *cobra.Command) error {
+	ctx, stop := progress.Start(ctx, root.ErrOrStderr(), "still at it")
+	defer stop()
+	return root.ExecuteContext(ctx)
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"forewarm.dev/cmd/forewarmctl/output"
 )
 
 // prints gives forewarmctl arguments and returns what it prints.
@@ -20,7 +22,7 @@ func prints(t *testing.T, args ...string) (string, error) {
 	root.SetOut(&out)
 	root.SetErr(&out)
 	root.SetArgs(args)
-	err := root.ExecuteContext(t.Context())
+	err := execute(t.Context(), root)
 	return out.String(), err
 }
 
@@ -142,6 +144,46 @@ func split(line string) []string {
 	return words
 }
 
+// acts are the commands that show nothing, but do something, and why they have no formats therefore.
+var acts = map[string]string{
+	"approve": "says in a line what was approved", "disarm": "tells each thing that it takes out", "arm": "waits", "uninstall": "tells each thing that it takes out",
+	"import": "says in a line what was recorded", "export": "writes CSV, which import reads", "playground": "runs a program",
+}
+
+// TestEveryOutput: what shows something has the same formats everywhere, the table first, and no other
+// command has any.
+func TestEveryOutput(t *testing.T) {
+	walk(command(), func(c *cobra.Command) {
+		formats := output.Of(c)
+		if _, does := acts[c.Name()]; does || !c.Runnable() {
+			if formats != nil {
+				t.Errorf("%s has formats %q, and is said to show nothing", c.CommandPath(), formats)
+			}
+			return
+		}
+		if len(formats) < 4 || !slices.Equal(formats[:4], output.Formats()) {
+			t.Errorf("%s has formats %q, want %q first", c.CommandPath(), formats, output.Formats())
+			return
+		}
+		if err := c.ParseFlags([]string{"-o", "xml"}); err == nil || !strings.Contains(err.Error(), "write table, wide, yaml") {
+			t.Errorf("%s -o xml: %v, want to be told what to write", c.CommandPath(), err)
+		}
+	})
+}
+
+// TestEveryCommandIsTold: the page names every command.
+func TestEveryCommandIsTold(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "forewarmctl.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk(command(), func(c *cobra.Command) {
+		if _, name, below := strings.Cut(c.CommandPath(), " "); below && c.Runnable() && !strings.Contains(string(text), "`"+name) {
+			t.Errorf("docs/forewarmctl.md does not name %s", name)
+		}
+	})
+}
+
 // TestCompletion: shells are told of commands, of flags' values, and of no files where names are meant.
 func TestCompletion(t *testing.T) {
 	tests := map[string]struct {
@@ -149,8 +191,9 @@ func TestCompletion(t *testing.T) {
 		want string
 	}{
 		"commands":              {[]string{"de"}, "decisions"},
-		"output formats":        {[]string{"status", "-o", ""}, "table\nyaml\njson"},
+		"output formats":        {[]string{"status", "-o", ""}, "table\nwide\nyaml\njson"},
 		"no cluster, no names":  {[]string{"approve", ""}, ":4"},
+		"objects to explain":    {[]string{"explain", "nodep"}, "nodepools.karpenter.sh/"},
 		"one argument is all":   {[]string{"explain", "forecast", "a100", ""}, ":4"},
 		"pools of history":      {[]string{"history", "import", "--pool", ""}, ":4"},
 		"a file where one is":   {[]string{"history", "import", ""}, ":0"},

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/cmd/forewarmctl/output"
 )
 
 func TestStatusNamesWhatNeedsAPerson(t *testing.T) {
@@ -17,7 +18,9 @@ func TestStatusNamesWhatNeedsAPerson(t *testing.T) {
 		pool.Status.Conditions = append(pool.Status.Conditions, metav1.Condition{Type: name, Status: is, Reason: "Why", Message: "5 nodes stand"})
 	}
 	var out bytes.Buffer
-	if err := printProblems(&out, []v1alpha1.WarmPool{pool}); err != nil || out.String() != "\na100: AboveCeiling (Why): 5 nodes stand\n" {
+	var format output.Format
+	err := format.Print(&out, nil, func(p *output.Page) { problems(p, []v1alpha1.WarmPool{pool}) })
+	if err != nil || out.String() != "\na100: AboveCeiling (Why): 5 nodes stand\n" {
 		t.Errorf("printed %q, %v", out.String(), err)
 	}
 }

@@ -56,10 +56,10 @@ func ParseM4(text string) ([]M4Row, error) {
 // M4Score is how point forecasts did by the measures of the competition.
 type M4Score struct {
 	// SMAPE is the mean of 200 · |actual − forecast| ÷ (|actual| + |forecast|), in per cent.
-	SMAPE float64
+	SMAPE float64 `json:"smape"`
 	// MASE is the mean absolute error ÷ the mean absolute difference of the history to the
 	// season before.
-	MASE float64
+	MASE float64 `json:"mase"`
 }
 
 // ScoreM4 scores the forecast of one series.

@@ -2,14 +2,13 @@
 package simulation
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,8 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity/simulate"
 	"forewarm.dev/capacity/spec"
+	"forewarm.dev/cmd/forewarmctl/output"
+	"forewarm.dev/cmd/forewarmctl/progress"
 )
 
 // simulation is what the user asked for.
@@ -27,7 +28,8 @@ type simulation struct {
 	lead, scored, emptyFor time.Duration
 	nodeSize, maxNodes     int
 	seed                   uint64
-	output, plot           string
+	plot                   string
+	format                 output.Format
 }
 
 // Command is forewarmctl simulate.
@@ -51,7 +53,7 @@ Auto, fitted anew each day and asked at each interval, of at least 5 minutes her
   forewarmctl simulate --trace demand.csv --pool pool.yaml --autoscaler cluster-autoscaler --plot week.svg
   forewarmctl simulate --trace jobs.csv --pool pool.yaml --scored 48h -o json`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.Context(), c.OutOrStdout()) },
 	}
 	f := c.Flags()
 	f.StringVar(&s.trace, "trace", "", "file of jobs or of a demand series")
@@ -64,12 +66,12 @@ Auto, fitted anew each day and asked at each interval, of at least 5 minutes her
 	f.IntVar(&s.nodeSize, "node-size", 0, "units of the resource that a node has (default: those of the largest chunk)")
 	f.IntVar(&s.maxNodes, "max-nodes", 0, "most nodes that the autoscaler buys; zero means any number")
 	f.Uint64Var(&s.seed, "seed", 1, "seed of what is drawn")
-	f.StringVarP(&s.output, "output", "o", "table", "output format: table or json")
+	output.Add(c, &s.format)
 	f.StringVar(&s.plot, "plot", "", "write a plot of demand, capacity and waiting pods under Forewarm to this file, .svg or .png")
 	return c
 }
 
-func (s simulation) run(out, progress io.Writer) error {
+func (s *simulation) run(ctx context.Context, out io.Writer) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -85,20 +87,14 @@ func (s simulation) run(out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	said := began
-	tell := func(text string) { _, _ = fmt.Fprintf(progress, "[%3.0f s] %s\n", time.Since(began).Seconds(), text) }
 	if err := foresee(&c, func(chunk string, done, all int) {
-		if time.Since(said) > 2*time.Second {
-			said = time.Now()
-			tell(fmt.Sprintf("forecasting %s: %d of %d intervals", chunk, done, all))
-		}
+		progress.At(ctx, "forecasting %s: %d of %d intervals", chunk, done, all)
 	}); err != nil {
 		return err
 	}
 	var rows []armRow
 	for _, arm := range simulate.Arms() {
-		tell("playing " + string(arm))
+		progress.At(ctx, "playing %s", arm)
 		row, err := s.play(c, arm)
 		if err != nil {
 			return err
@@ -109,7 +105,7 @@ func (s simulation) run(out, progress io.Writer) error {
 }
 
 // play runs one arm, and plots Forewarm's where that is asked for.
-func (s simulation) play(c simulate.Case, arm simulate.Arm) (armRow, error) {
+func (s *simulation) play(c simulate.Case, arm simulate.Arm) (armRow, error) {
 	options, chosen := c.Of(arm)
 	options.Record = arm == simulate.Forewarm && s.plot != ""
 	outcome, err := simulate.Run(options)
@@ -119,14 +115,12 @@ func (s simulation) play(c simulate.Case, arm simulate.Arm) (armRow, error) {
 	return rowOf(arm, outcome, chosen), err
 }
 
-func (s simulation) check() error {
+func (s *simulation) check() error {
 	switch {
 	case s.trace == "" || s.pool == "":
 		return errors.New("--trace and --pool name the files to read: give both")
 	case !slices.Contains([]string{"karpenter", "cluster-autoscaler"}, s.autoscaler):
 		return fmt.Errorf("--autoscaler %q: write karpenter or cluster-autoscaler", s.autoscaler)
-	case !slices.Contains([]string{"table", "json"}, s.output):
-		return fmt.Errorf("--output %q: write table or json", s.output)
 	case !slices.Contains([]string{"", ".svg", ".png"}, filepath.Ext(s.plot)):
 		return fmt.Errorf("--plot %q: give a file that ends in .svg or .png", s.plot)
 	case s.scored < time.Hour:
@@ -159,7 +153,7 @@ func poolFrom(path string) (*v1alpha1.WarmPool, error) {
 }
 
 // limitsOf are the limits of the pool with the lead time that is simulated.
-func (s simulation) limitsOf(pool *v1alpha1.WarmPool) (simulate.Options, error) {
+func (s *simulation) limitsOf(pool *v1alpha1.WarmPool) (simulate.Options, error) {
 	lead := s.lead
 	if lead == 0 {
 		var fixed bool
@@ -222,24 +216,24 @@ func rowOf(arm simulate.Arm, o simulate.Outcome, chosen simulate.Chosen) armRow 
 	}
 }
 
-func (s simulation) print(out io.Writer, rows []armRow) error {
-	if s.output == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(rows)
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "arm\tjobs\twait p50\tp95\tmax\tfound ready\tidle ÷ demand\toffered h\tidle h\tnode h billed\tbought\tmost\ttakeovers\tforecast used\t")
-	for _, r := range rows {
-		used := ""
-		if all := r.Policies.Total(); all > 0 {
-			used = fmt.Sprintf("%.0f %%", 100*float64(r.Policies["Forecast"])/float64(all))
+func (s *simulation) print(out io.Writer, rows []armRow) error {
+	return s.format.Print(out, rows, func(p *output.Page) {
+		table := output.NewRows("Arm", "Jobs", "Wait p50", "p95", "Max", "Found ready", "Idle ÷ demand", "+Offered h", "+Idle h", "+Node h billed", "Bought", "Most", "Takeovers", "+Forecast used")
+		for _, r := range rows {
+			used := ""
+			if all := r.Policies.Total(); all > 0 {
+				used = fmt.Sprintf("%.0f %%", 100*float64(r.Policies["Forecast"])/float64(all))
+			}
+			table.Add(output.Plain, r.Arm, r.Jobs, seconds(r.WaitP50), seconds(r.WaitP95), seconds(r.WaitMax), fmt.Sprintf("%.1f %%", 100*r.HitRate), fmt.Sprintf("%.3f", r.IdleShare),
+				tenth(r.Hours), tenth(r.IdleHours), tenth(r.BilledNodeHours), r.Bought, r.MostNodes, r.Takeovers, used)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%.0f s\t%.0f s\t%.0f s\t%.1f %%\t%.3f\t%.1f\t%.1f\t%.1f\t%d\t%d\t%d\t%s\t\n",
-			r.Arm, r.Jobs, r.WaitP50, r.WaitP95, r.WaitMax, 100*r.HitRate, r.IdleShare, r.Hours, r.IdleHours, r.BilledNodeHours, r.Bought, r.MostNodes, r.Takeovers, used)
-	}
-	if s.autoscaler == "cluster-autoscaler" {
-		_, _ = fmt.Fprintln(w, "The autoscaler is a stand-in with Cluster Autoscaler's timing.")
-	}
-	return w.Flush()
+		p.Table(table, "")
+		if s.autoscaler == "cluster-autoscaler" {
+			p.Line(output.Plain, "The autoscaler is a stand-in with Cluster Autoscaler's timing.")
+		}
+	})
 }
+
+func seconds(value float64) string { return fmt.Sprintf("%.0f s", value) }
+
+func tenth(value float64) string { return fmt.Sprintf("%.1f", value) }

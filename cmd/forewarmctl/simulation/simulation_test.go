@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"forewarm.dev/capacity/simulate"
+	"forewarm.dev/cmd/forewarmctl/progress"
 )
 
 const samplePool = `apiVersion: forewarm.dev/v1alpha1
@@ -49,11 +51,11 @@ func mornings() string {
 func TestSimulateComparesArms(t *testing.T) {
 	plotted := filepath.Join(t.TempDir(), "week.svg")
 	root := Command()
-	var out, progress bytes.Buffer
+	var out bytes.Buffer
+	var at []string
 	root.SetOut(&out)
-	root.SetErr(&progress)
 	root.SetArgs([]string{"--trace", put(t, "jobs.csv", mornings()), "--pool", put(t, "pool.yaml", samplePool), "--scored", "96h", "-o", "json", "--plot", plotted})
-	if err := root.Execute(); err != nil {
+	if err := root.ExecuteContext(progress.Into(t.Context(), func(says string) { at = append(at, says) })); err != nil {
 		t.Fatal(err)
 	}
 	var rows []armRow
@@ -73,15 +75,15 @@ func TestSimulateComparesArms(t *testing.T) {
 	if svg, err := os.ReadFile(plotted); err != nil || !bytes.Contains(svg, []byte("<svg")) {
 		t.Errorf("no plot: %v", err)
 	}
-	if !strings.Contains(progress.String(), "playing forewarm") {
-		t.Errorf("no progress in %q", progress.String())
+	if !slices.Contains(at, "playing forewarm") {
+		t.Errorf("no progress in %q", at)
 	}
 }
 
 func TestAStandInIsCalledOne(t *testing.T) {
 	for autoscaler, want := range map[string]bool{"karpenter": false, "cluster-autoscaler": true} {
 		var out bytes.Buffer
-		if err := (simulation{output: "table", autoscaler: autoscaler}).print(&out, nil); err != nil || strings.Contains(out.String(), "stand-in") != want {
+		if err := (&simulation{autoscaler: autoscaler}).print(&out, nil); err != nil || strings.Contains(out.String(), "stand-in") != want {
 			t.Errorf("%s: %v\n%s", autoscaler, err, out.String())
 		}
 	}
@@ -95,7 +97,7 @@ func TestSimulateSaysWhatIsWrong(t *testing.T) {
 	}{
 		"no trace":      {[]string{"--pool", pool}, "--trace and --pool"},
 		"autoscaler":    {[]string{"--trace", trace, "--pool", pool, "--autoscaler", "x"}, "write karpenter or cluster-autoscaler"},
-		"output":        {[]string{"--trace", trace, "--pool", pool, "-o", "xml"}, "write table or json"},
+		"output":        {[]string{"--trace", trace, "--pool", pool, "-o", "xml"}, "write table, wide, yaml or json"},
 		"plot":          {[]string{"--trace", trace, "--pool", pool, "--plot", "a.gif"}, ".svg or .png"},
 		"cluster":       {[]string{"--trace", trace, "--pool", pool, "--cluster", "z"}, `cluster "z"`},
 		"too long":      {[]string{"--trace", trace, "--pool", pool, "--scored", "2000h"}, "--scored"},

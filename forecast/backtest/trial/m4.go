@@ -3,9 +3,7 @@ package trial
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"forewarm.dev/forecast"
@@ -14,22 +12,22 @@ import (
 
 // M4Report is how the methods did on the hourly series of the M4 competition.
 type M4Report struct {
-	Series int
+	Series int `json:"series"`
 	// Official is false where the last 48 values of the training file were scored instead.
-	Official bool
+	Official bool `json:"official"`
 	// Naive is the seasonal naive forecast, as the competition defines it.
-	Naive M4Result
+	Naive M4Result `json:"naive"`
 	// Results has a row per method.
-	Results []M4Result
+	Results []M4Result `json:"results"`
 }
 
 // M4Result is how one method did by the measures of the competition.
 type M4Result struct {
-	Method string
+	Method string `json:"method"`
 	backtest.M4Score
-	OWA float64
+	OWA float64 `json:"owa"`
 	// SecondsP95 is of a fit and a forecast.
-	SecondsP95 float64
+	SecondsP95 float64 `json:"secondsP95"`
 }
 
 // naive2 is what the other methods are relative to.
@@ -124,21 +122,17 @@ func medians(model forecast.Model, history []float64) ([]float64, error) {
 	return points, nil
 }
 
-// Print writes the report as text.
-func (r *M4Report) Print(out io.Writer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "method\tsMAPE\tMASE\tOWA\tms p95\t")
-	fmt.Fprintf(table, "%s\t%.3f\t%.3f\t%.3f\t-\t\n", r.Naive.Method, r.Naive.SMAPE, r.Naive.MASE, r.Naive.OWA)
+// Sheets is a table by method.
+func (r *M4Report) Sheets() []Sheet {
+	sheet := Sheet{Columns: []string{"Method", "sMAPE", "MASE", "OWA", "ms p95"}}
+	sheet.Rows = append(sheet.Rows, []any{r.Naive.Method, thousandth(r.Naive.SMAPE), thousandth(r.Naive.MASE), thousandth(r.Naive.OWA), "-"})
 	for _, row := range r.Results {
-		fmt.Fprintf(table, "%s\t%.3f\t%.3f\t%.3f\t%.1f\t\n", row.Method, row.SMAPE, row.MASE, row.OWA, 1000*row.SecondsP95)
-	}
-	if err := table.Flush(); err != nil {
-		return err
+		sheet.Rows = append(sheet.Rows, []any{row.Method, thousandth(row.SMAPE), thousandth(row.MASE), thousandth(row.OWA), tenth(1000 * row.SecondsP95)})
 	}
 	scored := "the last 48 values of the training file"
 	if r.Official {
 		scored = "the test file"
 	}
-	_, err := fmt.Fprintf(out, "M4 Hourly, %d series, scored on %s\n", r.Series, scored)
-	return err
+	sheet.Says = fmt.Sprintf("M4 Hourly, %d series, scored on %s", r.Series, scored)
+	return []Sheet{sheet}
 }

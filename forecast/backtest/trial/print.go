@@ -1,69 +1,97 @@
 package trial
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"forewarm.dev/forecast/backtest"
 )
 
-// Print writes the report as text: a table by class of series, and where our band holds.
-func (r *Report) Print(out io.Writer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "class\tseries\tspan\tmethod\tMASE ÷ naive\tpinball ÷ naive\tMASE\tWAPE\tMAPE\tcover 80 %\tforewarm better\tms p50\tms p95\t")
+// Sheet is a table of a report: the names of its columns, of which one that begins with "+" may be
+// left out where there is little room, a cell for each in every row, and what is said of it.
+type Sheet struct {
+	Columns []string
+	Rows    [][]any
+	Says    string
+}
+
+// Print writes the sheets of a report as text.
+func Print(out io.Writer, sheets []Sheet) error {
+	for i, sheet := range sheets {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		for _, column := range sheet.Columns {
+			fmt.Fprint(table, strings.TrimPrefix(column, "+"), "\t")
+		}
+		fmt.Fprintln(table)
+		for _, row := range sheet.Rows {
+			for _, cell := range row {
+				fmt.Fprint(table, cell, "\t")
+			}
+			fmt.Fprintln(table)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		if sheet.Says != "" {
+			fmt.Fprintln(out, sheet.Says)
+		}
+	}
+	return nil
+}
+
+// Sheets are a table by class of series, and where our band holds: by how far ahead, and by the hour.
+func (r *Report) Sheets() []Sheet {
+	scores := Sheet{Columns: []string{"Class", "Series", "+Span", "Method", "MASE ÷ naive", "Pinball ÷ naive", "+MASE", "+WAPE", "+MAPE", "Cover 80 %", "Forewarm better", "ms p50", "+ms p95"}}
 	for _, row := range r.Results {
 		better := fmt.Sprintf("%.0f %%", 100*row.ShareOursBetter)
 		if row.Method == Ours {
 			better = "-"
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%.3f\t%.3f\t%.3f\t%.3f\t%s\t%.3f\t%s\t%.1f\t%.1f\t\n", row.Class, row.Series, row.Span, row.Method,
-			row.RelativeMASE, row.RelativePinball, row.MASE, row.WAPE, percent(row.MAPE), row.Coverage, better, 1000*row.SecondsP50, 1000*row.SecondsP95)
-	}
-	if err := table.Flush(); err != nil {
-		return err
+		scores.Rows = append(scores.Rows, []any{
+			row.Class, row.Series, row.Span, row.Method, thousandth(row.RelativeMASE), thousandth(row.RelativePinball), thousandth(row.MASE), thousandth(row.WAPE),
+			percent(row.MAPE), thousandth(row.Coverage), better, tenth(1000 * row.SecondsP50), tenth(1000 * row.SecondsP95),
+		})
 	}
 	if len(r.Short) > 0 {
-		fmt.Fprintf(out, "too short to be scored: %v\n", r.Short)
+		scores.Says = fmt.Sprintf("too short to be scored: %v", r.Short)
 	}
-	return r.printCoverage(out)
+	ahead := Sheet{Columns: []string{"Ahead", "Within the 80 % band"}}
+	for i, band := range r.Coverage.Horizon {
+		ahead.Rows = append(ahead.Rows, []any{fmt.Sprintf("≤ %gh", backtest.Horizons()[i].Hours()), percent(band.Share())})
+	}
+	hours := Sheet{Columns: []string{"Within it at UTC"}}
+	for hour := range perRow {
+		hours.Columns = append(hours.Columns, fmt.Sprintf("%d h on", hour))
+	}
+	for from := 0; from < len(r.Coverage.Hour); from += perRow {
+		row := []any{fmt.Sprintf("%02d:00", from)}
+		for hour := from; hour < from+perRow; hour++ {
+			row = append(row, percent(r.Coverage.Hour[hour].Share()))
+		}
+		hours.Rows = append(hours.Rows, row)
+	}
+	return []Sheet{scores, ahead, hours}
 }
+
+// perRow is how many hours of the day a row has.
+const perRow = 8
+
+func thousandth(value float64) string { return fmt.Sprintf("%.3f", value) }
+
+func tenth(value float64) string { return fmt.Sprintf("%.1f", value) }
 
 func percent(share float64) string {
 	if math.IsNaN(share) {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f %%", 100*share)
-}
-
-func (r *Report) printCoverage(out io.Writer) error {
-	fmt.Fprintf(out, "\n%s, share of values within the 80 %% band\n", Ours)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "ahead\t")
-	for _, end := range backtest.Horizons() {
-		fmt.Fprintf(table, "≤ %gh\t", end.Hours())
-	}
-	fmt.Fprint(table, "\n\t")
-	for _, band := range r.Coverage.Horizon {
-		fmt.Fprintf(table, "%s\t", percent(band.Share()))
-	}
-	fmt.Fprintln(table)
-	const perRow = 8
-	for from := 0; from < len(r.Coverage.Hour); from += perRow {
-		fmt.Fprint(table, "hour UTC\t")
-		for hour := from; hour < from+perRow; hour++ {
-			fmt.Fprintf(table, "%02d\t", hour)
-		}
-		fmt.Fprint(table, "\n\t")
-		for hour := from; hour < from+perRow; hour++ {
-			fmt.Fprintf(table, "%s\t", percent(r.Coverage.Hour[hour].Share()))
-		}
-		fmt.Fprintln(table)
-	}
-	return table.Flush()
 }
 
 // jsonResult is a Result for machines.
@@ -92,8 +120,8 @@ type jsonBand struct {
 	Coverage *float64 `json:"coverage80"`
 }
 
-// PrintJSON writes the report for machines, figures in full.
-func (r *Report) PrintJSON(out io.Writer) error {
+// Whole is the report for machines, figures in full.
+func (r *Report) Whole() any {
 	written := struct {
 		Results   []jsonResult `json:"results"`
 		ByHorizon []jsonBand   `json:"byHorizon"`
@@ -112,9 +140,7 @@ func (r *Report) PrintJSON(out io.Writer) error {
 	for hour, band := range r.Coverage.Hour {
 		written.ByHour = append(written.ByHour, jsonBand{float64(hour), band.Scored, orNull(band.Share())})
 	}
-	lines := json.NewEncoder(out)
-	lines.SetIndent("", "  ")
-	return lines.Encode(written)
+	return written
 }
 
 func orNull(value float64) *float64 {

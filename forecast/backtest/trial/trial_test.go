@@ -202,16 +202,16 @@ func TestTheReportHasEveryMethodOfEveryClass(t *testing.T) {
 		t.Errorf("%d rows, want a header and 5 methods × 8 cuts × 24 steps", n)
 	}
 	var text bytes.Buffer
-	if err := report.Print(&text); err != nil {
+	if err := Print(&text, report.Sheets()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"last-value", "seasonal-naive", "theta", "ets", "forewarm", "web", "all", "too short to be scored: [short]", "≤ 24h", "hour UTC"} {
+	for _, want := range []string{"last-value", "seasonal-naive", "theta", "ets", "forewarm", "web", "all", "too short to be scored: [short]", "≤ 24h", "16:00", "7 h on"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, text.String())
 		}
 	}
-	var written bytes.Buffer
-	if err := report.PrintJSON(&written); err != nil {
+	written, err := json.Marshal(report.Whole())
+	if err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
@@ -219,7 +219,7 @@ func TestTheReportHasEveryMethodOfEveryClass(t *testing.T) {
 		ByHour    []struct{ Scored int } `json:"byHourOfDay"`
 		ByHorizon []struct{ Scored int } `json:"byHorizon"`
 	}
-	if err := json.Unmarshal(written.Bytes(), &got); err != nil {
+	if err := json.Unmarshal(written, &got); err != nil {
 		t.Fatal(err)
 	}
 	if len(got.Results) != 2*2*5 || len(got.ByHour) != 24 || len(got.ByHorizon) != 5 || got.ByHour[3].Scored == 0 {
@@ -279,7 +279,7 @@ func TestM4(t *testing.T) {
 				t.Errorf("what OWA is relative to: %+v", base)
 			}
 			var text bytes.Buffer
-			if err := report.Print(&text); err != nil {
+			if err := Print(&text, report.Sheets()); err != nil {
 				t.Fatal(err)
 			}
 			for _, want := range []string{"seasonal-naive", "0.500", "last-value", "theta", "ets", "forewarm", "scored on " + name} {

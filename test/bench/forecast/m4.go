@@ -45,7 +45,7 @@ func runM4(trainFile, testFile string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := report.Print(out); err != nil {
+	if err := trial.Print(out, report.Sheets()); err != nil {
 		return err
 	}
 	return concludeM4(report, out)

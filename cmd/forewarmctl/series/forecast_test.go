@@ -1,4 +1,4 @@
-package main
+package series
 
 import (
 	"bytes"
@@ -12,12 +12,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
+
+	"forewarm.dev/cmd/forewarmctl/connection"
 )
 
 // run runs forewarmctl and returns what it prints.
 func run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	root := command()
+	root := &cobra.Command{Use: "forewarmctl"}
+	root.PersistentFlags().String(connection.Flag, "", "")
+	root.AddCommand(Commands()...)
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&bytes.Buffer{})
@@ -86,7 +92,7 @@ func TestForecastSaysWhatIsWrong(t *testing.T) {
 		"two series":       {[]string{"forecast", file, "--pool", "a100"}, "give either a file or --pool NAME"},
 		"no pool":          {[]string{"forecast", file, "--prometheus", "http://p:1"}, "say which with --pool"},
 		"no such file":     {[]string{"forecast", "none.csv"}, "none.csv"},
-		"unknown output":   {[]string{"forecast", file, "-o", "xml"}, "write -o table, -o json or -o csv"},
+		"unknown output":   {[]string{"forecast", file, "-o", "xml"}, "write table, wide, yaml, json or csv"},
 		"unknown picture":  {[]string{"forecast", file, "--chart", "fan.gif"}, "*.png or *.svg"},
 		"no horizon":       {[]string{"forecast", file, "--horizon", "0s"}, "--horizon 0s"},
 		"odd step":         {[]string{"forecast", file, "--step", "7s"}, "divisor of a day"},
@@ -155,7 +161,7 @@ func TestBacktestOfM4(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"sMAPE", "OWA", "seasonal-naive", "naive2", "forewarm", "1 series, scored on the test file"} {
+	for _, want := range []string{"SMAPE", "OWA", "seasonal-naive", "naive2", "forewarm", "1 series, scored on the test file"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is missing in:\n%s", want, table)
 		}

@@ -1,7 +1,9 @@
-package main
+// Package series is the commands that look at demand series: of files, and recorded ones of pools.
+package series
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,15 +12,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"forewarm.dev/cmd/forewarmctl/output"
+	"forewarm.dev/cmd/forewarmctl/progress"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/chart"
 	"forewarm.dev/forecast/seriesfile"
 )
 
+// Commands are forecast, backtest and history.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{forecastCommand(), backtestCommand(), historyCommand()}
+}
+
 // forecastFlags are what the command is told.
 type forecastFlags struct {
-	recorded      recordedFrom
-	output, chart string
+	recorded recordedFrom
+	format   output.Format
+	chart    string
 	// events is the path of a file of known events.
 	events        string
 	horizon, step time.Duration
@@ -49,13 +59,13 @@ is deployed: demand stays as it is, and teaches nothing.`,
 			if err != nil {
 				return err
 			}
-			return flags.run(c.OutOrStdout(), all, from)
+			return flags.run(c.Context(), c.OutOrStdout(), all, from)
 		},
 	}
 	flags.recorded.addFlags(c)
 	c.Flags().DurationVar(&flags.horizon, "horizon", 24*time.Hour, "how far to forecast")
 	c.Flags().DurationVar(&flags.step, "step", 0, "step of the series of a file; 0 means as its times show")
-	outputFlag(c, &flags.output, "table", "json", "csv")
+	output.Add(c, &flags.format, "csv")
 	c.Flags().StringVar(&flags.events, "events", "", "file of known events, past and to come")
 	c.Flags().StringVar(&flags.chart, "chart", "", "also draw a fan chart to this file, *.png or *.svg")
 	return c
@@ -63,7 +73,7 @@ is deployed: demand stays as it is, and teaches nothing.`,
 
 // series reads the series, and says what the forecasts are counted from; zero means the end
 // of the series.
-func (f forecastFlags) series(c *cobra.Command, args []string) ([]demand, time.Time, error) {
+func (f *forecastFlags) series(c *cobra.Command, args []string) ([]demand, time.Time, error) {
 	switch {
 	case (len(args) == 1) == (f.recorded.pool != ""):
 		return nil, time.Time{}, errors.New("give either a file or --pool NAME")
@@ -76,11 +86,7 @@ func (f forecastFlags) series(c *cobra.Command, args []string) ([]demand, time.T
 	}
 }
 
-func (f forecastFlags) run(output io.Writer, all []demand, from time.Time) error {
-	printer, err := printerFor(f.output)
-	if err != nil {
-		return err
-	}
+func (f *forecastFlags) run(ctx context.Context, out io.Writer, all []demand, from time.Time) error {
 	events, err := readEvents(f.events)
 	if err != nil {
 		return err
@@ -88,6 +94,7 @@ func (f forecastFlags) run(output io.Writer, all []demand, from time.Time) error
 	model := forecast.Informed{Model: forecast.Auto{}, Events: events}
 	var results []forecasted
 	for _, d := range all {
+		progress.At(ctx, "forecasting %s", d.name)
 		at := from
 		if at.IsZero() {
 			at = d.series.End()
@@ -107,7 +114,7 @@ func (f forecastFlags) run(output io.Writer, all []demand, from time.Time) error
 			return err
 		}
 	}
-	return printer(output, results)
+	return printForecasts(out, &f.format, results)
 }
 
 // mostHorizons bounds how many times ahead are forecast; further apart where there are more.

@@ -1,16 +1,15 @@
-package main
+package series
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"slices"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
+	"forewarm.dev/cmd/forewarmctl/output"
 	"forewarm.dev/forecast"
 )
 
@@ -21,49 +20,51 @@ type forecasted struct {
 	forecast.Forecast
 }
 
-func printerFor(format string) (func(io.Writer, []forecasted) error, error) {
-	switch format {
-	case "table":
-		return printForecastTable, nil
-	case "json":
-		return printForecastJSON, nil
-	case "csv":
-		return printForecastCSV, nil
-	default:
-		return nil, fmt.Errorf("unknown output format %q: write -o table, -o json or -o csv", format)
+// csvFormat is the format that only a forecast has.
+const csvFormat = "csv"
+
+func printForecasts(out io.Writer, format *output.Format, results []forecasted) error {
+	if format.String() == csvFormat {
+		return printForecastCSV(out, results)
 	}
+	return format.Print(out, wholeForecasts(results), func(p *output.Page) {
+		for i, r := range results {
+			if i > 0 {
+				p.Line(output.Plain, "")
+			}
+			forecastPage(p, r)
+		}
+	})
 }
 
-// tableRows is how many times ahead a table shows, evenly spread.
+// tableRows is how many times ahead a table shows, evenly spread; a wide one shows all.
 const tableRows = 24
 
-func printForecastTable(output io.Writer, results []forecasted) error {
-	for i, r := range results {
-		if i > 0 {
-			fmt.Fprintln(output)
+func forecastPage(p *output.Page, r forecasted) {
+	p.Line(output.Plain, "%s: %d values every %v until %s; %s (%s)", r.name, observed(r.series), r.series.Step, r.series.End().UTC().Format(time.RFC3339), r.Source, r.Reason)
+	shown := columnsOf(r.Levels, 0.05, 0.1, 0.5, 0.9, 0.95, 0.99)
+	columns := []string{"Ahead", "At"}
+	for i, level := range r.Levels {
+		name := fmt.Sprintf("P%.3g", 100*level)
+		if !slices.Contains(shown, i) {
+			name = "+" + name
 		}
-		fmt.Fprintf(output, "%s: %d values every %v until %s; %s (%s)\n", r.name, observed(r.series), r.series.Step, r.series.End().UTC().Format(time.RFC3339), r.Source, r.Reason)
-		table := tabwriter.NewWriter(output, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprint(table, "ahead\tat\t")
-		columns := columnsOf(r.Levels, 0.05, 0.1, 0.5, 0.9, 0.95, 0.99)
-		for _, column := range columns {
-			fmt.Fprintf(table, "P%.0f\t", 100*r.Levels[column])
-		}
-		fmt.Fprintln(table)
-		rows := min(tableRows, len(r.Horizon))
-		for row := range rows {
-			at := (row+1)*len(r.Horizon)/rows - 1
-			fmt.Fprintf(table, "%v\t%s\t", r.Horizon[at], r.from.Add(r.Horizon[at]).UTC().Format("2006-01-02 15:04:05"))
-			for _, column := range columns {
-				fmt.Fprintf(table, "%.4g\t", r.Quantiles[at][column])
-			}
-			fmt.Fprintln(table)
-		}
-		if err := table.Flush(); err != nil {
-			return err
-		}
+		columns = append(columns, name)
 	}
-	return nil
+	table := output.NewRows(columns...)
+	rows := len(r.Horizon)
+	if !p.Wide {
+		rows = min(tableRows, rows)
+	}
+	for row := range rows {
+		at := (row+1)*len(r.Horizon)/rows - 1
+		cells := []any{r.Horizon[at], r.from.Add(r.Horizon[at]).UTC().Format("2006-01-02 15:04:05")}
+		for _, q := range r.Quantiles[at] {
+			cells = append(cells, fmt.Sprintf("%.4g", q))
+		}
+		table.Add(output.Plain, cells...)
+	}
+	p.Table(table, "")
 }
 
 // observed counts the values that are not missing.
@@ -88,8 +89,8 @@ func columnsOf(levels []float64, wanted ...float64) []int {
 	return columns
 }
 
-func printForecastCSV(output io.Writer, results []forecasted) error {
-	rows := csv.NewWriter(output)
+func printForecastCSV(out io.Writer, results []forecasted) error {
+	rows := csv.NewWriter(out)
 	for i, r := range results {
 		if i == 0 {
 			header := []string{"series", "timestamp", "ahead_seconds"}
@@ -131,7 +132,7 @@ type jsonStep struct {
 	Quantiles    forecast.Quantiles `json:"quantiles"`
 }
 
-func printForecastJSON(output io.Writer, results []forecasted) error {
+func wholeForecasts(results []forecasted) []jsonForecast {
 	written := []jsonForecast{}
 	for _, r := range results {
 		row := jsonForecast{
@@ -143,7 +144,5 @@ func printForecastJSON(output io.Writer, results []forecasted) error {
 		}
 		written = append(written, row)
 	}
-	lines := json.NewEncoder(output)
-	lines.SetIndent("", "  ")
-	return lines.Encode(written)
+	return written
 }

@@ -1,4 +1,4 @@
-package main
+package series
 
 import (
 	"context"
@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/cmd/forewarmctl/connection"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/history"
 	"forewarm.dev/internal/config"
@@ -34,7 +36,7 @@ type recordedFrom struct {
 
 func (r *recordedFrom) addFlags(c *cobra.Command) {
 	c.Flags().StringVar(&r.pool, "pool", "", "WarmPool whose recorded demand is read")
-	_ = c.RegisterFlagCompletionFunc("pool", completeNames("WarmPool", 0)) // the flag is there
+	_ = c.RegisterFlagCompletionFunc("pool", connection.CompleteNames("WarmPool", 0)) // the flag is there
 	c.Flags().StringVar(&r.chunk, "chunk", "", "chunk of the pool; empty means all")
 	c.Flags().StringVar(&r.prometheus, "prometheus", "", "URL of a Prometheus to read the pool's demand from; empty means DemandHistory objects")
 	c.PreRunE = func(*cobra.Command, []string) error {
@@ -51,13 +53,9 @@ type loader interface {
 	Load(ctx context.Context, key history.Key, since time.Time, step time.Duration) (forecast.Series, error)
 }
 
-func (r *recordedFrom) loader(kubeconfig string) (loader, error) {
+func (r *recordedFrom) loader(from client.Client) (loader, error) {
 	if r.prometheus == "" {
-		c, err := clientFor(kubeconfig)
-		if err != nil {
-			return nil, err
-		}
-		return history.NewStore(c), nil
+		return history.NewStore(from), nil
 	}
 	defaults := config.Default().Reserver.History.Prometheus
 	return history.NewPrometheus(history.PrometheusOptions{
@@ -68,11 +66,11 @@ func (r *recordedFrom) loader(kubeconfig string) (loader, error) {
 // read reads the recorded demand, a series per chunk. What cannot be read is told and left out.
 func (r *recordedFrom) read(c *cobra.Command) ([]demand, error) {
 	ctx := c.Context()
-	kubeconfig, err := c.Flags().GetString("kubeconfig")
+	from, err := connection.Of(c)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := readPool(ctx, kubeconfig, r.pool)
+	pool, err := connection.Pool(ctx, from, r.pool)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +78,7 @@ func (r *recordedFrom) read(c *cobra.Command) ([]demand, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := r.loader(kubeconfig)
+	store, err := r.loader(from)
 	if err != nil {
 		return nil, err
 	}
@@ -110,14 +108,6 @@ func sinceFirst(series forecast.Series) forecast.Series {
 		series.Start, series.Values = series.Start.Add(time.Duration(first)*series.Step), series.Values[first:]
 	}
 	return series
-}
-
-func readPool(ctx context.Context, kubeconfig, name string) (v1alpha1.WarmPool, error) {
-	pools, err := readPools(ctx, kubeconfig, []string{name})
-	if err != nil {
-		return v1alpha1.WarmPool{}, err
-	}
-	return pools[0], nil
 }
 
 // chunksOf are the names of the chunks of a pool: the one asked for, or all.

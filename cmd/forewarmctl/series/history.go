@@ -1,4 +1,4 @@
-package main
+package series
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"forewarm.dev/cmd/forewarmctl/connection"
 	"forewarm.dev/forecast/history"
 	"forewarm.dev/forecast/seriesfile"
 )
@@ -71,7 +72,7 @@ func poolAndChunk(c *cobra.Command, pool, chunk *string) {
 	c.Flags().StringVar(pool, "pool", "", "WarmPool")
 	c.Flags().StringVar(chunk, "chunk", "", "chunk of the pool; may be left out where there is one")
 	_ = c.MarkFlagRequired("pool") // the flag is there
-	_ = c.RegisterFlagCompletionFunc("pool", completeNames("WarmPool", 0))
+	_ = c.RegisterFlagCompletionFunc("pool", connection.CompleteNames("WarmPool", 0))
 }
 
 // recorded is the history of one chunk of a pool.
@@ -83,23 +84,19 @@ type recorded struct {
 }
 
 func recordedOf(c *cobra.Command, pool, chunk string) (recorded, error) {
-	kubeconfig, err := c.Flags().GetString("kubeconfig")
+	from, err := connection.Of(c)
 	if err != nil {
 		return recorded{}, err
 	}
-	p, err := readPool(c.Context(), kubeconfig, pool)
+	p, err := connection.Pool(c.Context(), from, pool)
 	if err != nil {
 		return recorded{}, err
 	}
 	if chunk, err = oneChunk(p, chunk); err != nil {
 		return recorded{}, err
 	}
-	reached, err := clientFor(kubeconfig)
-	if err != nil {
-		return recorded{}, err
-	}
 	return recorded{
-		history.NewStore(reached),
+		history.NewStore(from),
 		history.Key{Pool: p.Name, PoolUID: p.UID, Chunk: chunk},
 		p.Spec.Forecast.History.Duration,
 	}, nil
@@ -121,7 +118,7 @@ func importFile(c *cobra.Command, path, pool, chunk string) error {
 	if len(samples) == 0 {
 		return fmt.Errorf("%s: all %d values are older than spec.forecast.history of WarmPool %s, %v: nothing to import", path, old, pool, r.keep)
 	}
-	if err := r.write(c.Context(), samples, progressTo(c.ErrOrStderr())); err != nil {
+	if err := r.write(c.Context(), samples, progressTo(c.Context())); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "imported %d values from %s to %s for pool %s chunk %s; left out %d that are older than %v\n",

@@ -1,16 +1,17 @@
-package main
+package series
 
 import (
 	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"forewarm.dev/cmd/forewarmctl/output"
+	"forewarm.dev/cmd/forewarmctl/progress"
 	"forewarm.dev/forecast/backtest"
 	"forewarm.dev/forecast/backtest/trial"
 	"forewarm.dev/forecast/seriesfile"
@@ -18,9 +19,10 @@ import (
 
 // backtestFlags are what the command is told.
 type backtestFlags struct {
-	recorded          recordedFrom
-	data, out, output string
-	m4                bool
+	recorded  recordedFrom
+	data, out string
+	format    output.Format
+	m4        bool
 }
 
 func backtestCommand() *cobra.Command {
@@ -58,30 +60,43 @@ test file, or without it on the last 48 values of the training file.`,
 	flags.recorded.addFlags(c)
 	c.Flags().BoolVar(&flags.m4, "m4", false, "score M4 Hourly, whose files are the arguments")
 	c.Flags().StringVar(&flags.out, "out", "", "also write every forecast to this CSV file: series,method,origin,step,seconds,q0.1..q0.9")
-	outputFlag(c, &flags.output, "table", "json")
+	output.Add(c, &flags.format)
 	c.MarkFlagsMutuallyExclusive("data", "pool", "m4")
 	c.MarkFlagsMutuallyExclusive("out", "m4")
 	c.MarkFlagsOneRequired("data", "pool", "m4")
 	return c
 }
 
-func (f backtestFlags) run(c *cobra.Command) error {
-	if f.output != "table" && f.output != "json" {
-		return fmt.Errorf("unknown output format %q: write -o table or -o json", f.output)
-	}
+func (f *backtestFlags) run(c *cobra.Command) error {
 	subjects, seasons, err := f.subjects(c)
 	if err != nil {
 		return err
 	}
-	options := trial.Options{Methods: trial.Methods(), Seasons: seasons, Progress: progressTo(c.ErrOrStderr()), Clock: time.Now}
+	options := trial.Options{Methods: trial.Methods(), Seasons: seasons, Progress: progressTo(c.Context()), Clock: time.Now}
 	report, err := runTo(c.Context(), f.out, subjects, options)
 	if err != nil {
 		return err
 	}
-	if f.output == "json" {
-		return report.PrintJSON(c.OutOrStdout())
-	}
-	return report.Print(c.OutOrStdout())
+	return f.print(c, report.Whole(), report.Sheets())
+}
+
+// print prints the tables of a report, or the whole of it.
+func (f *backtestFlags) print(c *cobra.Command, whole any, sheets []trial.Sheet) error {
+	return f.format.Print(c.OutOrStdout(), whole, func(p *output.Page) {
+		for i, sheet := range sheets {
+			if i > 0 {
+				p.Line(output.Plain, "")
+			}
+			table := output.NewRows(sheet.Columns...)
+			for _, row := range sheet.Rows {
+				table.Add(output.Plain, row...)
+			}
+			p.Table(table, "")
+			if sheet.Says != "" {
+				p.Line(output.Plain, "%s", sheet.Says)
+			}
+		}
+	})
 }
 
 // runTo runs with the forecasts written to a file, if it has a name.
@@ -106,7 +121,7 @@ func runTo(ctx context.Context, path string, subjects []trial.Subject, o trial.O
 	return report, nil
 }
 
-func (f backtestFlags) subjects(c *cobra.Command) ([]trial.Subject, []time.Duration, error) {
+func (f *backtestFlags) subjects(c *cobra.Command) ([]trial.Subject, []time.Duration, error) {
 	var subjects []trial.Subject
 	if f.data != "" {
 		all, err := seriesfile.ReadFolder(f.data)
@@ -124,7 +139,7 @@ func (f backtestFlags) subjects(c *cobra.Command) ([]trial.Subject, []time.Durat
 	return subjects, seasons, err
 }
 
-func (f backtestFlags) runM4(c *cobra.Command, files []string) error {
+func (f *backtestFlags) runM4(c *cobra.Command, files []string) error {
 	var parts [2][]backtest.M4Row
 	for i, file := range files {
 		text, err := seriesfile.ReadText(file)
@@ -136,24 +151,15 @@ func (f backtestFlags) runM4(c *cobra.Command, files []string) error {
 		}
 	}
 	report, err := trial.RunM4(c.Context(), parts[0], parts[1], trial.Options{
-		Methods: trial.M4Methods(), Progress: progressTo(c.ErrOrStderr()), Clock: time.Now,
+		Methods: trial.M4Methods(), Progress: progressTo(c.Context()), Clock: time.Now,
 	})
 	if err != nil {
 		return err
 	}
-	return report.Print(c.OutOrStdout())
+	return f.print(c, report, report.Sheets())
 }
 
-// progressEvery is how long nothing is told while a command runs.
-const progressEvery = 2 * time.Second
-
-// progressTo tells how far a command is, every two seconds.
-func progressTo(w io.Writer) func(done, total int, name string) {
-	next := time.Now().Add(progressEvery)
-	return func(done, total int, name string) {
-		if now := time.Now(); now.After(next) {
-			next = now.Add(progressEvery)
-			fmt.Fprintf(w, "%d of %d: %s\n", done, total, name)
-		}
-	}
+// progressTo tells how far a command is.
+func progressTo(ctx context.Context) func(done, total int, name string) {
+	return func(done, total int, name string) { progress.At(ctx, "%d of %d: %s", done, total, name) }
 }
