@@ -9,7 +9,12 @@ SHELL := bash
 # Builds do not depend on how, and by whom, the checkout was made.
 export GOFLAGS += -buildvcs=false
 
-MODULES := . manifests/image test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/schedulers/1.36 test/cluster/schedulers/1.35 test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
+# KUBE=1.31.14 runs all that starts a control plane on that version of Kubernetes.
+ifdef KUBE
+export FOREWARM_KUBE := $(KUBE)
+endif
+
+MODULES := . manifests/image test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/kubernetes/1.31 test/cluster/schedulers/1.36 test/cluster/schedulers/1.35 test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs at a
@@ -35,7 +40,7 @@ unit: ## Run the tests that need no control plane (under a minute).
 	packages=$$($(UNIT_PACKAGES)); go test -short $$packages
 
 .PHONY: test
-test: control-plane ## Build the control plane if needed, then run all tests.
+test: control-plane ## Build the control plane if needed, then run all tests. KUBE=1.31.14 for an older one
 	packages=$$($(UNIT_PACKAGES)); go test -timeout 10m $$packages
 	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 -parallel 2 $$packages
 	for module in test/chart test/monitoring/operator manifests/image; do (cd "$$module" && go test -timeout 15m ./...); done

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
@@ -63,7 +64,8 @@ type recipe struct {
 }
 
 const (
-	kubernetesRecipe = "test/cluster/kubernetes"
+	kubernetesModule = "k8s.io/kubernetes"
+	kubernetesRecipe = "test/cluster/kubernetes" // the newest; older ones are folders below it
 	karpenterRecipe  = "test/cluster/karpenter"
 	prometheusRecipe = "test/cluster/prometheus"
 	toolsRecipe      = "test/tools"
@@ -76,11 +78,11 @@ const (
 // from the two folders that really hold them.
 var recipes = map[string]recipe{
 	Etcd:              {folder: kubernetesRecipe, module: "go.etcd.io/etcd/server/v3", program: "go.etcd.io/etcd/server/v3"},
-	APIServer:         {folder: kubernetesRecipe, module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-apiserver"},
-	Scheduler:         {folder: kubernetesRecipe, module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-scheduler"},
-	ControllerManager: {folder: kubernetesRecipe, module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-controller-manager"},
-	Scheduler136:      {folder: schedulerRecipes + "/1.36", module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-scheduler"},
-	Scheduler135:      {folder: schedulerRecipes + "/1.35", module: "k8s.io/kubernetes", program: "k8s.io/kubernetes/cmd/kube-scheduler"},
+	APIServer:         {folder: kubernetesRecipe, module: kubernetesModule, program: "k8s.io/kubernetes/cmd/kube-apiserver"},
+	Scheduler:         {folder: kubernetesRecipe, module: kubernetesModule, program: "k8s.io/kubernetes/cmd/kube-scheduler"},
+	ControllerManager: {folder: kubernetesRecipe, module: kubernetesModule, program: "k8s.io/kubernetes/cmd/kube-controller-manager"},
+	Scheduler136:      {folder: schedulerRecipes + "/1.36", module: kubernetesModule, program: "k8s.io/kubernetes/cmd/kube-scheduler"},
+	Scheduler135:      {folder: schedulerRecipes + "/1.35", module: kubernetesModule, program: "k8s.io/kubernetes/cmd/kube-scheduler"},
 	KWOK:              {folder: kubernetesRecipe, module: "sigs.k8s.io/kwok", program: "sigs.k8s.io/kwok/cmd/kwok"},
 	Karpenter:         {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", program: "sigs.k8s.io/karpenter/kwok"},
 	KarpenterCRDs:     {folder: karpenterRecipe, module: "sigs.k8s.io/karpenter", copies: []string{"kwok/charts/crds", "kwok/apis/crds"}},
@@ -105,6 +107,9 @@ type Store struct {
 	Cache string
 	// Prebuilt is a folder of programs that come first, $KUBEBUILDER_ASSETS; may be empty.
 	Prebuilt string
+	// Kubernetes is the folder whose recipe builds the API server, the scheduler and the
+	// controller manager, by the version that $FOREWARM_KUBE asks for; empty for the newest.
+	Kubernetes string
 }
 
 // Open finds the checkout around the working folder, and the cache.
@@ -124,7 +129,47 @@ func Open() (Store, error) {
 	if cache, err = filepath.Abs(cache); err != nil {
 		return Store{}, fmt.Errorf("find the cache folder: %w", err)
 	}
-	return Store{Root: root, Cache: cache, Prebuilt: os.Getenv("KUBEBUILDER_ASSETS")}, nil
+	store := Store{Root: root, Cache: cache, Prebuilt: os.Getenv("KUBEBUILDER_ASSETS")}
+	store.Kubernetes, err = store.kubernetes(os.Getenv("FOREWARM_KUBE"))
+	return store, err
+}
+
+// kubernetes finds the recipe that builds a version of Kubernetes, such as 1.31.14.
+func (s Store) kubernetes(version string) (string, error) {
+	if version == "" {
+		return "", nil
+	}
+	older, err := filepath.Glob(filepath.Join(s.Root, kubernetesRecipe, "*", "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	folders := []string{kubernetesRecipe}
+	for _, path := range slices.Backward(older) {
+		folders = append(folders, kubernetesRecipe+"/"+filepath.Base(filepath.Dir(path)))
+	}
+	versions := make([]string, len(folders))
+	for i, folder := range folders {
+		pinned, err := s.version(recipe{folder: folder, module: kubernetesModule})
+		if err != nil {
+			return "", err
+		}
+		if versions[i] = strings.TrimPrefix(pinned, "v"); versions[i] == strings.TrimPrefix(version, "v") {
+			return folder, nil
+		}
+	}
+	return "", fmt.Errorf("KUBE=%s: no recipe builds that version; write one of %s, or add a recipe below %s", version, strings.Join(versions, ", "), kubernetesRecipe)
+}
+
+// recipe is how an asset is made, of the version of Kubernetes that was asked for.
+func (s Store) recipe(name string) (recipe, error) {
+	r, ok := recipes[name]
+	if !ok {
+		return recipe{}, fmt.Errorf("no recipe makes %q", name)
+	}
+	if s.Kubernetes != "" && r.folder == kubernetesRecipe && r.module == kubernetesModule {
+		r.folder = s.Kubernetes
+	}
+	return r, nil
 }
 
 // findRoot walks up from the working folder to the go.mod of this module.
@@ -188,9 +233,9 @@ func (s Store) Find(names ...string) (map[string]string, error) {
 
 // places lists where an asset may be, in the order of preference; the last one is in the cache.
 func (s Store) places(name string) ([]string, error) {
-	r, ok := recipes[name]
-	if !ok {
-		return nil, fmt.Errorf("no recipe makes %q", name)
+	r, err := s.recipe(name)
+	if err != nil {
+		return nil, err
 	}
 	version, err := s.version(r)
 	if err != nil {

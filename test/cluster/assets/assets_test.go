@@ -115,3 +115,37 @@ func TestOpenOutsideTheCheckout(t *testing.T) {
 		t.Errorf("Open = %v, want to be told where to run", err)
 	}
 }
+
+// TestOlderKubernetes: another version is of the API server, the scheduler and the controller manager,
+// and of nothing beside them.
+func TestOlderKubernetes(t *testing.T) {
+	places := func(version string) map[string]string {
+		t.Helper()
+		t.Setenv("FOREWARM_KUBE", version)
+		store, err := Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{}
+		for _, name := range ControlPlane {
+			found, err := store.places(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[name] = found[len(found)-1]
+		}
+		return all
+	}
+	t.Setenv("KUBEBUILDER_ASSETS", "")
+	newest, older := places(""), places("1.31.14")
+	for _, name := range ControlPlane {
+		ours := slices.Contains([]string{APIServer, Scheduler, ControllerManager}, name)
+		if ours != strings.Contains(older[name], "kubernetes-v1.31.14-") || ours == (older[name] == newest[name]) {
+			t.Errorf("%s lies at %s, and of the newest version at %s", name, older[name], newest[name])
+		}
+	}
+	t.Setenv("FOREWARM_KUBE", "1.2.3")
+	if _, err := Open(); err == nil || !strings.Contains(err.Error(), "KUBE=1.2.3: no recipe builds that version; write one of 1.37.2, 1.31.14") {
+		t.Errorf("Open = %v, want to be told which versions there are", err)
+	}
+}

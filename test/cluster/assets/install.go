@@ -107,7 +107,10 @@ func (s Store) install(ctx context.Context, p progress, name string) error {
 	}
 	defer func() { _ = os.RemoveAll(work) }()
 	made := filepath.Join(work, filepath.Base(name))
-	r := recipes[name]
+	r, err := s.recipe(name)
+	if err != nil {
+		return err
+	}
 	p.say("building from %s", r.folder)
 	start := time.Now()
 	err = p.during(func() error {
@@ -138,7 +141,7 @@ func (s Store) build(ctx context.Context, r recipe, output string) error {
 func (r recipe) ldflags(version string) string {
 	flags := "-s -w"
 	number := strings.Split(strings.TrimPrefix(version, "v"), ".")
-	if r.module != "k8s.io/kubernetes" || len(number) < 2 {
+	if r.module != kubernetesModule || len(number) < 2 {
 		return flags
 	}
 	for _, stamp := range []string{"gitVersion=" + version, "gitMajor=" + number[0], "gitMinor=" + number[1], "gitTreeState=clean"} {
