@@ -61,7 +61,7 @@ changes nothing.`,
 }
 
 // examine gathers the facts.
-func examine(ctx context.Context, from client.Reader, scheduler, configuration string) (doctor.Facts, error) {
+func examine(ctx context.Context, from client.Client, scheduler, configuration string) (doctor.Facts, error) {
 	settings, err := config.Load(configuration)
 	if err != nil {
 		return doctor.Facts{}, err
@@ -93,8 +93,26 @@ func examine(ctx context.Context, from client.Reader, scheduler, configuration s
 	}
 	f.Validating, f.Mutating, f.Policies, f.PolicyBindings = validating.Items, mutating.Items, policies.Items, bindings.Items
 	f.Nodes, f.PriorityClasses, f.FlowSchemas, f.DeviceClasses, f.Pools, f.OwnPods = nodes.Items, priorities.Items, flows.Items, classes.Items, pools.Items, pods.Items
+	if f.Unserved, err = unserved(from.RESTMapper()); err != nil {
+		return f, err
+	}
 	err = system(ctx, from, &f)
 	return f, err
+}
+
+// unserved are the features that the API server lacks.
+func unserved(mapper meta.RESTMapper) ([]doctor.Feature, error) {
+	var all []doctor.Feature
+	for _, feature := range doctor.Features() {
+		_, err := mapper.RESTMapping(feature.Kind.GroupKind(), feature.Kind.Version)
+		switch {
+		case meta.IsNoMatchError(err):
+			all = append(all, feature)
+		case err != nil:
+			return nil, fmt.Errorf("look for %s: %w", feature.Kind, err)
+		}
+	}
+	return all, nil
 }
 
 // system gathers what kube-system says and runs.
@@ -132,9 +150,10 @@ func schedulerConfiguration(path string) (*configv1.KubeSchedulerConfiguration, 
 // errWrong makes the exit code say that something is wrong.
 var errWrong = errors.New("something is wrong, see above")
 
-// diagnosis is what doctor found, and what it could not look at.
+// diagnosis is what doctor found, what the API server does not serve, and what could not be looked at.
 type diagnosis struct {
 	Findings    []finding `json:"findings"`
+	NotServed   []string  `json:"notServed,omitempty"`
 	NotLookedAt []string  `json:"notLookedAt,omitempty"`
 }
 
@@ -152,12 +171,18 @@ func tell(out io.Writer, facts doctor.Facts, format *output.Format) error {
 		wrong = wrong || f.Level == doctor.Wrong
 		whole.Findings = append(whole.Findings, finding(f))
 	}
+	for _, feature := range facts.Unserved {
+		whole.NotServed = append(whole.NotServed, feature.Unserved())
+	}
 	if facts.Scheduler == nil {
 		whole.NotLookedAt = append(whole.NotLookedAt, "the scheduler's configuration; give it with --scheduler-config")
 	}
 	err := format.Print(out, whole, func(p *output.Page) {
 		for _, f := range findings {
 			p.Line(toneOf(f.Level), "%s", f)
+		}
+		for _, what := range whole.NotServed {
+			p.Line(output.Plain, "%s", what)
 		}
 		for _, what := range whole.NotLookedAt {
 			p.Line(output.Plain, "not looked at: %s", what)

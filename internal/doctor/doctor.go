@@ -42,7 +42,9 @@ type Facts struct {
 	SystemDeployments []appsv1.Deployment
 	// OwnPods are those of Forewarm's own namespace.
 	OwnPods []corev1.Pod
-	Now     time.Time
+	// Unserved are the Features that the API server does not serve: nobody's mistake.
+	Unserved []Feature
+	Now      time.Time
 }
 
 // Level is how bad a finding is.

@@ -20,6 +20,7 @@ import (
 func TestExtenderClaims(t *testing.T) {
 	t.Parallel()
 	e := newExtenderEnv(t)
+	needs(t, e.Cluster, "ResourceClaim")
 	hook := newWebhookEnvBeside(t, e.Cluster, "markClaims: true")
 	class := webhookDeviceClass()
 	class.Spec.ExtendedResourceName = new(string(cluster.GPU))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -240,7 +241,8 @@ func webhookExplain(t *testing.T, e *webhookEnv) {
 }
 
 // webhookDoctor: doctor has nothing to say about what cmd/webhook writes, as the API server returns
-// it, once the manifests beside it are applied; of the node it says that it has no taint.
+// it, once the manifests beside it are applied; of the node it says that it has no taint, and of the API
+// server what it lacks.
 func webhookDoctor(t *testing.T, e *webhookEnv) {
 	root := filepath.Join("..", "..", "manifests")
 	if err := e.ApplyFiles(t.Context(), filepath.Join(root, "rbac", "extender.yaml"), filepath.Join(root, "flowcontrol", "webhook.yaml")); err != nil {
@@ -249,6 +251,24 @@ func webhookDoctor(t *testing.T, e *webhookEnv) {
 	said := e.forewarmctl(t)("doctor")
 	if !strings.HasPrefix(said, "doubtful  1 GPU nodes: have no taint") || strings.Count(said, string(doctor.Doubtful)+" ")+strings.Count(said, string(doctor.Wrong)+" ") != 1 {
 		t.Errorf("doctor says more or less than that the node has no taint:\n%s", said)
+	}
+	for _, f := range doctor.Features() {
+		if served := e.Serves(t, f.Kind, f.Since); served == strings.Contains(said, f.Unserved()) {
+			t.Errorf("served: %t, but doctor says\n%s", served, said)
+		}
+	}
+}
+
+// needs skips the test where the API server does not serve one of the kinds that doctor knows of.
+func needs(t *testing.T, c *cluster.Cluster, kind string) {
+	t.Helper()
+	features := doctor.Features()
+	i := slices.IndexFunc(features, func(f doctor.Feature) bool { return f.Kind.Kind == kind })
+	if i < 0 {
+		t.Fatalf("doctor knows no feature %q", kind)
+	}
+	if f := features[i]; !c.Serves(t, f.Kind, f.Since) {
+		t.Skip(f.Unserved())
 	}
 }
 

@@ -52,6 +52,7 @@ func webhookSharedClaim(namespace string, n int64) *resourcev1.ResourceClaim {
 // webhookClaims: what a pod claims is found out when it is created, from what has just been
 // written too.
 func webhookClaims(t *testing.T, e *webhookEnv) {
+	needs(t, e.Cluster, "ResourceClaim")
 	e.namespace(t, "claims", nil)
 	ctx := t.Context()
 	for _, o := range []client.Object{
@@ -167,6 +168,7 @@ func webhookWarm(t *testing.T, e *webhookEnv) {
 // totalsOfClaims: what pods claim counts for each of them, what they share once; a template that
 // comes later is followed, and bound by the quota.
 func totalsOfClaims(t *testing.T, e *totalsEnv) {
+	needs(t, e.Cluster, "ResourceClaim")
 	e.counting(t, "claims", map[string]string{totalGPUs: "8"})
 	ctx := t.Context()
 	with := func(name string, replicas int64, claim map[string]any) *unstructured.Unstructured {

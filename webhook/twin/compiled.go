@@ -118,24 +118,38 @@ func (k *Keeper) applyPolicies(ctx context.Context, o Options) error {
 	for _, b := range Bindings() {
 		all = append(all, &b)
 	}
-	_, err := k.Client.RESTMapper().RESTMapping(schema.GroupKind{Group: admissionregistrationv1.GroupName, Kind: "MutatingAdmissionPolicy"}, "v1")
-	if err != nil && !meta.IsNoMatchError(err) {
-		return fmt.Errorf("look for MutatingAdmissionPolicies: %w", err)
+	clamps, err := k.clamps(o)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		for _, p := range Clamps(o) {
-			all = append(all, &p)
-		}
-		for _, b := range ClampBindings() {
-			all = append(all, &b)
-		}
-	}
-	for _, one := range all {
+	for _, one := range append(all, clamps...) {
 		if err := k.apply(ctx, one); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// clamps are the mutating ones; none where the API server does not have those.
+func (k *Keeper) clamps(o Options) ([]client.Object, error) {
+	_, err := k.Client.RESTMapper().RESTMapping(schema.GroupKind{Group: admissionregistrationv1.GroupName, Kind: "MutatingAdmissionPolicy"}, "v1")
+	if meta.IsNoMatchError(err) {
+		if k.last == nil {
+			k.Log.Info("The API server does not serve MutatingAdmissionPolicy v1, which came with Kubernetes 1.36; while no webhook answers, autoscalers are refused at their ceiling instead of clamped to it")
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for MutatingAdmissionPolicies: %w", err)
+	}
+	var all []client.Object
+	for _, p := range Clamps(o) {
+		all = append(all, &p)
+	}
+	for _, b := range ClampBindings() {
+		all = append(all, &b)
+	}
+	return all, nil
 }
 
 // standing says whether policies are there already.
