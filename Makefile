@@ -84,6 +84,12 @@ playground: control-plane build ## Start everything, print the kubeconfig, and r
 	@go build -o bin/playground ./test/demo/playground
 	@exec bin/playground $(ARGS)
 
+.PHONY: chaos
+chaos: control-plane ## Kill, stop and cut off everything under load, and hold Forewarm to its invariants (20 minutes). SEED= DURATION= ONLY= CLOCK=0
+	@go build -o bin/chaos ./test/chaos
+	@exec bin/chaos $(if $(SEED),--seed='$(SEED)') $(if $(DURATION),--duration='$(DURATION)') $(if $(ONLY),--only='$(ONLY)') \
+	  $(if $(CLOCK),--clock='$(CLOCK)') $(ARGS)
+
 # An older scheduler beside the newest API server: the build takes some minutes for each, once.
 .PHONY: test-schedulers
 test-schedulers: control-plane ## Run the extender's protocol suite against older kube-schedulers (10 minutes). SCHEDULERS='1.36 1.35'

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"forewarm.dev/test/chaos/invariant"
+)
+
+// whole is a run that did all that it should.
+func whole() *result {
+	return &result{
+		Faults: map[string]*recoveries{}, Writes: map[string]int{"ok": 9, "denied": 3}, Shown: 2,
+		counts: counts{Decisions: 1, Ungated: 1, Takeovers: 1, Jobs: 1},
+	}
+}
+
+func TestResult(t *testing.T) {
+	good := whole()
+	for _, seconds := range []int{9, 1, 2, 4} {
+		good.recovered("kill extender", time.Duration(seconds)*time.Second)
+	}
+	good.judge([]string{"max-replicas"}, nil)
+	var out bytes.Buffer
+	if err := good.print(&out); err != nil || good.err() != nil {
+		t.Fatalf("%v, %v", err, good.err())
+	}
+	for _, want := range []string{"kill extender", "RESULT {", `"n":4,"medianSeconds":2,"mostSeconds":9`, `"violations":{"max-replicas":0}`, `"placeholdersUngated":1`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s\ndoes not say %s", out.String(), want)
+		}
+	}
+
+	bad := whole()
+	bad.judge([]string{"max-replicas"}, []invariant.Violation{{Invariant: "max-replicas"}, {Invariant: "max-replicas"}})
+	if err := bad.err(); err == nil || !strings.Contains(err.Error(), "max-replicas 2 times") {
+		t.Errorf("two violations: %v", err)
+	}
+	idle := whole()
+	idle.Takeovers = 0
+	idle.judge(nil, nil)
+	if err := idle.err(); err == nil || !strings.Contains(err.Error(), "no placeholder was taken over") {
+		t.Errorf("nothing was taken over: %v", err)
+	}
+}
