@@ -63,6 +63,16 @@ func (n *Node) left(name corev1.ResourceName) int64 {
 // free is the same, and never negative.
 func (n *Node) free(name corev1.ResourceName) int64 { return max(n.left(name), 0) }
 
+// going is what placeholders hold of a resource that have been given to others.
+func (n *Node) going(name corev1.ResourceName) (sum int64) {
+	for i := range n.Stand {
+		if n.Stand[i].Taken {
+			sum += n.Stand[i].Requests[name]
+		}
+	}
+	return sum
+}
+
 // fits tells whether all that a pod asks for is left.
 func (n *Node) fits(pod *Pod) bool {
 	for name, amount := range pod.Requests {

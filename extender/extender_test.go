@@ -71,6 +71,10 @@ func TestScorePacks(t *testing.T) {
 	leaving := func(n *Node) { n.Leaving = true }
 	warm := func(n *Node) { n.Placeholders = quantity.Vector{gpu: 7} }
 	expected := func(n *Node) { n.Tentative = quantity.Vector{gpu: 6} }
+	taken := func(n *Node) {
+		n.Placeholders = quantity.Vector{gpu: 6}
+		n.Stand = []Victim{{Requests: quantity.Vector{gpu: 6}, Taken: true}}
+	}
 	rack := func(name string) func(*Node) { return func(n *Node) { n.Domain = name } }
 	sliced := func(n *Node) { n.Shares = 4 }
 	tests := map[string]struct {
@@ -85,6 +89,8 @@ func TestScorePacks(t *testing.T) {
 		"also one of placeholders":         {1, []*Node{used("warm", 0, warm), used("busy", 1)}, []int64{1, 10}},
 		"but is taken whole":               {8, []*Node{used("empty", 0), used("other", 0)}, []int64{10, 8}},
 		"who is expected counts":           {2, []*Node{used("busy", 1), used("expected", 0, expected)}, []int64{3, 10}},
+		"and keeps the room":               {1, []*Node{used("expected", 2, expected), used("empty", 0)}, []int64{1, 10}},
+		"also what placeholders give up":   {1, []*Node{used("given", 1, expected, taken), used("empty", 0)}, []int64{10, 1}},
 		"ties go by name":                  {1, []*Node{used("b", 3), used("a", 3)}, []int64{4, 10}},
 		"whole racks stay whole":           {8, []*Node{used("a", 0, rack("r1")), used("b", 0, rack("r1")), used("c", 0, rack("r2"))}, []int64{8, 8, 10}},
 		"a rack before none":               {8, []*Node{used("a", 0), used("c", 0, rack("r2"))}, []int64{8, 10}},

@@ -25,6 +25,8 @@ type preference func(t *task, a, b option) int
 // option is a node with what the preferences compare, worked out once.
 type option struct {
 	node *Node
+	// over tells that the pod does not fit beside those that are expected there.
+	over bool
 	// breaks tells whether a whole node would be one no more.
 	breaks bool
 	// left is how many GPUs, in whole ones and rounded up, are free once the pod is there; free is
@@ -34,6 +36,7 @@ type option struct {
 
 // preferences in their order: the first that tells two nodes apart decides.
 var preferences = []preference{
+	keepRoom,  // what others are expected to take is theirs
 	keepWhole, // a node that nobody works on stays whole for whole-node jobs
 	bestFit,   // the node that is left with the least
 	keepNear,  // the rack or NVLink domain that is left with the fewest whole nodes
@@ -78,7 +81,7 @@ func Score(pod *Pod, nodes []*Node, held []Held) []int64 {
 func (t *task) option(node *Node) option {
 	free, shares := node.free(t.scarce), max(node.Shares, 1)
 	return option{
-		node: node, free: free, left: (max(free-t.asks, 0) + shares - 1) / shares,
+		node: node, free: free, left: (max(free-t.asks, 0) + shares - 1) / shares, over: over(node, t.scarce, t.asks),
 		breaks: whole(node, t.scarce) && t.asks < node.Allocatable[t.scarce],
 	}
 }
@@ -93,9 +96,9 @@ func (t *task) compare(a, b option) int {
 }
 
 // level is the score of a node that is not the best: by its GPUs left, in whole ones, and the
-// worst for a node that would no longer be whole.
+// worst for a node that would no longer be whole, or that others are expected on.
 func (o option) level() int64 {
-	if o.breaks {
+	if o.breaks || o.over {
 		return worst
 	}
 	return max(nextBest-o.left, worst+1)
@@ -120,6 +123,24 @@ func firstExtended(requests quantity.Vector) corev1.ResourceName {
 		}
 	}
 	return first
+}
+
+// over tells whether it is for those who are expected on a node that an amount does not fit there.
+func over(node *Node, name corev1.ResourceName, amount int64) bool {
+	room := node.left(name) + node.going(name)
+	return amount > room && amount <= room+node.Tentative[name]
+}
+
+// keepRoom prefers nodes where the pod fits beside those that are expected there.
+func keepRoom(_ *task, a, b option) int {
+	switch {
+	case a.over == b.over:
+		return 0
+	case b.over:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // byName makes ties stable.
