@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,7 +101,7 @@ func (x *Index) Explain(pod *corev1.Pod) PodExplanation {
 	e := PodExplanation{Requests: asked.Requests, Classes: asked.Classes, Exempt: asked.Exempt}
 	var roomy []*extender.Node // those that the scheduler would ask about
 	at := map[string]int{}
-	for _, name := range sortedKeys(x.nodes) {
+	for _, name := range slices.Sorted(maps.Keys(x.nodes)) {
 		n := x.nodes[name]
 		if !n.known || !asked.Requests.FitsIn(n.Allocatable) {
 			continue

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"forewarm.dev/extender/wire"
 )
 
 // maxBody is the largest request that is read: 5,000 names, or a thousand whole nodes.
@@ -44,15 +46,15 @@ type handler struct{ Options }
 // New serves /filter, /prioritize and /preempt.
 func New(o Options) http.Handler {
 	h := &handler{Options: o}
-	nodes := func(body []byte) (*nodesCall, error) {
+	nodes := func(body []byte) (*wire.Nodes, error) {
 		intern, done := o.Index.names.reader()
 		defer done()
-		return decodeNodes(body, intern)
+		return wire.DecodeNodes(body, intern)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/filter", h.verb("filter", call(nodes, h.filter, passAll)))
 	mux.Handle("/prioritize", h.verb("prioritize", call(nodes, h.prioritize, zeroScores)))
-	mux.Handle("/preempt", h.verb("preempt", call(decodeVictims, h.preempt, keepCandidates)))
+	mux.Handle("/preempt", h.verb("preempt", call(wire.DecodeVictims, h.preempt, keepCandidates)))
 	return mux
 }
 

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -205,40 +204,6 @@ func TestDevices(t *testing.T) {
 	if got := x.node("dra").Allocatable; len(got) != 0 {
 		t.Errorf("without anything the node offers %v", got)
 	}
-}
-
-// FuzzShortWay holds that what is cut is what decoding as JSON says.
-func FuzzShortWay(f *testing.F) {
-	names := []string{"a", "b"}
-	body, err := json.Marshal(map[string]any{"Pod": pod("ml", "p", "", "1"), "NodeNames": names})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(body)
-	f.Add([]byte(`{"Pod":{"a":"}\"{"},"Nodes":null,"NodeNames":["a","b","a"]}`))
-	f.Add([]byte(`{"Pod":{},"Nodes":null,"NodeNames":[]}` + "\n"))
-	f.Add([]byte(`{"Pod":{},"Nodes":null,"NodeNames":["a"],"Pod":null}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if _, _, short := cut(body); !short {
-			return
-		}
-		plain := func(b []byte) string { return string(b) }
-		got, err := decodeNodes(body, plain)
-		// A space in front makes any body go the long way.
-		want, wantErr := decodeNodes(append([]byte(" "), body...), plain)
-		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("%q: error %v, by JSON %v", body, err, wantErr)
-		}
-		if err != nil {
-			return
-		}
-		if diff := cmp.Diff(want.names, got.names); diff != "" {
-			t.Errorf("%q: names (-JSON +short):\n%s", body, diff)
-		}
-		if diff := cmp.Diff(want.pod.ObjectMeta, got.pod.ObjectMeta); diff != "" {
-			t.Errorf("%q: pod (-JSON +short):\n%s", body, diff)
-		}
-	})
 }
 
 // TestExplain: why a pod waits, by node.

@@ -1,8 +1,14 @@
-package handler
+// Package wire reads and writes the bodies of the scheduler's extender protocol
+// (k8s.io/kube-scheduler/extender/v1).
+package wire
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -11,25 +17,25 @@ import (
 	extenderv1 "k8s.io/kube-scheduler/extender/v1"
 )
 
-// nodesCall is a decoded filter or prioritize request.
-type nodesCall struct {
-	pod *corev1.Pod
-	// names are the nodes, each once.
-	names []string
-	// nodes are the whole nodes by name, where the scheduler sent such.
-	nodes map[string]*corev1.Node
+// Nodes is a decoded filter or prioritize request.
+type Nodes struct {
+	Pod *corev1.Pod
+	// Names are the nodes, each once.
+	Names []string
+	// Whole are the whole nodes by name, where the scheduler sent such; else nil.
+	Whole map[string]*corev1.Node
 }
 
-// decodeNodes decodes the body of filter and prioritize. What the scheduler writes with
+// DecodeNodes decodes the body of filter and prioritize. What the scheduler writes with
 // nodeCacheCapable is cut at known places, which costs a tenth; anything else is decoded as any
 // JSON. intern is the known string of a name.
-func decodeNodes(body []byte, intern func([]byte) string) (*nodesCall, error) {
+func DecodeNodes(body []byte, intern func([]byte) string) (*Nodes, error) {
 	if pod, names, ok := cut(body); ok {
-		c := &nodesCall{pod: &corev1.Pod{}}
-		if err := json.Unmarshal(pod, c.pod); err != nil {
+		c := &Nodes{Pod: &corev1.Pod{}}
+		if err := json.Unmarshal(pod, c.Pod); err != nil {
 			return nil, notProtocol(err)
 		}
-		if c.names, ok = splitNames(names, intern); ok {
+		if c.Names, ok = splitNames(names, intern); ok {
 			return c, nil
 		}
 	}
@@ -40,19 +46,34 @@ func decodeNodes(body []byte, intern func([]byte) string) (*nodesCall, error) {
 	if err := checkNodes(&args); err != nil {
 		return nil, err
 	}
-	c := &nodesCall{pod: args.Pod}
+	c := &Nodes{Pod: args.Pod}
 	if args.NodeNames != nil {
-		c.names = unique(*args.NodeNames)
+		c.Names = unique(*args.NodeNames)
 		return c, nil
 	}
-	c.nodes = make(map[string]*corev1.Node, len(args.Nodes.Items))
+	c.Whole = make(map[string]*corev1.Node, len(args.Nodes.Items))
 	names := make([]string, len(args.Nodes.Items))
 	for i := range args.Nodes.Items {
 		names[i] = args.Nodes.Items[i].Name
-		c.nodes[names[i]] = &args.Nodes.Items[i]
+		c.Whole[names[i]] = &args.Nodes.Items[i]
 	}
-	c.names = unique(names)
+	c.Names = unique(names)
 	return c, nil
+}
+
+// checkNodes refuses requests that lack what every answer needs.
+func checkNodes(a *extenderv1.ExtenderArgs) error {
+	if a.Pod == nil {
+		return errors.New("field Pod is missing")
+	}
+	if (a.Nodes == nil) == (a.NodeNames == nil) {
+		return errors.New("exactly one of Nodes and NodeNames must be given")
+	}
+	return nil
+}
+
+func notProtocol(err error) error {
+	return fmt.Errorf("the body is not a request of the extender protocol: %w", err)
 }
 
 func unique(names []string) []string {
@@ -176,8 +197,8 @@ func appendText(b []byte, s string) []byte {
 	return append(b, text...)
 }
 
-// appendNames writes an ExtenderFilterResult of names.
-func appendNames(b []byte, passed []string, refused map[string]string) []byte {
+// AppendNames writes an ExtenderFilterResult of names.
+func AppendNames(b []byte, passed []string, refused map[string]string) []byte {
 	b = append(b, `{"Nodes":null,"NodeNames":[`...)
 	for i, name := range passed {
 		if i > 0 {
@@ -196,7 +217,7 @@ func appendRefused(b []byte, refused map[string]string) []byte {
 	}
 	b = append(b, '{')
 	first := true
-	for _, name := range sortedKeys(refused) {
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		if !first {
 			b = append(b, ',')
 		}
@@ -206,8 +227,8 @@ func appendRefused(b []byte, refused map[string]string) []byte {
 	return append(b, '}')
 }
 
-// appendScores writes a HostPriorityList.
-func appendScores(b []byte, names []string, scores []int64) []byte {
+// AppendScores writes a HostPriorityList.
+func AppendScores(b []byte, names []string, scores []int64) []byte {
 	b = append(b, '[')
 	for i, name := range names {
 		if i > 0 {
