@@ -26,6 +26,8 @@ type Pod struct {
 	// Plain pods fit wherever their requests fit: they have no host port, and no rule about
 	// the pods around them.
 	Plain bool
+	// Placeholder tells that it is one of ours.
+	Placeholder bool
 }
 
 // Node is a node that the scheduler finds fit, or could make fit.
@@ -41,6 +43,8 @@ type Node struct {
 	Placeholders quantity.Vector
 	// Tentative is what pods request that are expected on it and not bound yet.
 	Tentative quantity.Vector
+	// Cleared is what room was made for ahead, for pods that are not bound yet.
+	Cleared quantity.Vector
 	// Leaving nodes are about to be taken away.
 	Leaving bool
 	// Domain is what the node shares a fast network with: an NVLink clique, a block, a rack;
@@ -105,9 +109,14 @@ func (v Verdict) Refuses() bool { return v.Reason != "" }
 // Reason says in one word why a node is refused.
 type Reason string
 
-// ReasonHeldForOthers refuses a node whose free capacity is kept warm for another demand
-// class. Waiting helps, preempting somebody there does not.
-const ReasonHeldForOthers Reason = "HeldForOthers"
+const (
+	// ReasonHeldForOthers refuses a node whose free capacity is kept warm for another demand
+	// class. Waiting helps, preempting somebody there does not.
+	ReasonHeldForOthers Reason = "HeldForOthers"
+	// ReasonClearedForOthers refuses a placeholder the room that others have just given up for a
+	// pod.
+	ReasonClearedForOthers Reason = "ClearedForOthers"
+)
 
 // Candidate is a node on which the scheduler could make room by deleting pods.
 type Candidate struct {

@@ -17,6 +17,7 @@ type rule func(pod *Pod, node *Node, held []Held) (opinion, Verdict)
 var rules = []rule{
 	exempt,    // DaemonSets and the system run everywhere
 	nominated, // room that was made for the pod is its own
+	cleared,   // room that was made for a pod ahead is no placeholder's
 	guard,     // what is kept warm for others is not taken
 }
 

@@ -36,7 +36,7 @@ func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[s
 			continue
 		}
 		allowed[name] = c.Victims
-		wait = wait || coming(pod, c)
+		wait = wait || Coming(pod, c)
 		victims, ok := takeover(pod, c, held)
 		if !ok {
 			continue
@@ -75,14 +75,37 @@ func dropped(pod *Pod, c Candidate, held []Held) bool {
 	return slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Pool != "" && guarded(pod, v.Pool, held) })
 }
 
-// coming tells whether the pod fits on a node once the placeholders are gone that are taken, for
+// Coming tells whether the pod fits on a node once the placeholders are gone that are taken, for
 // the scheduler too.
-func coming(pod *Pod, c Candidate) bool {
+func Coming(pod *Pod, c Candidate) bool {
 	if c.Node == nil || !pod.Plain {
 		return false
 	}
 	taken := c.Node.Settling || slices.ContainsFunc(c.Node.Stand, func(v Victim) bool { return v.Taken })
 	return taken && pod.Requests.FitsIn(room(c.Node))
+}
+
+// Spare is the first by name of the nodes where a pod will fit, once those are gone that have been given
+// to others, without anybody else having to go; empty if there is none.
+func Spare(pod *Pod, candidates map[string]Candidate) string {
+	first := ""
+	for name, c := range candidates {
+		if c.Node != nil && (first == "" || name < first) && pod.Requests.FitsIn(room(c.Node)) {
+			first = name
+		}
+	}
+	return first
+}
+
+// Over tells whether more is expected on a node, of what a pod asks for, than will fit there.
+func Over(pod *Pod, node *Node) bool {
+	left := room(node)
+	for name, amount := range pod.Requests {
+		if amount > 0 && left[name] < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // HasRoom tells whether a pod fits on one of the nodes without anybody having to go, as far as

@@ -16,18 +16,24 @@ import (
 
 // checkAddress refuses to serve others without knowing who they are.
 func checkAddress(settings config.Extender) error {
-	host, _, err := net.SplitHostPort(settings.Address)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(settings.Address); err != nil {
 		return fmt.Errorf("extender.address %q: %w", settings.Address, err)
 	}
-	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() {
+	if onLoopback(settings.Address) {
 		return nil
 	}
 	if settings.ClientCA == nil {
 		return fmt.Errorf("extender.address %q is not on loopback: write 127.0.0.1:port and run the extender beside the scheduler, or set extender.serving and extender.clientCA", settings.Address)
 	}
 	return nil
+}
+
+// onLoopback tells whether only processes of the same machine, or pod, reach an address: one
+// scheduler, which calls this extender alone.
+func onLoopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // secure makes the TLS configuration to serve with; nil for plain HTTP. Certificate, key and CA

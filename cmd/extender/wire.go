@@ -18,6 +18,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender/ahead"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/extender/requeue"
 	"forewarm.dev/internal/config"
@@ -59,6 +60,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		devices, s,
 		&handler.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: metrics, Log: log, Now: audit},
 		&requeue.Requeuer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log},
+		&ahead.Clearer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log, On: own.ClearAhead && onLoopback(own.Address)},
 		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &handler.Epochs{Index: index, Metrics: metrics, Audit: audit}},
 	} {
 		if err := m.Add(part); err != nil {

@@ -68,10 +68,10 @@ func (x *Index) placeholderOf(pod *corev1.Pod) string {
 func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 	converted := &extender.Pod{
 		UID: pod.UID, Requests: x.devices.Requests(pod, quantity.OfPod(pod)), Exempt: x.exempt(pod),
-		Nominated: pod.Status.NominatedNodeName, Priority: priorityOf(pod), Plain: plain(pod),
+		Nominated: pod.Status.NominatedNodeName, Priority: priorityOf(pod), Plain: extender.Plain(pod),
 	}
 	if pool := x.placeholderOf(pod); pool != "" {
-		converted.Classes = []string{pool}
+		converted.Placeholder, converted.Classes = true, []string{pool}
 		return converted
 	}
 	for i := range x.classes {
@@ -104,23 +104,6 @@ func (x *Index) exempt(pod *corev1.Pod) bool {
 	}
 	owner := metav1.GetControllerOf(pod)
 	return slices.Contains(systemNamespaces, pod.Namespace) || owner != nil && owner.Kind == "DaemonSet"
-}
-
-// plain tells whether a pod fits wherever its requests fit, as far as other pods go.
-func plain(pod *corev1.Pod) bool {
-	a := pod.Spec.Affinity
-	if a != nil && (a.PodAffinity != nil || a.PodAntiAffinity != nil) || len(pod.Spec.ResourceClaims) > 0 {
-		return false
-	}
-	if slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
-		return c.WhenUnsatisfiable == corev1.DoNotSchedule
-	}) {
-		return false
-	}
-	hostPort := func(c corev1.Container) bool {
-		return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.HostPort != 0 })
-	}
-	return !pod.Spec.HostNetwork && !slices.ContainsFunc(pod.Spec.Containers, hostPort) && !slices.ContainsFunc(pod.Spec.InitContainers, hostPort)
 }
 
 // node converts a node by name. One that has not been seen yet belongs to no pool and is

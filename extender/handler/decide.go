@@ -24,7 +24,9 @@ func (x *Index) Filter(pod *corev1.Pod, nodes []string) []extender.Verdict {
 		}
 	}
 	if passed == 1 {
-		x.hold(asked, pod.ResourceVersion, only)
+		x.send(pod, asked, only)
+	} else if p := x.ahead.promises[pod.UID]; p != nil {
+		x.hold(asked, pod.ResourceVersion, p.node)
 	}
 	return verdicts
 }
@@ -38,7 +40,7 @@ func (x *Index) Score(pod *corev1.Pod, nodes []string) []int64 {
 	scores := extender.Score(asked, x.convert(nodes), x.held)
 	for i, score := range scores {
 		if score == extender.MaxScore {
-			x.hold(asked, pod.ResourceVersion, nodes[i])
+			x.send(pod, asked, nodes[i])
 			break
 		}
 	}
@@ -56,11 +58,19 @@ type CandidateVictims struct {
 
 // SelectVictims chooses among candidates. Where the answer is a takeover, the pod is expected on
 // its node and the placeholders are given to it; else it is expected where it was nominated once
-// the scheduler says so.
+// the scheduler says so. A pod that room is being made for ahead waits for that. Either tells that
+// there is no room for pods alike.
 func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string]extender.Victims {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.release(pod.UID)
+	asked := x.pod(pod)
+	if x.comes(asked, pod.ResourceVersion) {
+		x.remember(pod, asked, candidates, nil)
+		x.follow(pod, asked, candidates)
+		return nil
+	}
+	x.withdraw(pod.UID)
 	x.unclaim(pod.UID)
 	converted := make(map[string]extender.Candidate, len(candidates))
 	for name, given := range candidates {
@@ -70,11 +80,11 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 		}
 		converted[name] = x.candidate(name, victims)
 	}
-	asked := x.pod(pod)
 	answer := extender.SelectVictims(asked, converted, x.held)
 	if node, victims, ok := takeover(answer); ok {
 		x.hold(asked, pod.ResourceVersion, node)
 		x.claim(pod.UID, victims)
+		x.follow(pod, asked, candidates)
 	}
 	x.remember(pod, asked, candidates, answer)
 	return answer

@@ -37,13 +37,14 @@ func (x *Index) release(uid types.UID) {
 // a restart of ours; or that the scheduler could not place it, so that it is expected nowhere. What
 // it was given elsewhere it does not take: our answer came too late, or others left it no room.
 func (x *Index) expect(pod *corev1.Pod) {
-	unschedulable := unschedulable(pod)
+	unschedulable := extender.Unschedulable(pod)
 	switch node := pod.Status.NominatedNodeName; {
 	case x.answered(pod):
 	case node != "":
+		x.forgo(pod.UID)
 		x.dropClaims(func(placeholder types.UID, c claim) bool { return c.by == pod.UID && x.pods[placeholder].node != node })
 		x.put(pod.UID, extender.Hold{Node: node, Requests: x.devices.Requests(pod, quantity.OfPod(pod)), Nominated: true, Expires: x.now().Add(nominatedFor)})
-	case unschedulable != nil:
+	case unschedulable != nil && x.ahead.promises[pod.UID] == nil: // else room is made for it all the same
 		x.release(pod.UID)
 		x.unclaim(pod.UID)
 	}
@@ -59,20 +60,11 @@ func (x *Index) answered(pod *corev1.Pod) bool {
 	return ok && hold.Version != "" && !newer(pod.ResourceVersion, hold.Version)
 }
 
-func unschedulable(pod *corev1.Pod) *corev1.PodCondition {
-	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return c
-		}
-	}
-	return nil
-}
-
 // Expire forgets holds and claims whose time is over.
 func (x *Index) Expire() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.outdate()
 	for _, uid := range x.holds.Expired(x.now()) {
 		x.release(uid)
 	}
@@ -84,6 +76,7 @@ func (x *Index) Expire() {
 func (x *Index) Reconcile() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.abandon()
 	for _, uid := range x.holds.Pods() {
 		if hold, _ := x.holds.Of(uid); !hold.Nominated {
 			x.release(uid)

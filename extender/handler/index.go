@@ -46,9 +46,10 @@ type Index struct {
 	classes    []demand.Class
 	held       []extender.Held
 	holds      extender.Holds
-	claims     map[types.UID]claim // by placeholder
-	told       map[types.UID]told  // by the pod that waits
-	pending    map[types.UID]bool  // those that are on no node and stay
+	claims     map[types.UID]claim      // by placeholder
+	told       map[types.UID]told       // by the pod that waits
+	pending    map[types.UID]pendingPod // those that are on no node and stay
+	ahead      ahead
 	waiting    waiting
 	devices    *devices.Devices
 }
@@ -80,8 +81,8 @@ func NewIndex(placeholderNamespace string) *Index {
 		placeholders: placeholderNamespace, now: time.Now,
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
 		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
-		claims: map[types.UID]claim{}, told: map[types.UID]told{}, pending: map[types.UID]bool{},
-		waiting: newWaiting(), devices: devices.New(),
+		claims: map[types.UID]claim{}, told: map[types.UID]told{}, pending: map[types.UID]pendingPod{},
+		waiting: newWaiting(), devices: devices.New(), ahead: newAhead(),
 	}
 }
 
@@ -144,18 +145,22 @@ func (x *Index) setPod(pod *corev1.Pod) {
 	}
 	x.drop(pod.UID)
 	x.waiting.drop(pod.UID)
+	before := x.pending[pod.UID]
 	delete(x.pending, pod.UID)
 	pool := x.placeholderOf(pod)
 	switch {
 	case pod.Spec.NodeName != "":
+		x.took(pod.UID, pod.Spec.NodeName)
+		x.withdraw(pod.UID)
 		x.release(pod.UID)
 		x.unclaim(pod.UID)
 		delete(x.told, pod.UID)
 	default:
 		if pod.DeletionTimestamp == nil {
-			x.pending[pod.UID] = true
+			x.pending[pod.UID] = x.arrived(pod, before)
 		}
 		x.expect(pod)
+		x.join(pod)
 		if pool == "" {
 			return
 		}
@@ -215,9 +220,11 @@ func (x *Index) dropPod(uid types.UID) {
 // settle ends what is open about a pod that is no more: where it was expected, what it was given,
 // and to whom it was given itself.
 func (x *Index) settle(uid types.UID) {
+	x.withdraw(uid)
 	x.release(uid)
 	x.unclaim(uid)
 	if x.taken(uid) {
+		x.gone(uid)
 		delete(x.claims, uid)
 		if e := x.nodes[x.pods[uid].node]; e != nil {
 			e.settles = x.now().Add(settleFor)

@@ -16,13 +16,13 @@ import (
 	"forewarm.dev/internal/quantity"
 )
 
-const burstNodes = 2
+const fakeNodes = 2
 
-// burst is a scheduler with those of kube-scheduler's rules that decide whether a pod is ever tried
+// fakeScheduler is one with those of kube-scheduler's rules that decide whether a pod is ever tried
 // again: victims are deleted beside the loop, a pod that found no room is tried only once another
 // has gone, and room is kept for pods that it was made for. The extender sees events late, and some
 // of its answers come too late to count.
-type burst struct {
+type fakeScheduler struct {
 	random *rand.Rand
 	x      *Index
 	// late is how many of ten answers come too late.
@@ -36,19 +36,25 @@ type burst struct {
 	unseen []func()
 	// died is the real work that went, missed how many answers the scheduler did without.
 	died, missed int
-	// helped is how many placeholders the extender deleted itself.
-	helped int
+	// helped is how many placeholders the extender deleted for pods that waited, cleared how many
+	// ahead of the scheduler; tried is how often the scheduler asked who makes room.
+	helped, cleared, tried int
+	// given are placeholders that the extender is going to delete ahead.
+	given []PodRef
 }
 
 // deletion is on its way, for the sake of a pod.
 type deletion struct{ victim, taker types.UID }
 
-// newBurst fills each node with work that is worth less than the placeholders beside it, and has a
+// newFakeScheduler fills each node with work that is worth less than the placeholders beside it, and has a
 // pod come for each placeholder.
-func newBurst(seed uint64, late, work int) *burst {
-	b := &burst{random: rand.New(rand.NewPCG(seed, 5)), x: cluster(), late: late, pods: map[types.UID]*corev1.Pod{}}
+func newFakeScheduler(seed uint64, late, work int, ahead bool) *fakeScheduler {
+	b := &fakeScheduler{random: rand.New(rand.NewPCG(seed, 5)), x: cluster(), late: late, pods: map[types.UID]*corev1.Pod{}}
+	if ahead {
+		b.x.ServeAhead()
+	}
 	b.x.DropPod(placeholder("hold-1", "warm-1"))
-	for i := range burstNodes {
+	for i := range fakeNodes {
 		name := fmt.Sprint("node-", i)
 		b.x.SetNode(node(name, "a100"))
 		for j := range work {
@@ -59,7 +65,7 @@ func newBurst(seed uint64, late, work int) *burst {
 		}
 	}
 	b.see(len(b.unseen))
-	for i := range burstNodes * (8 - work) {
+	for i := range fakeNodes * (8 - work) {
 		p := prioritized(pod("ml", fmt.Sprintf("taker-%02d", i), "", "1"), 1)
 		b.tell(p)
 		b.ready = append(b.ready, p.UID)
@@ -73,7 +79,7 @@ func prioritized(p *corev1.Pod, priority int32) *corev1.Pod {
 }
 
 // tell writes a pod.
-func (b *burst) tell(p *corev1.Pod) {
+func (b *fakeScheduler) tell(p *corev1.Pod) {
 	b.version++
 	p.ResourceVersion = fmt.Sprint(b.version)
 	b.pods[p.UID] = p
@@ -81,7 +87,7 @@ func (b *burst) tell(p *corev1.Pod) {
 }
 
 // see has the extender take in the next events.
-func (b *burst) see(events int) {
+func (b *fakeScheduler) see(events int) {
 	for _, event := range b.unseen[:events] {
 		event()
 	}
@@ -90,7 +96,7 @@ func (b *burst) see(events int) {
 
 // delete removes the victim of the first deletion. All that wait are tried again, but for those
 // whose own victims are still there.
-func (b *burst) delete() {
+func (b *fakeScheduler) delete() {
 	victim := b.going[0].victim
 	b.going = b.going[1:]
 	p := b.pods[victim]
@@ -114,7 +120,7 @@ func (b *burst) delete() {
 }
 
 // fits tells whether a pod has room on a node once some are gone, beside those that room was made for.
-func (b *burst) fits(taker types.UID, name string, gone []types.UID) bool {
+func (b *fakeScheduler) fits(taker types.UID, name string, gone []types.UID) bool {
 	left := int64(8)
 	for uid, p := range b.pods {
 		if uid != taker && cmp.Or(p.Spec.NodeName, p.Status.NominatedNodeName) == name && !slices.Contains(gone, uid) {
@@ -125,19 +131,15 @@ func (b *burst) fits(taker types.UID, name string, gone []types.UID) bool {
 }
 
 // place tries the first pod that is ready: the node that was freed for it, any other, or preemption.
-func (b *burst) place() {
+func (b *fakeScheduler) place() {
 	uid := b.ready[0]
 	b.ready = b.ready[1:]
 	p := b.pods[uid]
-	nodes := []string{p.Status.NominatedNodeName, "node-0", "node-1"}
-	for _, name := range nodes {
-		if name != "" && b.fits(uid, name, nil) {
-			b.x.Filter(p, []string{name})
-			bound := p.DeepCopy()
-			bound.Spec.NodeName, bound.Status = name, corev1.PodStatus{}
-			b.tell(bound)
-			return
-		}
+	if name := b.node(p); name != "" {
+		bound := p.DeepCopy()
+		bound.Spec.NodeName, bound.Status = name, corev1.PodStatus{}
+		b.tell(bound)
+		return
 	}
 	failed := p.DeepCopy()
 	failed.Status.Conditions = unschedulablePod("").Status.Conditions
@@ -151,9 +153,37 @@ func (b *burst) place() {
 	b.tell(failed)
 }
 
+// node is where a pod goes; empty if there is no room.
+func (b *fakeScheduler) node(p *corev1.Pod) string {
+	if name := p.Status.NominatedNodeName; name != "" && b.fits(p.UID, name, nil) {
+		b.x.Filter(p, []string{name})
+		return name
+	}
+	var fit []string
+	for i := range fakeNodes {
+		if name := fmt.Sprint("node-", i); b.fits(p.UID, name, nil) {
+			fit = append(fit, name)
+		}
+	}
+	if len(fit) == 0 {
+		return ""
+	}
+	best := 0
+	if b.x.Filter(p, fit); len(fit) > 1 {
+		scores := b.x.Score(p, fit)
+		best = slices.Index(scores, slices.Max(scores))
+	}
+	if b.random.IntN(10) < b.late {
+		b.missed++
+		best = b.random.IntN(len(fit))
+	}
+	return fit[best]
+}
+
 // preempt asks the extender about what the scheduler would delete, and goes without its answer where
 // that comes too late or names somebody who is gone.
-func (b *burst) preempt(p *corev1.Pod) (string, []types.UID) {
+func (b *fakeScheduler) preempt(p *corev1.Pod) (string, []types.UID) {
+	b.tried++
 	own := b.candidates(p)
 	answer := b.x.SelectVictims(p, own)
 	missed := b.random.IntN(10) < b.late
@@ -179,7 +209,7 @@ func (b *burst) preempt(p *corev1.Pod) (string, []types.UID) {
 	return cheapest, chosen[cheapest].Pods
 }
 
-func (b *burst) dearest(c CandidateVictims) int32 {
+func (b *fakeScheduler) dearest(c CandidateVictims) int32 {
 	highest := int32(-1000)
 	for _, uid := range c.Pods {
 		highest = max(highest, priorityOf(b.pods[uid]))
@@ -188,9 +218,9 @@ func (b *burst) dearest(c CandidateVictims) int32 {
 }
 
 // candidates are, per node, the least of what is worth less than a pod that makes room for it.
-func (b *burst) candidates(p *corev1.Pod) Candidates {
+func (b *fakeScheduler) candidates(p *corev1.Pod) Candidates {
 	all := Candidates{}
-	for i := range burstNodes {
+	for i := range fakeNodes {
 		name := fmt.Sprint("node-", i)
 		var lower []types.UID
 		for _, uid := range slices.Sorted(maps.Keys(b.pods)) {
@@ -216,7 +246,7 @@ func (b *burst) candidates(p *corev1.Pod) Candidates {
 }
 
 // run goes on until nothing can happen any more but the scheduler's own retry after five minutes.
-func (b *burst) run() {
+func (b *fakeScheduler) run() {
 	b.settle()
 	for later(b.x, patience+time.Second); ; {
 		_, placeholders, ok := b.x.Overdue()
@@ -231,9 +261,24 @@ func (b *burst) run() {
 	}
 }
 
+// clear is what the extender does ahead of the scheduler.
+func (b *fakeScheduler) clear() {
+	if given, ok := b.x.Ahead(); ok {
+		b.given = append(b.given, given...)
+	}
+	if len(b.given) > 0 && b.random.IntN(2) == 0 {
+		if first := b.given[0].UID; b.x.Send(first) {
+			b.cleared++
+			b.going = append(b.going, deletion{victim: first})
+		}
+		b.given = b.given[1:]
+	}
+}
+
 // settle goes on until nothing is on its way.
-func (b *burst) settle() {
-	for len(b.ready)+len(b.going)+len(b.unseen) > 0 {
+func (b *fakeScheduler) settle() {
+	for len(b.ready)+len(b.going)+len(b.unseen)+len(b.given) > 0 {
+		b.clear()
 		switch later(b.x, time.Duration(b.random.IntN(20))*time.Millisecond); b.random.IntN(3) {
 		case 0:
 			if len(b.ready) > 0 {
@@ -253,7 +298,7 @@ func (b *burst) settle() {
 
 // TestNobodyIsForgotten: whatever the extender has not seen yet, and however many of its answers come
 // too late, each pod of a burst is placed once all has happened that is on its way; and no real work
-// goes while answers count.
+// goes while answers count. Nor does that change where the extender makes room ahead.
 func TestNobodyIsForgotten(t *testing.T) {
 	for name, test := range map[string]struct{ late, work int }{
 		"placeholders alone":             {0, 0},
@@ -263,17 +308,24 @@ func TestNobodyIsForgotten(t *testing.T) {
 		"most late, beside cheaper work": {8, 4},
 		"all late":                       {10, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(100) {
-				b := newBurst(seed, test.late, test.work)
-				b.run()
-				if len(b.waiting) > 0 || len(b.x.told) > 0 {
-					t.Errorf("seed %d: %d pods wait for what will not happen, after %d answers that did not count", seed, len(b.waiting), b.missed)
+		for _, ahead := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, ahead %v", name, ahead), func(t *testing.T) {
+				cleared := 0
+				for seed := range uint64(100) {
+					b := newFakeScheduler(seed, test.late, test.work, ahead)
+					b.run()
+					if len(b.waiting) > 0 || len(b.x.told) > 0 {
+						t.Errorf("seed %d: %d pods wait for what will not happen, after %d answers that did not count", seed, len(b.waiting), b.missed)
+					}
+					if b.missed == 0 && b.died+b.helped > 0 {
+						t.Errorf("seed %d: every answer counted; %d of real work went, and the extender deleted %d placeholders itself", seed, b.died, b.helped)
+					}
+					cleared += b.cleared
 				}
-				if b.missed == 0 && b.died+b.helped > 0 {
-					t.Errorf("seed %d: every answer counted; %d of real work went, and the extender deleted %d placeholders itself", seed, b.died, b.helped)
+				if ahead != (cleared > 0) {
+					t.Errorf("%d placeholders were cleared ahead", cleared)
 				}
-			}
-		})
+			})
+		}
 	}
 }

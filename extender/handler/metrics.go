@@ -13,6 +13,7 @@ type Metrics struct {
 	repairs  *prometheus.CounterVec
 	pokes    *prometheus.CounterVec
 	taken    *prometheus.CounterVec
+	cleared  *prometheus.CounterVec
 	epochs   prometheus.Counter
 }
 
@@ -38,6 +39,10 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 			Name: "forewarm_extender_placeholders_deleted_total",
 			Help: "Placeholders deleted for pods that the scheduler had not tried again, by result: ok, failed.",
 		}, []string{"result"}),
+		cleared: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_extender_placeholders_cleared_total",
+			Help: "Placeholders deleted for pods of a burst before the scheduler tried them, by result: ok, failed.",
+		}, []string{"result"}),
 		epochs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "forewarm_extender_scheduler_changes_total", Help: "How often another scheduler has taken over.",
 		}),
@@ -54,11 +59,12 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 	for _, result := range []string{"ok", "failed"} {
 		m.pokes.WithLabelValues(result)
 		m.taken.WithLabelValues(result)
+		m.cleared.WithLabelValues(result)
 	}
 	holds := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "forewarm_extender_tentative_holds", Help: "Pods that are expected on a node and not bound yet.",
 	}, func() float64 { return float64(index.Holds()) })
-	registerer.MustRegister(m.requests, m.duration, m.repairs, m.pokes, m.taken, m.epochs, holds)
+	registerer.MustRegister(m.requests, m.duration, m.repairs, m.pokes, m.taken, m.cleared, m.epochs, holds)
 	return m
 }
 
@@ -67,6 +73,9 @@ func (m *Metrics) Touched(err error) { m.pokes.WithLabelValues(resultOf(err)).In
 
 // Took counts a placeholder that was deleted, or could not be.
 func (m *Metrics) Took(err error) { m.taken.WithLabelValues(resultOf(err)).Inc() }
+
+// Cleared counts a placeholder that was deleted ahead of the scheduler, or could not be.
+func (m *Metrics) Cleared(err error) { m.cleared.WithLabelValues(resultOf(err)).Inc() }
 
 func resultOf(err error) string {
 	if err != nil {

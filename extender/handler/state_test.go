@@ -104,8 +104,12 @@ type model struct {
 	pods   map[types.UID]*corev1.Pod
 	nodes  []string
 	serial int
-	// given are the placeholders that are about to be deleted, and for which pod.
+	// given are the placeholders that are about to be deleted, and for which pod; ahead those that the
+	// extender is about to delete itself.
 	given map[types.UID]types.UID
+	ahead []types.UID
+	// cleared is how many it has deleted.
+	cleared int
 }
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -117,6 +121,7 @@ func newModel(t *testing.T, seed uint64) *model {
 // replica is a new index that has seen what the API server holds.
 func (m *model) replica() *Index {
 	x := NewIndex("hold")
+	x.ServeAhead()
 	x.namespaces = cluster().namespaces
 	x.SetPool(warmPool(2))
 	for _, name := range m.nodes {
@@ -229,9 +234,46 @@ func (m *model) preempt(p *corev1.Pod) {
 	}
 }
 
+// clear has the extender that is asked give placeholders ahead.
+func (m *model) clear() {
+	given, _ := m.x.Ahead()
+	for _, p := range given {
+		taker := m.x.claims[p.UID].by
+		if owner, given := m.given[p.UID]; given && m.pods[owner] != nil && m.pods[owner].Spec.NodeName == "" {
+			m.t.Fatalf("seed %d: placeholder %s is given to %s and ahead to %s", m.seed, p.UID, owner, taker)
+		}
+		m.given[p.UID] = taker
+		m.ahead = append(m.ahead, p.UID)
+	}
+}
+
+// send has the extender delete what it gave ahead, where it is still needed.
+func (m *model) send() {
+	for _, uid := range m.ahead {
+		if m.random.IntN(4) == 0 {
+			m.x.Unsent(uid)
+		} else if m.x.Send(uid) && m.pods[uid] != nil {
+			m.cleared++
+			m.remove(uid)
+		}
+		if !m.x.taken(uid) { // nobody needs it any more
+			delete(m.given, uid)
+		}
+	}
+	m.ahead = nil
+}
+
+// come has some pods alike come at once.
+func (m *model) come() {
+	for range 1 + m.random.IntN(6) {
+		m.serial++
+		m.store(prioritized(pod("ml", fmt.Sprintf("p%04d", m.serial), "", "1"), 1))
+	}
+}
+
 // step does one thing that happens in a cluster.
 func (m *model) step() {
-	switch m.random.IntN(10) {
+	switch m.random.IntN(14) {
 	case 0, 1, 2:
 		m.serial++
 		p := pod([]string{"ml", "web"}[m.random.IntN(2)], fmt.Sprintf("p%04d", m.serial), "", fmt.Sprint(1+m.random.IntN(4)))
@@ -263,6 +305,12 @@ func (m *model) step() {
 		}
 	case 8:
 		m.failover()
+	case 9:
+		m.come()
+	case 10, 11:
+		m.clear()
+	case 12:
+		m.send()
 	default:
 		by := time.Duration(m.random.IntN(20)) * time.Second
 		later(m.x, by)
@@ -293,10 +341,32 @@ func (m *model) check() {
 		}
 	}
 	for _, x := range []*Index{m.x, m.y} {
+		m.checkPromises(x)
 		for _, uid := range x.holds.Pods() {
 			if p, known := x.pods[uid]; known && p.node != "" {
 				m.t.Fatalf("seed %d: %s is bound and expected, and so counts twice", m.seed, uid)
 			}
+		}
+	}
+}
+
+// checkPromises holds that room is made for pods that wait alone, and for each once.
+func (m *model) checkPromises(x *Index) {
+	sums := map[string]int64{}
+	for uid, p := range x.ahead.promises {
+		if p.pod.UID != uid || x.pending[uid].pod == nil {
+			m.t.Fatalf("seed %d: room is made for %s, which is not known to wait", m.seed, uid)
+		}
+		for _, placeholder := range p.placeholders {
+			if x.claims[placeholder].by != uid {
+				m.t.Fatalf("seed %d: %s was given to %s and is %s's", m.seed, placeholder, uid, x.claims[placeholder].by)
+			}
+		}
+		sums[p.node] += p.requests[gpu]
+	}
+	for _, name := range m.nodes {
+		if got := x.node(name).Cleared[gpu]; got != sums[name] {
+			m.t.Fatalf("seed %d: room for %d GPUs is kept on %s, want %d", m.seed, got, name, sums[name])
 		}
 	}
 }
@@ -306,12 +376,14 @@ func (m *model) check() {
 // placeholder is given to two pods, and once all events have come each replica is what the API
 // server says.
 func TestStateNeverOverAllocates(t *testing.T) {
+	cleared := 0
 	for seed := range uint64(30) {
 		m := newModel(t, seed)
 		for range 300 {
 			m.step()
 			m.check()
 		}
+		cleared += m.cleared
 		for _, x := range []*Index{m.x, m.y} {
 			for _, uid := range m.uids() {
 				x.SetPod(m.pods[uid])
@@ -331,6 +403,9 @@ func TestStateNeverOverAllocates(t *testing.T) {
 				t.Fatalf("seed %d: %d holds, %d claims and %d pods are left of nothing", seed, x.Holds(), len(x.claims), len(x.pods))
 			}
 		}
+	}
+	if cleared == 0 {
+		t.Error("nothing was given ahead")
 	}
 }
 

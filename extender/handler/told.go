@@ -93,13 +93,18 @@ func (x *Index) impatient() []PodRef {
 // serve gives a pod what Overdue says. It is asked for again if it is not tried then, as where a
 // placeholder could not be deleted. Nothing is given to a pod that is not known to wait, nor to one
 // that is expected on a node already: another replica may have been asked about it since. Room that
-// is there without that is left to the scheduler once: another replica may have made it.
+// we made for it ahead, and that it has not taken by now, is not its own any more. Room that is there
+// is left to the scheduler once: another replica may have made it.
 func (x *Index) serve(uid types.UID) (given []PodRef) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	t, ok := x.told[uid]
 	now := x.now()
-	if _, expected := x.holds.Of(uid); !ok || expected || !x.pending[uid] || !now.After(t.next) {
+	if !ok || x.pending[uid].pod == nil || !now.After(t.next) {
+		return nil
+	}
+	x.withdraw(uid)
+	if _, expected := x.holds.Of(uid); expected {
 		return nil
 	}
 	asked, candidates := x.pod(t.pod), x.again(t.nodes)

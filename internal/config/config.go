@@ -103,6 +103,9 @@ type Extender struct {
 	SchedulerLease string `json:"schedulerLease,omitempty"`
 	// DrainSeconds is how long calls are still served after SIGTERM, while readiness is already false.
 	DrainSeconds int `json:"drainSeconds"`
+	// ClearAhead has room made for the pods of a burst before the scheduler tries them, which it takes
+	// longer over. It needs an address on loopback, and does nothing elsewhere.
+	ClearAhead bool `json:"clearAhead"`
 	// Serving is the certificate to serve TLS with; absent means plain HTTP.
 	Serving *Serving `json:"serving,omitempty"`
 	// ClientCA says whose client certificates are accepted; it needs Serving.
@@ -170,7 +173,7 @@ func Default() Config {
 			Address:  "127.0.0.1:8888",
 			Deadline: metav1.Duration{Duration: 200 * time.Millisecond},
 
-			Undecided: UndecidedPass, SchedulerLease: "kube-system/kube-scheduler", DrainSeconds: 2,
+			Undecided: UndecidedPass, SchedulerLease: "kube-system/kube-scheduler", DrainSeconds: 2, ClearAhead: true,
 		},
 		Reserver: Reserver{
 			Process:              Process{MetricsAddress: ":8084", HealthAddress: ":8085"},

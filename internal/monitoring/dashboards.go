@@ -190,12 +190,13 @@ func admission() board {
 					queries: percentiles("forewarm_extender_request_duration_seconds", "verb"),
 				},
 				{
-					title: "Holds, repairs and other schedulers", unit: units.Short, wide: 8, says: "Pods that are expected on a node, what the audit has put right, pods that were touched so that they are tried again, placeholders that were deleted for pods that were not, and how often another scheduler took over.",
+					title: "Holds, repairs and other schedulers", unit: units.Short, wide: 8, says: "Pods that are expected on a node, what the audit has put right, pods that were touched so that they are tried again, placeholders that were deleted for pods that were not, and for bursts ahead of the scheduler, and how often another scheduler took over.",
 					queries: []query{
 						{`sum(forewarm_extender_tentative_holds)`, "holds"},
 						{`sum by (kind) (forewarm_extender_repairs_total)`, "repaired, {{kind}}"},
 						{`sum by (result) (forewarm_extender_pokes_total)`, "touched, {{result}}"},
 						{`sum by (result) (forewarm_extender_placeholders_deleted_total)`, "placeholders deleted, {{result}}"},
+						{`sum by (result) (forewarm_extender_placeholders_cleared_total)`, "placeholders cleared ahead, {{result}}"},
 						{`sum(forewarm_extender_scheduler_changes_total)`, "schedulers changed"},
 					},
 				},

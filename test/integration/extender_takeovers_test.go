@@ -16,6 +16,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/assets"
 )
 
 const (
@@ -27,6 +28,10 @@ const (
 	// which the scheduler tries a pod by itself; how long it takes is told, and is in
 	// docs/benchmarks.md.
 	takeoversAtMost = 30 * time.Second
+	// takeoversTried is how many of a burst's pods the scheduler may try in vain, and preempt for,
+	// before room is there: those that it gets to before the first placeholders are gone. Without room
+	// made ahead it is each of them.
+	takeoversTried = takeoversPods * 3 / 4
 )
 
 // takeoversRounds is how often each burst is repeated: once, or as often as docs/benchmarks.md says
@@ -43,17 +48,23 @@ func takeoversRounds() int {
 // beside the same burst on empty nodes, and beside the scheduler's own preemption.
 func TestTakeoverBurst(t *testing.T) {
 	e := newExtenderEnvOn(t, extenderNodes("warm", takeoversNodes), extenderNodes("free", takeoversNodes))
-	var taken, free, alone []time.Duration
+	var taken, behind, free, alone []time.Duration
 	for round := range takeoversRounds() {
-		taken = append(taken, e.takeovers(t, fmt.Sprint("taker-", round), 2)...)
+		taken = append(taken, e.takeoversAhead(t, fmt.Sprint("taker-", round), 2)...)
 		free = append(free, e.burst(t, fmt.Sprint("free-", round), "free", 2, takeoversPods)...)
 		e.clear(t)
 		e.process.Kill()
 		alone = append(alone, e.takeovers(t, fmt.Sprint("alone-", round), 2)...)
+		if long() {
+			behind = append(behind, e.takeoversBehind(t, fmt.Sprint("behind-", round))...)
+		}
 		e.start(t)
 	}
 	tell(t, "onto placeholders", taken)
 	tell(t, "onto empty nodes", free)
+	if long() {
+		tell(t, "onto placeholders, with no room made ahead", behind)
+	}
 	tell(t, "onto placeholders, with the extender dead", alone)
 	e.mixedTakeovers(t)
 	e.oneByOne(t)
@@ -99,7 +110,7 @@ func (e *extenderEnv) mixedTakeovers(t *testing.T) {
 	e.expect(t, 2)
 	var mixed []time.Duration
 	for round := range takeoversRounds() {
-		mixed = append(mixed, e.takeovers(t, fmt.Sprint("mixed-", round), 1)...)
+		mixed = append(mixed, e.takeoversAhead(t, fmt.Sprint("mixed-", round), 1)...)
 		for _, cheap := range work {
 			e.untouched(t, cheap)
 		}
@@ -164,6 +175,43 @@ func (e *extenderEnv) takeovers(t *testing.T, name string, gpus int64) []time.Du
 	}
 	e.clear(t)
 	return took
+}
+
+// takeoversAhead has a burst come to whose pods the extender has placeholders give way before the
+// scheduler tries them, for most.
+func (e *extenderEnv) takeoversAhead(t *testing.T, name string, gpus int64) []time.Duration {
+	t.Helper()
+	const cleared = "forewarm_extender_placeholders_cleared_total"
+	before, clearedBefore := e.preempting(t), e.counter(t, cleared)
+	took := e.takeovers(t, name, gpus)
+	tried, ahead := e.preempting(t)-before, e.counter(t, cleared)-clearedBefore
+	t.Logf("%s: the scheduler looked %.0f times for whom to preempt, %.0f placeholders went ahead", name, tried, ahead)
+	if tried > takeoversTried {
+		t.Errorf("%s: the scheduler looked %.0f times for whom to preempt, want at most %d", name, tried, takeoversTried)
+	}
+	if ahead > takeoversPods {
+		t.Errorf("%s: %.0f placeholders went ahead for %d pods", name, ahead, takeoversPods)
+	}
+	return took
+}
+
+// takeoversBehind has a burst come with an extender that makes no room ahead. None runs before or
+// after.
+func (e *extenderEnv) takeoversBehind(t *testing.T, name string) []time.Duration {
+	t.Helper()
+	e.write(t, false)
+	e.start(t)
+	took := e.takeovers(t, name, 2)
+	e.process.Kill()
+	e.write(t, true)
+	return took
+}
+
+// preempting is how often the scheduler has looked for whom to preempt.
+func (e *extenderEnv) preempting(t *testing.T) float64 {
+	t.Helper()
+	families := metricsOf(t, e.HTTPClient(), e.EndpointOf(assets.Scheduler).Metrics)
+	return families["scheduler_preemption_attempts_total"].GetMetric()[0].GetCounter().GetValue()
 }
 
 // fill has a placeholder of so many GPUs stand for each pod of a burst.

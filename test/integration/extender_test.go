@@ -93,7 +93,13 @@ func (e *extenderEnv) install(t *testing.T) {
 func (e *extenderEnv) configure(t *testing.T) {
 	t.Helper()
 	e.health, e.metrics, e.config = loopAddress(t), loopAddress(t), filepath.Join(t.TempDir(), "config.yaml")
-	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q}\n", e.address, e.health, e.metrics)
+	e.write(t, true)
+}
+
+// write writes the configuration file, which says whether room is made ahead.
+func (e *extenderEnv) write(t *testing.T, ahead bool) {
+	t.Helper()
+	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q, clearAhead: %v}\n", e.address, e.health, e.metrics, ahead)
 	if err := os.WriteFile(e.config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
