@@ -102,14 +102,7 @@ func TestALostTokenEndsTheStay(t *testing.T) {
 func TestRenewingKeepsNobodySignedIn(t *testing.T) {
 	w := newWorld(t, newPool())
 	p := w.signIn(t, "alice")
-	renew := func() answer {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.URL+"/pools", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set(renewed, "1")
-		return p.do(request)
-	}
+	renew := func() answer { return p.renew("/pools") }
 	w.clock.SetTime(at.Add(20 * time.Minute))
 	if got := renew(); got.status != http.StatusOK {
 		t.Errorf("after 20 minutes: %d", got.status)

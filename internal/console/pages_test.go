@@ -140,6 +140,9 @@ func TestPlansAreDecidedAboutInOnesOwnName(t *testing.T) {
 	if plan := w.plan(t, "a100-1"); plan.Spec.Approval == nil || plan.Spec.Approval.By != "alice" || plan.Spec.Rejection != nil {
 		t.Errorf("approved: %+v", plan.Spec)
 	}
+	if got := p.renew("/plans"); strings.Contains(got.body, "You have approved") {
+		t.Error("it is told to a page that renews itself, and not where the person goes")
+	}
 	p.sees("/plans", "You have approved a100-1", "One plan waits")
 	if body := p.sees("/plans"); strings.Contains(body, "You have approved") {
 		t.Error("it is told twice")

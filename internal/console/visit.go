@@ -109,7 +109,8 @@ func (c *Console) write(w http.ResponseWriter, r *http.Request, session *gate.Se
 	f := frame{page: shown, Path: r.URL.Path}
 	if session != nil {
 		f.User, f.Form = session.User.GetName(), session.Form()
-		if said, ok := session.Kept.LoadAndDelete(keptSaid); ok && r.Header.Get(renewed) == "" {
+		if r.Header.Get(renewed) == "" { // not to a page that renews itself meanwhile
+			said, _ := session.Kept.LoadAndDelete(keptSaid)
 			f.Said, _ = said.(string)
 		}
 	}

@@ -241,6 +241,17 @@ func (p person) get(path string) answer {
 	return p.do(request)
 }
 
+// renew gets a page as one does that renews itself.
+func (p person) renew(path string) answer {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.w.URL+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	request.Header.Set(renewed, "1")
+	return p.do(request)
+}
+
 // sees gets a page, and fails where it is not shown, or lacks a text.
 func (p person) sees(path string, texts ...string) string {
 	p.t.Helper()
