@@ -3,13 +3,33 @@ package chart
 import (
 	"fmt"
 	"html"
+	"image/color"
 	"regexp"
 	"strings"
 )
 
 // classes are what a page calls the colours that charts are drawn in, behind "chart-fill-" or "chart-line-".
-var classes = map[string]string{
-	"#000000": "ink", "#1F77B4": "forecast", "#B45309": "second",
+var classes = []struct {
+	shade color.NRGBA
+	name  string
+}{{color.NRGBA{}, "ink"}, {forecastShade, "forecast"}, {secondShade, "second"}}
+
+// alike is how much two colours may differ: one that is drawn thinly is rounded on its way.
+const alike = 8
+
+// classOf is what a page calls a colour as SVG writes it; empty for one that no chart of ours has.
+func classOf(hex string) string {
+	var r, g, b int
+	if _, err := fmt.Sscanf(hex, "#%02X%02X%02X", &r, &g, &b); err != nil {
+		return ""
+	}
+	near := func(a int, b uint8) bool { return a-int(b) <= alike && int(b)-a <= alike }
+	for _, c := range classes {
+		if near(r, c.shade.R) && near(g, c.shade.G) && near(b, c.shade.B) {
+			return c.name
+		}
+	}
+	return ""
 }
 
 var (
@@ -43,12 +63,12 @@ func attributes(style string) string {
 		name, value, _ := strings.Cut(declaration, ":")
 		switch name {
 		case "fill":
-			fill = classes[value]
+			fill = classOf(value)
 			if value == "none" {
 				out = append(out, `fill="none"`)
 			}
 		case "stroke":
-			names = append(names, "chart-line-"+classes[value])
+			names = append(names, "chart-line-"+classOf(value))
 		case "font-family", "font-variant", "font-weight", "font-style":
 		default:
 			out = append(out, fmt.Sprintf(`%s="%s"`, name, value))
