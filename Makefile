@@ -14,7 +14,7 @@ ifdef KUBE
 export FOREWARM_KUBE := $(KUBE)
 endif
 
-MODULES := . manifests/image test/tools test/chart test/monitoring/operator test/cluster/kubernetes test/cluster/kubernetes/1.31 test/cluster/schedulers/1.36 test/cluster/schedulers/1.35 test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
+MODULES := . manifests/image test/tools test/chart test/browser test/monitoring/operator test/cluster/kubernetes test/cluster/kubernetes/1.31 test/cluster/schedulers/1.36 test/cluster/schedulers/1.35 test/cluster/karpenter test/cluster/prometheus test/bench/extender/perf
 FUZZTIME ?= 30s
 
 # Packages whose tests start a control plane, and all others. In the first, one package runs at a
@@ -40,10 +40,10 @@ unit: ## Run the tests that need no control plane (under a minute).
 	packages=$$($(UNIT_PACKAGES)); go test -short $$packages
 
 .PHONY: test
-test: control-plane ## Build the control plane if needed, then run all tests. KUBE=1.31.14 for an older one
+test: control-plane browser ## Build the control plane if needed, then run all tests. KUBE=1.31.14 for an older one
 	packages=$$($(UNIT_PACKAGES)); go test -timeout 10m $$packages
 	packages=$$($(CLUSTER_PACKAGES)); go test -timeout 30m -p 1 -parallel 2 $$packages
-	for module in test/chart test/monitoring/operator manifests/image; do (cd "$$module" && go test -timeout 15m ./...); done
+	for module in test/chart test/browser test/monitoring/operator manifests/image; do (cd "$$module" && go test -timeout 15m ./...); done
 
 .PHONY: fmt
 fmt: linters ## Format the source.
@@ -89,6 +89,10 @@ chaos: control-plane ## Kill, stop and cut off everything under load, and hold F
 	@go build -o bin/chaos ./test/chaos
 	@exec bin/chaos $(if $(SEED),--seed='$(SEED)') $(if $(DURATION),--duration='$(DURATION)') $(if $(ONLY),--only='$(ONLY)') \
 	  $(if $(CLOCK),--clock='$(CLOCK)') $(ARGS)
+
+.PHONY: screenshots
+screenshots: control-plane browser ## Take the pictures of the console in docs/images.
+	mkdir -p docs/images && cd test/browser && go test -count=1 -run TestConsole . -args -screenshots '$(CURDIR)/docs/images'
 
 # An older scheduler beside the newest API server: the build takes some minutes for each, once.
 .PHONY: test-schedulers
@@ -169,6 +173,12 @@ tools: control-plane linters ## Build the control plane (about 10 minutes the fi
 .PHONY: control-plane
 control-plane:
 	@go run ./test/cluster/install control-plane
+
+# The console's tests skip, and say so, where there is no browser.
+.PHONY: browser
+browser: ## Install Chromium for the console's tests, as root on Debian; elsewhere install it yourself.
+	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || echo "browser: no Chromium, so that test/browser skips"
 
 .PHONY: linters
 linters:
