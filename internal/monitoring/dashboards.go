@@ -63,8 +63,11 @@ func demand() row {
 			queries: []query{{`max by (pool, chunk, state) (forewarm_capacity_placeholder_pods{pool=~"$pool"})`, "{{pool}}/{{chunk}} {{state}}"}},
 		},
 		{
-			title: "Takeovers", unit: units.Short, wide: 8, says: "Placeholders that gave way to other pods, per hour.",
-			queries: []query{{`sum by (pool, chunk) (rate(forewarm_capacity_takeovers_total{pool=~"$pool"}[$__rate_interval])) * 3600`, "{{pool}}/{{chunk}}"}},
+			title: "Takeovers", unit: units.Short, wide: 8, says: "Placeholders that gave way to other pods, per hour. Those that the extender deletes ahead of a burst are told apart, over all pools.",
+			queries: []query{
+				{`sum by (pool, chunk) (rate(forewarm_capacity_takeovers_total{pool=~"$pool"}[$__rate_interval])) * 3600`, "{{pool}}/{{chunk}}"},
+				{`sum(rate(forewarm_extender_placeholders_cleared_total{result="ok"}[$__rate_interval])) * 3600`, "ahead of bursts, all pools"},
+			},
 		},
 		{
 			title: "Lead time", unit: units.Seconds, wide: 8, says: "From asking for a node until a pod runs on it, as plans use it.",

@@ -16,7 +16,7 @@ type Measured struct {
 	WaitedShare float64
 	// GPUHours is node lifetime × GPUs; IdleGPUHours that less the GPUs of running jobs.
 	GPUHours, IdleGPUHours float64
-	// Takeovers are placeholders preempted by jobs.
+	// Takeovers are placeholders preempted by jobs, or deleted by the extender for jobs of a burst.
 	Takeovers int
 	// Overhead is what does not compress, batching, API and scheduling: over the nodes that
 	// were asked for in the window, the median of the time from the job that made Karpenter

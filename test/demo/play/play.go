@@ -66,6 +66,7 @@ type run struct {
 	Options
 	cluster *cluster.Cluster
 	clients *kubernetes.Clientset
+	ours    *stack.Stack // nil in other arms than Forewarm
 	seen    *recorder
 	phase   string
 
@@ -96,10 +97,19 @@ func Play(ctx context.Context, o Options) (m Measured, err error) {
 		return m, err
 	}
 	closed := opened.Add(r.shrink(r.Workload.Window))
+	before, err := r.cleared(ctx)
+	if err != nil {
+		return m, err
+	}
 	if err := r.window(ctx, opened, closed); err != nil {
 		return m, err
 	}
+	after, err := r.cleared(ctx)
+	if err != nil {
+		return m, err
+	}
 	m = r.seen.measure(r.jobs, opened, closed, r.Factor, r.Times.Boot)
+	m.Takeovers += after - before
 	if o.Arm == Forewarm {
 		m.CeilingMessage, err = r.ceiling(ctx)
 	}
@@ -120,12 +130,11 @@ func (r *run) start(ctx context.Context) (stop func() error, err error) {
 			ConsolidateAfter: r.shrink(r.Times.ConsolidateAfter).Round(time.Second).String(),
 		}},
 	}
-	var ours *stack.Stack
 	if r.Arm == Forewarm {
-		if ours, err = stack.New(); err != nil {
+		if r.ours, err = stack.New(); err != nil {
 			return stop, err
 		}
-		options.SchedulerExtenders = append(options.SchedulerExtenders, ours.SchedulerExtender())
+		options.SchedulerExtenders = append(options.SchedulerExtenders, r.ours.SchedulerExtender())
 	}
 	if options.Dir, err = os.MkdirTemp("", "forewarm-demo-"); err != nil {
 		return stop, err
@@ -146,12 +155,35 @@ func (r *run) start(ctx context.Context) (stop func() error, err error) {
 	if r.clients, err = kubernetes.NewForConfig(restConfig); err != nil {
 		return stop, err
 	}
-	if ours != nil {
-		if err := ours.Start(ctx, r.cluster, r.Root, r.Binaries); err != nil {
+	if r.ours != nil {
+		if err := r.ours.Start(ctx, r.cluster, r.Root, r.Binaries); err != nil {
 			return stop, err
 		}
 	}
 	return stop, r.cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: jobNamespace}})
+}
+
+// cleared is how many placeholders the extender has deleted ahead of the scheduler, which nothing on
+// them tells from those that the reserver releases.
+func (r *run) cleared(ctx context.Context) (n int, err error) {
+	if r.ours == nil {
+		return 0, nil
+	}
+	for _, replica := range r.ours.Replicas {
+		if replica.Kind != stack.Extender {
+			continue
+		}
+		families, err := replica.Metrics(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, m := range families["forewarm_extender_placeholders_cleared_total"].GetMetric() {
+			if m.GetLabel()[0].GetValue() == "ok" {
+				n += int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return n, nil
 }
 
 // tell reports progress until ctx ends.
