@@ -58,7 +58,7 @@ func capacityApprove(t *testing.T, e *loopEnv) {
 	}
 }
 
-// capacityRefused: approvals that admission refuses.
+// capacityRefused: approvals and rejections that admission refuses.
 func capacityRefused(t *testing.T, e *loopEnv, plan v1alpha1.CapacityPlan) {
 	t.Helper()
 	update := rbacv1.PolicyRule{APIGroups: []string{"forewarm.dev"}, Resources: []string{"capacityplans"}, Verbs: []string{"get", "create", "update", "patch"}}
@@ -74,14 +74,16 @@ func capacityRefused(t *testing.T, e *loopEnv, plan v1alpha1.CapacityPlan) {
 		by, says           string
 	}{
 		"in another's name": {"", "", "alice", "write your own name"},
-		"without the verb":  {"web", "mallory", "system:serviceaccount:web:mallory", "needs the verb approve"},
-		"by its requester":  {v1alpha1.SystemNamespace, "forewarm-reserver", reserver, "nobody approves a plan of his own"},
+		"without the verb":  {"web", "mallory", "system:serviceaccount:web:mallory", "need the verb approve"},
+		"by its requester":  {v1alpha1.SystemNamespace, "forewarm-reserver", reserver, "nobody approves or rejects a plan of his own"},
 		"without a name":    {"", "", "", "spec.approval.by"},
 	} {
-		body := fmt.Sprintf(`{"spec":{"approval":{"by":%q}}}`, c.by)
-		err := e.as(t, c.namespace, c.account).Patch(t.Context(), plan.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
-		if err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: %v, want a refusal that says %q", name, err, c.says)
+		for _, field := range []string{"approval", "rejection"} {
+			body := fmt.Sprintf(`{"spec":{%q:{"by":%q}}}`, field, c.by)
+			err := e.as(t, c.namespace, c.account).Patch(t.Context(), plan.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
+			if says := strings.ReplaceAll(c.says, "approval", field); err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s %s: %v, want a refusal that says %q", field, name, err, says)
+			}
 		}
 	}
 	err := e.Client.Patch(t.Context(), plan.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"nodes":1}}`)))
