@@ -9,14 +9,15 @@ import (
 	"strings"
 	"testing"
 
-	"forewarm.dev/api/v1alpha1"
-	"forewarm.dev/test/cluster"
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/test/cluster"
 )
 
 func quantity(n int64) *resource.Quantity { return resource.NewQuantity(n, resource.DecimalSI) }

@@ -11,11 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"forewarm.dev/api/v1alpha1"
-	"forewarm.dev/forecast/history"
-	"forewarm.dev/internal/config"
-	"forewarm.dev/test/cluster"
-	"forewarm.dev/test/cluster/assets"
 	"github.com/chromedp/chromedp"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -25,6 +20,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
+
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/forecast/history"
+	"forewarm.dev/internal/config"
+	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/assets"
 )
 
 const (
