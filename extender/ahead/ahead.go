@@ -43,8 +43,8 @@ func (c *Clearer) Start(ctx context.Context) error {
 	if !c.On {
 		return nil
 	}
-	some, look := c.Index.ServeAhead(), time.NewTicker(lookEvery)
-	defer look.Stop()
+	some := c.Index.ServeAhead()
+	var look <-chan time.Time // nil while nothing is held up
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	free := make(chan struct{}, writers)
@@ -52,7 +52,7 @@ func (c *Clearer) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-look.C:
+		case <-look:
 		case <-some:
 		}
 		for placeholders, ok := c.Index.Ahead(); ok; placeholders, ok = c.Index.Ahead() {
@@ -67,6 +67,9 @@ func (c *Clearer) Start(ctx context.Context) error {
 					c.delete(ctx, p)
 				})
 			}
+		}
+		if look = nil; c.Index.HeldUp() {
+			look = time.After(lookEvery)
 		}
 	}
 }

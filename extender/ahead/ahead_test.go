@@ -33,9 +33,9 @@ func pod(namespace, name, node string, priority int32) *corev1.Pod {
 	return p
 }
 
-// bursting is an index that has just been asked about the first of eight pods, with a node full of
-// eight placeholders.
-func bursting(on bool) (x *handler.Index, placeholders []client.Object, ask func()) {
+// bursting is an index with a node full of so many placeholders and as many pods that wait, and a function
+// that asks it about the first of them.
+func bursting(count int) (x *handler.Index, placeholders []client.Object, ask func()) {
 	x = handler.NewIndex("hold")
 	for _, name := range []string{"ml", "hold"} {
 		x.SetNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": name}}})
@@ -46,10 +46,10 @@ func bursting(on bool) (x *handler.Index, placeholders []client.Object, ask func
 	pool.Status.Chunks = []v1alpha1.ChunkStatus{{Name: "single", Wanted: 1}}
 	x.SetPool(pool)
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "warm", Labels: map[string]string{"pool": "a100"}}}
-	node.Status.Allocatable = corev1.ResourceList{gpu: resource.MustParse("8"), corev1.ResourcePods: resource.MustParse("110")}
+	node.Status.Allocatable = corev1.ResourceList{gpu: *resource.NewQuantity(int64(count), resource.DecimalSI), corev1.ResourcePods: resource.MustParse("1k")}
 	x.SetNode(node)
 	victims := handler.CandidateVictims{Pods: []types.UID{"hold-0"}}
-	for i := range 8 {
+	for i := range count {
 		p := pod("hold", fmt.Sprint("hold-", i), "warm", -10)
 		p.Labels, p.Spec.PriorityClassName = map[string]string{v1alpha1.LabelPool: "a100"}, v1alpha1.PlaceholderPriorityClass
 		x.SetPod(p)
@@ -60,20 +60,22 @@ func bursting(on bool) (x *handler.Index, placeholders []client.Object, ask func
 }
 
 // TestClearer: for each pod alike but the first, which the scheduler preempts for, a placeholder is
-// deleted, unless the API server refuses, or it is off.
+// deleted, unless the API server refuses, or it is off. More than may go at once go on as the limit allows.
 func TestClearer(t *testing.T) {
 	for name, test := range map[string]struct {
 		on             bool
+		count          int
 		refuses        error
 		want, ok, fail float64
 	}{
-		"it clears":  {true, nil, 1, 7, 0},
-		"it is off":  {false, nil, 8, 0, 0},
-		"it may not": {true, errors.New("no"), 8, 0, 7},
+		"it clears":         {true, 8, nil, 1, 7, 0},
+		"more than at once": {true, 231, nil, 1, 230, 0},
+		"it is off":         {false, 8, nil, 8, 0, 0},
+		"it may not":        {true, 8, errors.New("no"), 8, 0, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x, placeholders, ask := bursting(test.on)
+				x, placeholders, ask := bursting(test.count)
 				refuse := interceptor.Funcs{Delete: func(ctx context.Context, c client.WithWatch, object client.Object, o ...client.DeleteOption) error {
 					if test.refuses != nil {
 						return test.refuses

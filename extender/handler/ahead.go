@@ -155,6 +155,14 @@ func (x *Index) Ahead() (placeholders []PodRef, ok bool) {
 	}
 }
 
+// HeldUp tells whether pods of a burst are left that Ahead gave nothing: what the limit allows later,
+// the channel of ServeAhead does not tell.
+func (x *Index) HeldUp() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.ContainsFunc(x.ahead.bursts, func(b *burst) bool { return len(b.queue) > 0 })
+}
+
 // next serves one pod; more tells whether there may be another.
 func (x *Index) next() (given []PodRef, more bool) {
 	x.mu.Lock()
