@@ -3,16 +3,15 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"sync"
 	"time"
 
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/client-go/util/cert"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/observe"
 )
 
 // renewAfter is how long a certificate of our own is served: half of the year that it is valid.
@@ -26,19 +25,7 @@ func secure(ctx context.Context, files *config.Serving) (*tls.Config, error) {
 		base.GetCertificate = (&selfSigned{now: time.Now}).get
 		return base, nil
 	}
-	serving, err := dynamiccertificates.NewDynamicServingContentFromFiles("console.serving", files.CertFile, files.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read console.serving: %w", err)
-	}
-	controller := dynamiccertificates.NewDynamicServingCertificateController(base, nil, serving, nil, nil)
-	serving.AddListener(controller)
-	if err := controller.RunOnce(); err != nil {
-		return nil, fmt.Errorf("load the serving certificate: %w", err)
-	}
-	go serving.Run(ctx, 1)
-	go controller.Run(1, ctx.Done())
-	base.GetConfigForClient = controller.GetConfigForClient
-	return base, nil
+	return base, observe.ServeFiles(ctx, base, "console.serving", *files, nil)
 }
 
 // selfSigned makes certificates that nobody else vouches for.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
 	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/observe"
 )
 
 // checkAddress refuses to serve others without knowing who they are.
@@ -42,10 +43,6 @@ func secure(ctx context.Context, settings config.Extender) (*tls.Config, error) 
 	if settings.Serving == nil {
 		return nil, nil
 	}
-	serving, err := dynamiccertificates.NewDynamicServingContentFromFiles("extender.serving", settings.Serving.CertFile, settings.Serving.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read extender.serving: %w", err)
-	}
 	base := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	var authority dynamiccertificates.CAContentProvider
 	if settings.ClientCA != nil {
@@ -58,18 +55,7 @@ func secure(ctx context.Context, settings config.Extender) (*tls.Config, error) 
 		authority = content
 		go content.Run(ctx, 1)
 	}
-	controller := dynamiccertificates.NewDynamicServingCertificateController(base, authority, serving, nil, nil)
-	serving.AddListener(controller)
-	if authority != nil {
-		authority.AddListener(controller)
-	}
-	if err := controller.RunOnce(); err != nil {
-		return nil, fmt.Errorf("load the serving certificate: %w", err)
-	}
-	go serving.Run(ctx, 1)
-	go controller.Run(1, ctx.Done())
-	base.GetConfigForClient = controller.GetConfigForClient
-	return base, nil
+	return base, observe.ServeFiles(ctx, base, "extender.serving", *settings.Serving, authority)
 }
 
 // admit answers 403 to callers whose certificate has another name than those given.
