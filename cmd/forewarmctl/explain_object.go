@@ -94,15 +94,9 @@ func explained(e audit.Explanation, ask *audit.Ask) explanation {
 
 // annotationsOf are those that are set.
 func annotationsOf(e audit.Explanation) []annotation {
-	settings := append([]webhook.Setting{e.Request.Own, e.Request.Override}, e.Request.Above...)
-	if i := e.Request.Instances; i != nil {
-		settings = append(settings, i.Lists...)
-	}
 	var set []annotation
-	for _, s := range settings {
-		if s.Set {
-			set = append(set, annotationOf(s))
-		}
+	for _, s := range e.Settings() {
+		set = append(set, annotationOf(s))
 	}
 	return set
 }

@@ -193,12 +193,7 @@ func (c *Console) explain(v *visit) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	shown.Explained = &explained
-	for _, s := range settingsOf(explained.Request) {
-		if s.Set {
-			shown.Settings = append(shown.Settings, s)
-		}
-	}
+	shown.Explained, shown.Settings = &explained, explained.Settings()
 	if explained.Bound {
 		shown.By = setBy(explained.By)
 	}
@@ -235,14 +230,6 @@ func found404(err error) error {
 		return err
 	}
 	return &problem{http.StatusNotFound, "There is no such object", err.Error()}
-}
-
-func settingsOf(r webhook.Request) []webhook.Setting {
-	settings := append([]webhook.Setting{r.Own, r.Override}, r.Above...)
-	if r.Instances != nil {
-		settings = append(settings, r.Instances.Lists...)
-	}
-	return settings
 }
 
 // askOf is the number that is asked about, nil for none.

@@ -66,6 +66,15 @@ type Explanation struct {
 	Decision webhook.Decision
 }
 
+// Settings are the annotations that are set and bear on the object.
+func (e Explanation) Settings() []webhook.Setting {
+	settings := append([]webhook.Setting{e.Request.Own, e.Request.Override}, e.Request.Above...)
+	if i := e.Request.Instances; i != nil {
+		settings = append(settings, i.Lists...)
+	}
+	return slices.DeleteFunc(settings, func(s webhook.Setting) bool { return !s.Set })
+}
+
 // NewExplainer makes an explainer for whom the configuration is, where namespace is Forewarm's own.
 func NewExplainer(config *rest.Config, table []webhook.Kind, namespace string) (*Explainer, error) {
 	scheme := runtime.NewScheme()
