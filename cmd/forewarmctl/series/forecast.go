@@ -125,12 +125,7 @@ func horizonsOf(step, until time.Duration) ([]time.Duration, error) {
 	if until < step || until > 31*24*time.Hour {
 		return nil, fmt.Errorf("--horizon %v: give a duration from one step of the series, %v, to 744h", until, step)
 	}
-	stride := step * (1 + (until/step-1)/mostHorizons)
-	var horizons []time.Duration
-	for h := stride; h <= until; h += stride {
-		horizons = append(horizons, h)
-	}
-	return horizons, nil
+	return forecast.Horizons(step, until, mostHorizons), nil
 }
 
 func draw(path string, results []forecasted) error {

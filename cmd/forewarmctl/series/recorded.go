@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,18 +94,9 @@ func (r *recordedFrom) read(c *cobra.Command) ([]demand, error) {
 		case err != nil:
 			return nil, err
 		}
-		all = append(all, demand{r.pool + "/" + chunk, sinceFirst(series), seasons})
+		all = append(all, demand{r.pool + "/" + chunk, series.SinceFirst(), seasons})
 	}
 	return all, nil
-}
-
-// sinceFirst leaves out the time before the first observation.
-func sinceFirst(series forecast.Series) forecast.Series {
-	first := slices.IndexFunc(series.Values, func(value float64) bool { return !math.IsNaN(value) })
-	if first > 0 {
-		series.Start, series.Values = series.Start.Add(time.Duration(first)*series.Step), series.Values[first:]
-	}
-	return series
 }
 
 // chunksOf are the names of the chunks of a pool: the one asked for, or all.
