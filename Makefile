@@ -31,7 +31,7 @@ help: ## Show this help.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build webhook, extender, reserver and forewarmctl, the last also as a kubectl plugin, into ./bin.
+build: ## Build webhook, extender, reserver, console and forewarmctl, the last also as a kubectl plugin, into ./bin.
 	go build -o bin/ ./cmd/...
 	ln -sf forewarmctl bin/kubectl-forewarm && ln -sf forewarmctl bin/kubectl_complete-forewarm
 
