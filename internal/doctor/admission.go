@@ -60,7 +60,7 @@ func selects(selector *metav1.LabelSelector, namespace string) bool {
 }
 
 // twin are the policies by which the API server holds ceilings itself.
-var twin = []string{"forewarm-ceilings", "forewarm-ceiling-sets", "forewarm-ceilings-access", "forewarm-node-pools", "forewarm-node-claims"}
+var twin = []string{"forewarm-ceilings", "forewarm-ceiling-sets", "forewarm-ceilings-access", "forewarm-node-pools", "forewarm-node-claims", "forewarm-selected"}
 
 // policies looks for the twin where the webhook is not disarmed: R4 and R12.
 func policies(f Facts) []Finding {

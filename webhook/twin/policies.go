@@ -3,7 +3,8 @@
 //
 // What the twin holds: max-replicas in all forms on create, update and */scale of every kind
 // that counts for totals, and on */scale of every other kind in a namespace; approved instance
-// types; and who may loosen any of that. From Kubernetes 1.36 it clamps autoscalers. It answers
+// types; and who may loosen any of that. Under a total it also has ReplicaSets keep the labels that their
+// controller finds them by, which no webhook does. From Kubernetes 1.36 it clamps autoscalers. It answers
 // as package webhook does, which a test shows on the same requests, with these differences: what
 // the system says that a controller owns is let through by the kind of its owner, which cannot
 // be read there; ceilings of the mode warn warn nobody; and on the /scale of a kind of which that
@@ -33,10 +34,12 @@ const (
 	// NodePools and NodeClaims hold approved instance types.
 	NodePools  = "forewarm-node-pools"
 	NodeClaims = "forewarm-node-claims"
+	// Selected has what a controller finds by its labels keep them, where totals are set.
+	Selected = "forewarm-selected"
 )
 
 // Names are those of all validating policies.
-func Names() []string { return []string{Plain, Sets, Access, NodePools, NodeClaims} }
+func Names() []string { return []string{Plain, Sets, Access, NodePools, NodeClaims, Selected} }
 
 // Options are what policies are made of.
 type Options struct {
@@ -64,7 +67,8 @@ func Policies(o Options) []admissionregistrationv1.ValidatingAdmissionPolicy {
 	claims := policy(NodeClaims, &metav1.LabelSelector{}, rules{on(webhook.NodeClaims, "", admissionregistrationv1.Create)}, o.ofClaims())
 	// Without nodes nothing comes up, so an expression that fails is no reason to refuse one.
 	claims.Spec.FailurePolicy = ptr.To(admissionregistrationv1.Ignore)
-	return []admissionregistrationv1.ValidatingAdmissionPolicy{plain, sets, access, pools, claims}
+	selected := policy(Selected, o.namespaces(), selected(), o.keepsLabels())
+	return []admissionregistrationv1.ValidatingAdmissionPolicy{plain, sets, access, pools, claims, selected}
 }
 
 func paramKind() *admissionregistrationv1.ParamKind {
@@ -85,15 +89,16 @@ func Bindings() []admissionregistrationv1.ValidatingAdmissionPolicyBinding {
 	for _, name := range Names() {
 		out = append(out, binding(name))
 	}
-	out[0].Spec.MatchResources = labelled(metav1.LabelSelectorOpDoesNotExist)
-	out[1].Spec.MatchResources = labelled(metav1.LabelSelectorOpExists)
+	out[0].Spec.MatchResources = labelled(v1alpha1.LabelCeilings, metav1.LabelSelectorOpDoesNotExist)
+	out[1].Spec.MatchResources = labelled(v1alpha1.LabelCeilings, metav1.LabelSelectorOpExists)
+	out[len(out)-1].Spec.MatchResources = labelled(v1alpha1.LabelTotals, metav1.LabelSelectorOpIn, "true")
 	out[1].Spec.ParamRef = &admissionregistrationv1.ParamRef{Name: v1alpha1.CeilingSetName, ParameterNotFoundAction: ptr.To(admissionregistrationv1.DenyAction)}
 	return out
 }
 
-func labelled(operator metav1.LabelSelectorOperator) *admissionregistrationv1.MatchResources {
+func labelled(key string, operator metav1.LabelSelectorOperator, values ...string) *admissionregistrationv1.MatchResources {
 	return &admissionregistrationv1.MatchResources{
-		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: v1alpha1.LabelCeilings, Operator: operator}}},
+		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: operator, Values: values}}},
 		ObjectSelector:    &metav1.LabelSelector{}, MatchPolicy: ptr.To(admissionregistrationv1.Equivalent),
 	}
 }
