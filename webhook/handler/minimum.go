@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/quantity"
@@ -113,7 +114,7 @@ func keptBy(pool v1alpha1.WarmPool) []webhook.Kept {
 func onePool(selector *metav1.LabelSelector) string {
 	name := selector.MatchLabels[webhook.NodePoolOf]
 	for _, e := range selector.MatchExpressions {
-		if e.Key == webhook.NodePoolOf && e.Operator == metav1.LabelSelectorOpIn && len(e.Values) == 1 {
+		if names := sets.New(e.Values...); e.Key == webhook.NodePoolOf && e.Operator == metav1.LabelSelectorOpIn && names.Len() == 1 {
 			name = e.Values[0]
 		}
 	}

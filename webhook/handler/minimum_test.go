@@ -92,3 +92,27 @@ func TestMinimum(t *testing.T) {
 		}
 	}
 }
+
+// TestOnePool: the NodePool whose ceiling binds a WarmPool's min is found however the selector names it.
+func TestOnePool(t *testing.T) {
+	in := func(operator metav1.LabelSelectorOperator, values ...string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: webhook.NodePoolOf, Operator: operator, Values: values}}}
+	}
+	for name, c := range map[string]struct {
+		selector *metav1.LabelSelector
+		want     string
+	}{
+		"by a label":         {&metav1.LabelSelector{MatchLabels: map[string]string{webhook.NodePoolOf: "a100"}}, "a100"},
+		"by a list":          {in(metav1.LabelSelectorOpIn, "a100"), "a100"},
+		"by the same twice":  {in(metav1.LabelSelectorOpIn, "a100", "a100"), "a100"},
+		"by several":         {in(metav1.LabelSelectorOpIn, "a100", "h100"), ""},
+		"by what it is not":  {in(metav1.LabelSelectorOpNotIn, "a100"), ""},
+		"by something other": {&metav1.LabelSelector{MatchLabels: map[string]string{"zone": "a"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := onePool(c.selector); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
