@@ -127,7 +127,7 @@ bench-webhook-memory: control-plane ## Measure the memory of the webhook with 10
 .PHONY: bench-extender
 bench-extender: control-plane ## Measure what the extender costs the scheduler, by scheduler_perf (an hour). NODES= ARGS='--pairs 3'
 	@go build -o bin/ ./cmd/extender && go build -o bin/extender-stub ./test/bench/extender/stub && go build -o bin/bench-extender ./test/bench/extender
-	@echo "building scheduler_perf (minutes the first time)" >&2; cd test/bench/extender/perf && go test -c -trimpath -o $(CURDIR)/bin/scheduler-perf .
+	@echo "building scheduler_perf (minutes the first time)" >&2; cd test/bench/extender/perf && go test -c -vet=off -trimpath -o $(CURDIR)/bin/scheduler-perf .
 	@exec bin/bench-extender $(if $(NODES),--nodes '$(NODES)') $(ARGS)
 
 .PHONY: peers
