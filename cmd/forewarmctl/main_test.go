@@ -146,7 +146,7 @@ func split(line string) []string {
 
 // acts are the commands that show nothing, but do something, and why they have no formats therefore.
 var acts = map[string]string{
-	"approve": "says in a line what was approved", "disarm": "tells each thing that it takes out", "arm": "waits", "uninstall": "tells each thing that it takes out",
+	"disarm": "tells each thing that it takes out", "arm": "waits", "uninstall": "tells each thing that it takes out",
 	"import": "says in a line what was recorded", "export": "writes CSV, which import reads", "playground": "runs a program",
 }
 
@@ -193,6 +193,7 @@ func TestCompletion(t *testing.T) {
 		"commands":              {[]string{"de"}, "decisions"},
 		"output formats":        {[]string{"status", "-o", ""}, "table\nwide\nyaml\njson"},
 		"no cluster, no names":  {[]string{"approve", ""}, ":4"},
+		"and none to reject":    {[]string{"reject", ""}, ":4"},
 		"objects to explain":    {[]string{"explain", "nodep"}, "nodepools.karpenter.sh/"},
 		"one argument is all":   {[]string{"explain", "forecast", "a100", ""}, ":4"},
 		"pools of history":      {[]string{"history", "import", "--pool", ""}, ":4"},

@@ -26,8 +26,8 @@ func command() *cobra.Command {
 		Short: "See what Forewarm forecasts, plans and holds.",
 		Long: `forewarmctl shows what Forewarm forecasts, plans and holds.
 
-It reads the API server that KUBECONFIG or --kubeconfig leads to. Only approve, disarm, arm, uninstall and
-history import change it.`,
+It reads the API server that KUBECONFIG or --kubeconfig leads to. Only approve, reject, disarm, arm, uninstall
+and history import change it.`,
 		Example: `  forewarmctl status
   forewarmctl plan a100
   forewarmctl explain deployment/web -n team
@@ -48,6 +48,7 @@ history import change it.`,
 		decisionsCommand(),
 		replayCommand(),
 		approveCommand(),
+		rejectCommand(),
 		disarmCommand(),
 		armCommand(),
 		uninstallCommand(),
