@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
+	admissionmetrics "k8s.io/apiserver/pkg/admission/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/internal/monitoring"
+	"forewarm.dev/webhook/registration"
 )
 
 var folder = filepath.Join(root, "manifests", "monitoring")
@@ -81,6 +85,7 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 // TestQueriesAskForMetricsThatThereAre: in rules and dashboards, with labels that they have.
 func TestQueriesAskForMetricsThatThereAre(t *testing.T) {
 	known := registered(t)
+	maps.Copy(known, apiServers(t))
 	recorded := map[string]bool{}
 	queries := map[string]string{}
 	for _, r := range rules(t) {
@@ -106,6 +111,78 @@ func TestQueriesAskForMetricsThatThereAre(t *testing.T) {
 			}
 			return nil
 		})
+	}
+}
+
+// apiServers are the metrics of the API server that we ask for, as its own code has them.
+func apiServers(t *testing.T) catalogue {
+	t.Helper()
+	admissionmetrics.Metrics.ObserveWebhookFailOpen(t.Context(), "x.forewarm.dev", "validating")
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := catalogue{}
+	for _, family := range families {
+		if family.GetName() != failOpen {
+			continue
+		}
+		m := metric{kind: strings.ToLower(family.GetType().String())}
+		for _, pair := range family.GetMetric()[0].GetLabel() {
+			m.labels = append(m.labels, pair.GetName())
+		}
+		all[failOpen] = m
+	}
+	if len(all) == 0 {
+		t.Errorf("the API server has no metric %s", failOpen)
+	}
+	return all
+}
+
+const failOpen = "apiserver_admission_webhook_fail_open_count"
+
+// TestEveryWebhookThatFailsOpenIsWatched: the alert asks for each entry of ours, and for nobody else's.
+func TestEveryWebhookThatFailsOpenIsWatched(t *testing.T) {
+	var names []string
+	for _, w := range registration.Validating(registration.Target{}, nil).Webhooks {
+		names = append(names, w.Name)
+	}
+	for _, w := range registration.Mutating(registration.Target{}, nil).Webhooks {
+		names = append(names, w.Name)
+	}
+	selectors := 0
+	for _, r := range rules(t) {
+		if r.Alert != "ForewarmFailingOpen" {
+			continue
+		}
+		parsed, err := parser.NewParser(parser.Options{}).ParseExpr(r.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
+			selector, ok := n.(*parser.VectorSelector)
+			if !ok || selector.OriginalOffset != 0 {
+				return nil
+			}
+			for _, matcher := range selector.LabelMatchers {
+				if matcher.Name != "name" {
+					continue
+				}
+				selectors++
+				for _, name := range names {
+					if !matcher.Matches(name) {
+						t.Errorf("%s does not ask for %s", matcher, name)
+					}
+				}
+				if matcher.Matches("pods.forewarm.development.example.com") || matcher.Matches("notforewarm.dev") {
+					t.Errorf("%s asks for what is not ours", matcher)
+				}
+			}
+			return nil
+		})
+	}
+	if selectors != 2 || len(names) < 8 {
+		t.Errorf("%d selectors of %d names", selectors, len(names))
 	}
 }
 
