@@ -50,11 +50,11 @@ fmt: linters ## Format the source.
 	bin/golangci-lint fmt ./...
 
 .PHONY: generate
-generate: linters ## Write deep copies and CRDs from the API types, plain manifests and the page of values from the chart, dashboards, docs/reference.md.
+generate: linters ## Write deep copies and CRDs from the API types, plain manifests and the page of values from the chart, dashboards, docs/reference*.md.
 	bin/controller-gen object crd:crdVersions=v1 paths=./api/... output:crd:dir=manifests/crd
 	cd test/chart && go run ./write ../..
 	go run ./internal/monitoring/write manifests/monitoring
-	go run ./internal/reference/write manifests/crd docs/reference.md
+	go run ./internal/reference/write manifests/crd docs/reference.md internal/config docs/reference-config.md
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s).
@@ -148,6 +148,7 @@ verify-generated: linters
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$work/object/zz_generated.deepcopy.go" && diff -ru manifests/crd "$$work/crd" || \
 	  { echo "generated files are stale; run: make generate" >&2; exit 1; }
 	cd test/chart && go test -count=1 -run 'TestLint|TestGenerated' .
+	go test -count=1 ./internal/reference
 
 .PHONY: verify-tidy
 verify-tidy:

@@ -74,6 +74,8 @@ type Webhook struct {
 
 // WebhookKind says where the objects of one kind ask for replicas or nodes.
 type WebhookKind struct {
+	// Group, Version and Resource are those of its API, as kubectl api-resources lists them; the group of the
+	// core is empty.
 	Group    string `json:"group"`
 	Version  string `json:"version"`
 	Resource string `json:"resource"`

@@ -1,4 +1,5 @@
-// Package reference makes the page of what our kinds hold, from their CRDs.
+// Package reference makes the pages of what our kinds hold, from their CRDs, and of what the configuration
+// file holds, from its types.
 package reference
 
 import (

@@ -1,4 +1,5 @@
-// Command write writes the page of kinds and fields, docs/reference.md, from the CRDs of manifests/crd.
+// Command write writes the pages of kinds and fields, docs/reference.md, from the CRDs of manifests/crd, and of
+// the configuration file, docs/reference-config.md, from the source of internal/config.
 package main
 
 import (
@@ -17,12 +18,16 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 2 {
-		return errors.New("say the folder of the CRDs and the page, manifests/crd docs/reference.md")
+	if len(args) != 4 {
+		return errors.New("say from where and to where, manifests/crd docs/reference.md internal/config docs/reference-config.md")
 	}
-	page, err := reference.Page(args[0])
+	kinds, err := reference.Page(args[0])
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(args[1], []byte(page), 0o644)
+	settings, err := reference.Settings(args[2])
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(args[1], []byte(kinds), 0o644), os.WriteFile(args[3], []byte(settings), 0o644))
 }
