@@ -85,10 +85,10 @@ playground: control-plane build ## Start everything, print the kubeconfig, and r
 	@exec bin/playground $(ARGS)
 
 .PHONY: chaos
-chaos: control-plane ## Kill, stop and cut off everything under load, and hold Forewarm to its invariants (20 minutes). SEED= DURATION= ONLY= CLOCK=0
+chaos: control-plane ## Kill, stop and cut off everything under load, and hold Forewarm to its invariants (20 minutes). SEED= DURATION= ONLY= CLOCK=0 NODES= PODS=
 	@go build -o bin/chaos ./test/chaos
 	@exec bin/chaos $(if $(SEED),--seed='$(SEED)') $(if $(DURATION),--duration='$(DURATION)') $(if $(ONLY),--only='$(ONLY)') \
-	  $(if $(CLOCK),--clock='$(CLOCK)') $(ARGS)
+	  $(if $(CLOCK),--clock='$(CLOCK)') $(if $(NODES),--nodes='$(NODES)') $(if $(PODS),--pods='$(PODS)') $(ARGS)
 
 .PHONY: screenshots
 screenshots: control-plane browser ## Take the pictures of the console in docs/images.

@@ -25,6 +25,7 @@ type settings struct {
 	clocks   bool
 	only     string
 	folder   string
+	crowd    crowd
 }
 
 func main() {
@@ -35,8 +36,14 @@ func main() {
 	pflag.DurationVar(&s.pause, "pause", 800*time.Millisecond, "mean time between two writes of each of the writers")
 	pflag.BoolVar(&s.clocks, "clock", true, "build processes whose clocks can jump, which takes minutes the first time")
 	pflag.StringVar(&s.only, "only", "", "inject only faults whose name and target hold this, such as 'kill reserver'")
+	pflag.IntVar(&s.crowd.nodes, "nodes", 0, "fill the cluster with so many more nodes")
+	pflag.IntVar(&s.crowd.pods, "pods", 0, "and so many pods that run on them")
 	pflag.StringVar(&s.folder, "folder", "", "keep logs, data and the audit log here; empty for a temporary one, which is kept where the run fails")
 	pflag.Parse()
+	if s.crowd.nodes < 0 || s.crowd.pods < 0 || s.crowd.pods > crowdMost*s.crowd.nodes {
+		fmt.Fprintf(os.Stderr, "chaos: --nodes %d, --pods %d: give no negative numbers, and at most %d pods a node\n", s.crowd.nodes, s.crowd.pods, crowdMost)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := start(ctx, s); err != nil {

@@ -15,7 +15,10 @@ import (
 
 // result is the last line of a run.
 type result struct {
-	Seed    uint64  `json:"seed"`
+	Seed uint64 `json:"seed"`
+	// Nodes and Pods are those that stood beside what the load works on.
+	Nodes   int     `json:"nodes,omitempty"`
+	Pods    int     `json:"pods,omitempty"`
 	Seconds float64 `json:"seconds"`
 	// Faults are how often each was injected, and how long all took to work again after its end.
 	Faults map[string]*recoveries `json:"faults"`

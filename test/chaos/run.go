@@ -49,7 +49,7 @@ type chaos struct {
 
 // run is the whole of it: set up, let the schedule run under load, judge.
 func run(ctx context.Context, s settings) error {
-	r := &chaos{settings: s, started: time.Now(), failed: make(chan error, 9), result: &result{Seed: s.seed, Faults: map[string]*recoveries{}}}
+	r := &chaos{settings: s, started: time.Now(), failed: make(chan error, 9), result: &result{Seed: s.seed, Nodes: s.crowd.nodes, Pods: s.crowd.pods, Faults: map[string]*recoveries{}}}
 	apart, err := relay.New()
 	if err != nil {
 		return err
@@ -104,6 +104,12 @@ func (r *chaos) setUp(ctx context.Context, apart *relay.Relay) (*cluster.Cluster
 	if r.clockFiles, err = newClocks(ours, r.folder); err != nil {
 		return c, err
 	}
+	if r.crowd.nodes > 0 {
+		r.say("making %d nodes and %d pods", r.crowd.nodes, r.crowd.pods)
+	}
+	if err := r.crowd.make(ctx, c, r.say); err != nil {
+		return c, err
+	}
 	r.say("starting two webhooks, the extender and two reservers")
 	if err := ours.Start(ctx, c, store.Root, binaries); err != nil {
 		return c, err
@@ -135,6 +141,7 @@ func (r *chaos) controlPlane(ctx context.Context, ours *stack.Stack) (*cluster.C
 		AuditLog:           filepath.Join(r.folder, "audit.log"),
 		ExtraArgs:          map[string][]string{assets.APIServer: {"--audit-policy-file=" + policy, "--audit-log-maxsize=100000"}},
 	}
+	r.crowd.leases(&options)
 	return cluster.Start(ctx, options)
 }
 
