@@ -13,6 +13,8 @@ type GoingPod struct {
 	Name string
 	// Requests is what it takes elsewhere.
 	Requests quantity.Vector
+	// Priority is its priority: it takes no placeholder whose is not below it.
+	Priority int32
 	// Critical pods go only once a replacement of their room stands.
 	Critical bool
 	// Deadline is when it must go at the latest to end in peace before its node does; zero for none.
@@ -40,7 +42,7 @@ func Evict(pods []GoingPod, nodes []HeldNode, now time.Time) []Eviction {
 			others = append(others, Eviction{Pod: pod})
 			continue
 		}
-		at := slices.IndexFunc(nodes, func(n HeldNode) bool { return pod.MayRun(n.Name) && pod.Requests.FitsIn(n.all()) })
+		at := slices.IndexFunc(nodes, func(n HeldNode) bool { return pod.MayRun(n.Name) && pod.Requests.FitsIn(n.all(pod.Priority)) })
 		switch {
 		case at >= 0:
 			nodes[at].Room = nodes[at].Room.Minus(pod.Requests)
@@ -52,11 +54,13 @@ func Evict(pods []GoingPod, nodes []HeldNode, now time.Time) []Eviction {
 	return append(evictions, others...)
 }
 
-// all is the room on a node, with that of its placeholders.
-func (n HeldNode) all() quantity.Vector {
+// all is the room on a node, with that of the placeholders that a pod of a priority may take.
+func (n HeldNode) all(priority int32) quantity.Vector {
 	room := n.Room
 	for _, chunk := range n.Held {
-		room = room.Plus(chunk.Requests)
+		if chunk.Priority < priority {
+			room = room.Plus(chunk.Requests)
+		}
 	}
 	return room
 }

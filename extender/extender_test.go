@@ -130,6 +130,14 @@ func placeholders(pool string, sizes ...int64) Victims {
 	return v
 }
 
+// inTier is the same of a later tier.
+func inTier(tier int32, v Victims) Victims {
+	for i := range v.Pods {
+		v.Pods[i].Priority += tier
+	}
+	return v
+}
+
 func with(v Victims, victims ...Victim) Victims {
 	v.Pods = append(v.Pods, victims...)
 	return v
@@ -161,6 +169,9 @@ func TestSelectVictims(t *testing.T) {
 		"an empty list is kept":         {asks(1, "a100"), map[string]Victims{"nobody": {}}, []string{"nobody"}},
 		"also beside a takeover":        {asks(1, "a100"), map[string]Victims{"nobody": {}, "warm": placeholders("a100", 1), "work": {Pods: []Victim{real}}}, []string{"nobody", "warm"}},
 		"nothing to choose from":        {asks(1), nil, nil},
+		"the first tier first":          {asks(2, "a100"), map[string]Victims{"late": inTier(3, placeholders("a100", 2)), "early": placeholders("a100", 1, 1)}, []string{"early"}},
+		"by the last that it touches":   {asks(2, "a100"), map[string]Victims{"both": with(inTier(3, placeholders("a100", 1)), placeholders("a100", 1).Pods...), "second": inTier(2, placeholders("a100", 1, 1, 1))}, []string{"second"}},
+		"own ones of a later tier":      {asks(2, "a100"), map[string]Victims{"lent": placeholders("h100", 2), "own": inTier(9, placeholders("a100", 2))}, []string{"own"}},
 		"its own before what is lent":   {asks(2, "a100"), map[string]Victims{"lent": placeholders("h100", 2), "own": placeholders("a100", 1, 1)}, []string{"own"}},
 	}
 	for name, test := range tests {
@@ -204,6 +215,12 @@ func TestPlaceholdersDieInsteadOfRealWork(t *testing.T) {
 	bound.Plain = false
 	cheap := asks(4, "a100")
 	cheap.Priority = -10
+	batch := asks(1, "a100")
+	batch.Priority = -8
+	// later moves the placeholders, the small one and the large one, to tiers.
+	later := func(small, large int32) func(*Node) {
+		return func(n *Node) { n.Stand[0].Priority, n.Stand[1].Priority = small-10, large-10 }
+	}
 	tests := map[string]struct {
 		pod  *Pod
 		node *Node
@@ -223,6 +240,11 @@ func TestPlaceholdersDieInsteadOfRealWork(t *testing.T) {
 		"every resource must fit":           {asks(4, "a100"), node(func(n *Node) { n.Placeholders["cpu"], n.Allocatable["cpu"] = 0, 0 }), []types.UID{"a1001", "a1000"}},
 		"guarded against the class":         {asks(4), node(), []types.UID{"work"}},
 		"not of a lower priority":           {cheap, node(), []types.UID{"work"}},
+		"the first tier goes first":         {asks(1, "a100"), node(later(1, 0)), []types.UID{"a1001"}},
+		"also where it holds less":          {asks(1, "a100"), node(later(0, 1)), []types.UID{"a1000"}},
+		"a later one where that is too few": {asks(2, "a100"), node(later(0, 1)), []types.UID{"a1001"}},
+		"as late as its priority allows":    {batch, node(later(1, 2)), []types.UID{"a1000"}},
+		"but no later":                      {batch, node(later(2, 2)), []types.UID{"work"}},
 		"more than resources decides":       {bound, node(), []types.UID{"work"}},
 	}
 	for name, test := range tests {

@@ -3,6 +3,7 @@ package extender
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -162,7 +163,7 @@ func placeholdersFor(pod *Pod, node *Node, held []Held) (chosen []Victim, ok boo
 	}
 	scarce := scarceResource(pod, held)
 	slices.SortFunc(usable, func(a, b Victim) int {
-		return cmp.Or(cmp.Compare(tier(pod, a), tier(pod, b)), cmp.Compare(b.Requests[scarce], a.Requests[scarce]), cmp.Compare(a.UID, b.UID))
+		return cmp.Or(cmp.Compare(lent(pod, a), lent(pod, b)), cmp.Compare(a.Priority, b.Priority), cmp.Compare(b.Requests[scarce], a.Requests[scarce]), cmp.Compare(a.UID, b.UID))
 	})
 	room := room(node)
 	for len(usable) > 0 && !pod.Requests.FitsIn(room) {
@@ -185,29 +186,31 @@ func spare(chosen []Victim, room, requests quantity.Vector) []Victim {
 	return chosen
 }
 
-// tier is the order of consumption: what was warmed for the pod's own class, then what another
-// pool lends.
-func tier(pod *Pod, v Victim) int {
+// lent is the first order of consumption: what was warmed for the pod's own class, then what another
+// pool lends. The second is the priority, which is the chunk's tier.
+func lent(pod *Pod, v Victim) int {
 	if slices.Contains(pod.Classes, v.Pool) {
 		return 0
 	}
 	return 1
 }
 
-// cost is what a takeover takes: the last tier that it touches, placeholders, and the amount that
-// they hold.
+// cost is what a takeover takes: whether anything is lent, the last tier of that which it touches,
+// placeholders, and the amount that they hold.
 type cost struct {
-	tier           int
+	lent           int
+	priority       int32
 	chunks, amount int64
 }
 
 func (c cost) compare(d cost) int {
-	return cmp.Or(cmp.Compare(c.tier, d.tier), cmp.Compare(c.chunks, d.chunks), cmp.Compare(c.amount, d.amount))
+	return cmp.Or(cmp.Compare(c.lent, d.lent), cmp.Compare(c.priority, d.priority), cmp.Compare(c.chunks, d.chunks), cmp.Compare(c.amount, d.amount))
 }
 
 func priceOf(pod *Pod, victims []Victim, scarce corev1.ResourceName) (c cost) {
+	c.priority = math.MinInt32
 	for _, v := range victims {
-		c.tier = max(c.tier, tier(pod, v))
+		c.lent, c.priority = max(c.lent, lent(pod, v)), max(c.priority, v.Priority)
 		c.chunks++
 		c.amount += v.Requests[scarce]
 	}

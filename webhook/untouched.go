@@ -1,11 +1,15 @@
 package webhook
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // Names by which Forewarm's own pods are known.
 const (
 	PlaceholderNamespace     = "forewarm-placeholders"
-	PlaceholderPriorityClass = "forewarm-placeholder"
+	PlaceholderPriorityClass = "forewarm-placeholder" // of tier 0; those of the other tiers begin with it
 )
 
 // untouched leaves alone what must not change: a mirror pod equals the kubelet's file, and
@@ -17,8 +21,12 @@ func untouched(r Request, d *draft) bool {
 	if _, mirror := r.Pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return d.finish(Allow, ReasonMirrorPod, "")
 	}
-	if r.Object.Namespace == PlaceholderNamespace || r.Pod.Spec.PriorityClassName == PlaceholderPriorityClass {
+	if r.Object.Namespace == PlaceholderNamespace || isPlaceholderClass(r.Pod.Spec.PriorityClassName) {
 		return d.finish(Allow, ReasonPlaceholder, "")
 	}
 	return false
+}
+
+func isPlaceholderClass(name string) bool {
+	return name == PlaceholderPriorityClass || strings.HasPrefix(name, PlaceholderPriorityClass+"-")
 }

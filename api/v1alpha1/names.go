@@ -59,7 +59,7 @@ const (
 	AnnotationInterruptedAt = "forewarm.dev/interrupted-at"
 	// GatePrewarm is the scheduling gate that every placeholder pod is born with; only the reserver removes it.
 	GatePrewarm = "forewarm.dev/prewarm"
-	// PlaceholderPriorityClass is the PriorityClass of placeholder pods.
+	// PlaceholderPriorityClass is the PriorityClass of placeholder pods of tier 0.
 	PlaceholderPriorityClass = "forewarm-placeholder"
 
 	// SystemNamespace holds Forewarm's own processes and leases.

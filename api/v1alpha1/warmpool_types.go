@@ -252,6 +252,13 @@ type Chunk struct {
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
 	IdleCostPerHour string `json:"idleCostPerHour"`
+	// Tier is when placeholders of this shape are taken, and by whom: the lowest first, and one of tier n only by
+	// pods whose priority is above that of tier 0 by more than n; those of tier 0 (the default) by all. With
+	// the usual -10, pods of priority 0 and more take all, and those of -7 tiers 0 to 2.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9
+	Tier int32 `json:"tier,omitempty"`
 	// Min is how many placeholders of this shape are always kept.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

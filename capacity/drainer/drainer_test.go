@@ -67,6 +67,14 @@ func stands(pod *corev1.Pod) {
 	pod.Namespace, pod.Labels, pod.Spec.PriorityClassName = holds, map[string]string{v1alpha1.LabelPool: "a100"}, v1alpha1.PlaceholderPriorityClass
 }
 
+func inTier2(pod *corev1.Pod) {
+	pod.Spec.PriorityClassName, pod.Spec.Priority = v1alpha1.PlaceholderClass(2), new(int32(-8))
+}
+
+func priority(value int32) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Spec.Priority = &value }
+}
+
 func waits(pod *corev1.Pod) { pod.Status.Phase = corev1.PodPending }
 
 func ofDaemonSet(pod *corev1.Pod) {
@@ -124,6 +132,8 @@ func TestDrain(t *testing.T) {
 		"critical, there is no room":         {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "1", critical), testPod("b", "goes", "1"), testPod("c", "other", "8")}, 0, "a c"},
 		"critical, there is free room":       {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "8", critical)}, 0, ""},
 		"critical, a placeholder stands":     {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "8", critical), testPod("p", "other", "8", stands)}, 0, "p"},
+		"critical, one that it may not take": {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "8", critical, priority(-8)), testPod("p", "other", "8", stands, inTier2)}, 0, "a p"},
+		"critical, one that it may take":     {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "8", critical, priority(-7)), testPod("p", "other", "8", stands, inTier2)}, 0, "p"},
 		"critical, a placeholder waits":      {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "8", critical), testPod("p", "other", "8", stands, waits)}, 0, "a p"},
 		"critical, room for one of them":     {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "4", critical), testPod("b", "goes", "8", critical), testPod("p", "other", "8", stands)}, 0, "b p"},
 		"critical, it may not run elsewhere": {v1alpha1.DrainAlways, gke, []client.Object{testPod("a", "goes", "1", critical, func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"x": "y"} })}, 0, "a"},

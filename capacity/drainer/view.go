@@ -94,7 +94,7 @@ func (v *view) pods(going []goingNode) []capacity.GoingPod {
 		name := pod.Namespace + "/" + pod.Name
 		v.named[name] = pod
 		one := capacity.GoingPod{
-			Name: name, Requests: quantity.OfPod(pod), Critical: pod.Annotations[v1alpha1.AnnotationCritical] == "true", MayRun: v.mayRun(pod),
+			Name: name, Requests: quantity.OfPod(pod), Priority: priorityOf(pod), Critical: pod.Annotations[v1alpha1.AnnotationCritical] == "true", MayRun: v.mayRun(pod),
 		}
 		if at, ok := deadlines[pod.Spec.NodeName]; ok {
 			one.Deadline = at.Add(-graceOf(pod))
@@ -139,7 +139,7 @@ func (v *view) rooms(promised []promise) []capacity.HeldNode {
 			requests := quantity.OfPod(pod)
 			n.Room = n.Room.Minus(requests)
 			if demand.IsPlaceholder(pod, v.placeholders) && placeholder.StageOf(pod) == capacity.Reserved {
-				n.Held = append(n.Held, capacity.HeldChunk{Pod: pod.Name, Requests: requests})
+				n.Held = append(n.Held, capacity.HeldChunk{Pod: pod.Name, Requests: requests, Priority: placeholder.Priority(pod)})
 			}
 		}
 		for _, p := range promised {

@@ -1,10 +1,11 @@
 // Package guards keeps what bounds placeholder pods while no process of ours runs: their namespace,
-// their PriorityClass, and the ResourceQuota on it.
+// their PriorityClasses, and the ResourceQuota on them.
 package guards
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,23 +30,24 @@ type Guards struct {
 	writer    client.Client
 	namespace string
 	priority  int32
-	// seen is when all of them were there, and quota what the ResourceQuota said then.
+	// seen is when all of them were there, for which tiers, and quota what the ResourceQuota said then.
 	seen  time.Time
+	tiers []int32
 	quota corev1.ResourceList
 }
 
-// New makes Guards of placeholder pods in a namespace, with a priority.
+// New makes Guards of placeholder pods in a namespace, with a priority for those of tier 0.
 func New(live client.Reader, writer client.Client, namespace string, priority int32) *Guards {
 	return &Guards{live: live, writer: writer, namespace: namespace, priority: priority}
 }
 
-// Ensure makes the namespace and the PriorityClass of the placeholder pods where they are missing,
-// and keeps the ResourceQuota that bounds them without us. What somebody deletes or changes is put
+// Ensure makes the namespace and the PriorityClasses of the placeholder pods where they are missing,
+// one for each tier that there is, and keeps the ResourceQuota that bounds them without us. What somebody deletes or changes is put
 // back within lookAgain. A PriorityClass whose value differs is left alone and refused: its value
 // cannot be changed, and another priority could evict real work.
 func (g *Guards) Ensure(ctx context.Context, pools []*v1alpha1.WarmPool, now time.Time) error {
-	hard := quotaOf(pools)
-	if now.Sub(g.seen) < lookAgain && equality.Semantic.DeepEqual(g.quota, hard) {
+	hard, tiers := quotaOf(pools), tiersOf(pools)
+	if now.Sub(g.seen) < lookAgain && slices.Equal(g.tiers, tiers) && equality.Semantic.DeepEqual(g.quota, hard) {
 		return nil
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
@@ -55,31 +57,48 @@ func (g *Guards) Ensure(ctx context.Context, pools []*v1alpha1.WarmPool, now tim
 	if err := createIfMissing(ctx, g.live, g.writer, namespace); err != nil {
 		return err
 	}
-	if err := g.ensureClass(ctx); err != nil {
-		return err
+	for _, tier := range tiers {
+		if err := g.ensureClass(ctx, tier); err != nil {
+			return err
+		}
 	}
 	if err := g.ensureQuota(ctx, hard); err != nil {
 		return err
 	}
-	g.seen, g.quota = now, hard
+	g.seen, g.tiers, g.quota = now, tiers, hard
 	return nil
 }
 
-func (g *Guards) ensureClass(ctx context.Context) error {
+func (g *Guards) ensureClass(ctx context.Context, tier int32) error {
+	value := v1alpha1.PlaceholderPriority(g.priority, tier)
 	class := &schedulingv1.PriorityClass{
-		ObjectMeta:       metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass},
-		Value:            g.priority,
+		ObjectMeta:       metav1.ObjectMeta{Name: v1alpha1.PlaceholderClass(tier)},
+		Value:            value,
 		PreemptionPolicy: ptr.To(corev1.PreemptNever),
 		Description:      "Placeholder pods of Forewarm: they hold capacity until a real pod takes it.",
 	}
 	if err := createIfMissing(ctx, g.live, g.writer, class); err != nil {
 		return err
 	}
-	if class.Value != g.priority {
-		return fmt.Errorf("PriorityClass %s has value %d, reserver.priority in the configuration is %d: delete the class, or set reserver.priority to its value",
-			class.Name, class.Value, g.priority)
+	if class.Value != value {
+		return fmt.Errorf("PriorityClass %s has value %d, by reserver.priority in the configuration it is %d: delete the class, or change reserver.priority by the difference",
+			class.Name, class.Value, value)
 	}
 	return nil
+}
+
+// tiersOf are the tiers of the pools that act, and tier 0, in order.
+func tiersOf(pools []*v1alpha1.WarmPool) []int32 {
+	tiers := []int32{0}
+	for _, pool := range pools {
+		if pool.Spec.Mode.Acts() {
+			for i := range pool.Spec.Chunks {
+				tiers = append(tiers, pool.Spec.Chunks[i].Tier)
+			}
+		}
+	}
+	slices.Sort(tiers)
+	return slices.Compact(tiers)
 }
 
 // quotaOf is what the placeholders of all pools that act may hold at most.
@@ -111,19 +130,20 @@ func quotaOf(pools []*v1alpha1.WarmPool) corev1.ResourceList {
 // refuses new placeholders.
 const quotaWait = 3 * time.Second
 
-// ensureQuota keeps the quota of the placeholders' PriorityClass, and waits until a change of it
+// ensureQuota keeps the quota of the placeholders' PriorityClasses, and waits until a change of it
 // is in force.
 func (g *Guards) ensureQuota(ctx context.Context, hard corev1.ResourceList) error {
+	scope := &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{{
+		ScopeName: corev1.ResourceQuotaScopePriorityClass, Operator: corev1.ScopeSelectorOpIn, Values: v1alpha1.PlaceholderClasses(),
+	}}}
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace, Name: v1alpha1.PlaceholderPriorityClass}}
 	err := g.live.Get(ctx, client.ObjectKeyFromObject(quota), quota)
 	switch before := quota.DeepCopy(); {
 	case apierrors.IsNotFound(err):
-		quota.Spec = corev1.ResourceQuotaSpec{Hard: hard, ScopeSelector: &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{{
-			ScopeName: corev1.ResourceQuotaScopePriorityClass, Operator: corev1.ScopeSelectorOpIn, Values: []string{v1alpha1.PlaceholderPriorityClass},
-		}}}}
+		quota.Spec = corev1.ResourceQuotaSpec{Hard: hard, ScopeSelector: scope}
 		err = g.writer.Create(ctx, quota)
-	case err == nil && !equality.Semantic.DeepEqual(quota.Spec.Hard, hard):
-		quota.Spec.Hard = hard
+	case err == nil && (!equality.Semantic.DeepEqual(quota.Spec.Hard, hard) || !equality.Semantic.DeepEqual(quota.Spec.ScopeSelector, scope)):
+		quota.Spec.Hard, quota.Spec.ScopeSelector = hard, scope
 		err = g.writer.Patch(ctx, quota, client.MergeFrom(before))
 	}
 	if err != nil {

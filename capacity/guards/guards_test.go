@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,56 @@ func enforced(ctx context.Context, c client.WithWatch, key client.ObjectKey, o c
 		quota.Status.Hard = quota.Spec.Hard
 	}
 	return err
+}
+
+// TestTiersHaveClasses: those of the pools that act, at once; the quota bounds the placeholders of all.
+func TestTiersHaveClasses(t *testing.T) {
+	ctx, now := t.Context(), time.Date(2026, 11, 29, 9, 0, 0, 0, time.UTC)
+	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{Get: enforced}).Build()
+	g := New(c, c, v1alpha1.PlaceholderNamespace, -3)
+	acts, watches := &v1alpha1.WarmPool{}, &v1alpha1.WarmPool{}
+	acts.Spec.Mode, watches.Spec.Mode = v1alpha1.ModeEnforce, v1alpha1.ModeObserve
+	acts.Spec.Chunks, watches.Spec.Chunks = []v1alpha1.Chunk{{Name: "a"}}, []v1alpha1.Chunk{{Name: "b", Tier: 4}}
+	for _, tiers := range [][]int32{{0}, {0, 1}, {0, 1, 9}} {
+		acts.Spec.Chunks = nil
+		for _, tier := range tiers {
+			acts.Spec.Chunks = append(acts.Spec.Chunks, v1alpha1.Chunk{Tier: tier})
+		}
+		if err := g.Ensure(ctx, []*v1alpha1.WarmPool{watches, acts}, now); err != nil {
+			t.Fatal(err)
+		}
+		var classes schedulingv1.PriorityClassList
+		if err := c.List(ctx, &classes); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int32{}
+		for _, class := range classes.Items {
+			got[class.Name] = class.Value
+		}
+		want := map[string]int32{}
+		for _, tier := range tiers {
+			want[v1alpha1.PlaceholderClass(tier)] = map[int32]int32{0: -3, 1: -2, 9: -1}[tier] // never as high as a pod without one
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("tiers %v: classes (-want +got):\n%s", tiers, diff)
+		}
+	}
+	// One from before there were tiers bounds the first alone.
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.PlaceholderNamespace, Name: v1alpha1.PlaceholderPriorityClass}}
+	if err := c.Get(ctx, client.ObjectKeyFromObject(quota), quota); err != nil {
+		t.Fatal(err)
+	}
+	all := quota.Spec.ScopeSelector.DeepCopy()
+	quota.Spec.ScopeSelector.MatchExpressions[0].Values = []string{v1alpha1.PlaceholderPriorityClass}
+	if err := c.Update(ctx, quota); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Ensure(ctx, []*v1alpha1.WarmPool{acts}, now.Add(lookAgain)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Get(ctx, client.ObjectKeyFromObject(quota), quota); err != nil || !cmp.Equal(all, quota.Spec.ScopeSelector) || len(all.MatchExpressions[0].Values) != 10 {
+		t.Errorf("the quota bounds %+v, %v; want %+v", quota.Spec.ScopeSelector, err, all)
+	}
 }
 
 func TestGuardsThatAreDeletedComeBack(t *testing.T) {

@@ -3,6 +3,7 @@
 package placeholder
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 // deadlineSeconds bounds what a placeholder of a dead or uninstalled Forewarm can cost.
 const deadlineSeconds = 24 * 60 * 60
 
-// New is the placeholder pod of a chunk: gated, without a grace period, the
+// New is the placeholder pod of a chunk: gated, without a grace period, among the
 // first to be preempted and the cheapest to be evicted (research: the Cluster Autoscaler
 // FAQ on overprovisioning; Karpenter's eviction cost).
 func New(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string) *corev1.Pod {
@@ -35,7 +36,7 @@ func New(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string
 		},
 		Spec: corev1.PodSpec{
 			SchedulingGates:               []corev1.PodSchedulingGate{{Name: v1alpha1.GatePrewarm}},
-			PriorityClassName:             v1alpha1.PlaceholderPriorityClass,
+			PriorityClassName:             v1alpha1.PlaceholderClass(chunk.Tier),
 			TerminationGracePeriodSeconds: ptr.To[int64](0),
 			ActiveDeadlineSeconds:         ptr.To[int64](deadlineSeconds),
 			RestartPolicy:                 corev1.RestartPolicyNever,
@@ -130,6 +131,15 @@ func Expires(pod *corev1.Pod) time.Time {
 		return time.Time{}
 	}
 	return pod.Status.StartTime.Add(time.Duration(*pod.Spec.ActiveDeadlineSeconds) * time.Second)
+}
+
+// Priority is which pods may take a placeholder: those of a higher one. The lowest there is for one of tier
+// 0, which every pod may: the reserver makes room for those that cannot preempt.
+func Priority(pod *corev1.Pod) int32 {
+	if pod.Spec.PriorityClassName == v1alpha1.PlaceholderPriorityClass || pod.Spec.Priority == nil {
+		return math.MinInt32
+	}
+	return *pod.Spec.Priority
 }
 
 // Terminal tells that a pod has ended.

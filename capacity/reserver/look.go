@@ -195,7 +195,7 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 }
 
 // stateOf counts what the pool has of each chunk. A placeholder whose chunk is gone from the
-// spec, or asks for something else by now, is outdated.
+// spec, or asks for something else or is of another tier by now, is outdated.
 func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, in zones.Zones, now time.Time) capacity.State {
 	state := capacity.State{Young: r.young(pool, now)}
 	current := map[string]bool{}
@@ -237,9 +237,10 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, in zones.Zones, now
 	return state
 }
 
-// ofChunk tells whether a placeholder pod has the name and the shape of a chunk.
+// ofChunk tells whether a placeholder pod has the name, the tier and the shape of a chunk.
 func ofChunk(pod *corev1.Pod, chunk *v1alpha1.Chunk) bool {
 	return pod.Labels[v1alpha1.LabelChunk] == chunk.Name && len(pod.Spec.Containers) == 1 &&
+		pod.Spec.PriorityClassName == v1alpha1.PlaceholderClass(chunk.Tier) &&
 		maps.Equal(quantity.Of(pod.Spec.Containers[0].Resources.Requests), quantity.Of(chunk.Requests))
 }
 

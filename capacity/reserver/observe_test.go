@@ -25,8 +25,10 @@ func TestPlaceholderIsGatedHarmlessAndBounded(t *testing.T) {
 
 	other := chunk.DeepCopy()
 	other.Requests = gpuPod("p", "2").Spec.Containers[0].Resources.Requests
-	if !ofChunk(pod, chunk) || ofChunk(pod, other) {
-		t.Error("a placeholder is of its own chunk, and not of one that asks for something else")
+	later := chunk.DeepCopy()
+	later.Tier = 2
+	if !ofChunk(pod, chunk) || ofChunk(pod, other) || ofChunk(pod, later) || !ofChunk(placeholder.New(pool, later, "hold", "pause"), later) {
+		t.Error("a placeholder is of its own chunk, and not of one that asks for something else or is of another tier")
 	}
 	if stage := placeholder.StageOf(pod); stage != capacity.Gated {
 		t.Errorf("stage %v, want gated", stage)

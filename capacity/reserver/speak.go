@@ -25,11 +25,9 @@ func (r *Reserver) speak(ctx context.Context, w world, pool *v1alpha1.WarmPool, 
 			continue
 		}
 		news.Pods = append(news.Pods, pod)
-		p := waiting.Pod{UID: string(pod.UID), Created: pod.CreationTimestamp.Time, Amount: quantity.OfPod(pod)[resource]}
-		if pod.Spec.Priority != nil {
-			p.Priority = *pod.Spec.Priority
-		}
-		pods = append(pods, p)
+		pods = append(pods, waiting.Pod{
+			UID: string(pod.UID), Created: pod.CreationTimestamp.Time, Amount: quantity.OfPod(pod)[resource], Priority: priorityOf(pod),
+		})
 	}
 	flights := flightsOf(placeholder.NotOverdue(pool, w.placeholders[pool.Name], seen.at), resource)
 	news.Starts = waiting.Starts(pods, flights, leadOf(seen), seen.at)

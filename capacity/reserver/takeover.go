@@ -53,7 +53,14 @@ func powerless(pod *corev1.Pod, ours int32) bool {
 	if pod.Spec.PreemptionPolicy != nil && *pod.Spec.PreemptionPolicy == corev1.PreemptNever {
 		return true
 	}
-	return pod.Spec.Priority != nil && *pod.Spec.Priority <= ours
+	return priorityOf(pod) <= ours
+}
+
+func priorityOf(pod *corev1.Pod) int32 {
+	if pod.Spec.Priority == nil {
+		return 0
+	}
+	return *pod.Spec.Priority
 }
 
 // stuck are the powerless pods that the scheduler has found no room for, and that have not been tried
@@ -131,7 +138,7 @@ func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool
 	mayRun := w.mayRun(pod)
 	fitting := slices.DeleteFunc(slices.Clone(nodes), func(n capacity.HeldNode) bool { return !mayRun(n.Name) })
 	requests := quantity.OfPod(pod)
-	name, victims := capacity.TakeOver(requests, fitting)
+	name, victims := capacity.TakeOver(requests, priorityOf(pod), fitting)
 	if len(victims) == 0 {
 		return false
 	}
@@ -170,7 +177,8 @@ func (w world) heldNodes(pool *v1alpha1.WarmPool) []capacity.HeldNode {
 	for _, pod := range w.placeholders[pool.Name] {
 		if pod.Spec.NodeName != "" && !placeholder.Terminal(pod) {
 			held[pod.Spec.NodeName] = append(held[pod.Spec.NodeName], capacity.HeldChunk{
-				Pod: pod.Name, Requests: quantity.OfPod(pod), Cost: costs[pod.Labels[v1alpha1.LabelChunk]],
+				Pod: pod.Name, Requests: quantity.OfPod(pod),
+				Priority: placeholder.Priority(pod), Cost: costs[pod.Labels[v1alpha1.LabelChunk]],
 			})
 		}
 	}

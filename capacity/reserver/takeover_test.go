@@ -53,6 +53,8 @@ func TestPlaceholdersGiveWayToThoseWhoCannotPreempt(t *testing.T) {
 		"policy Never":              {func(*corev1.Pod) {}, v1alpha1.ModeEnforce, []string{"held-a"}},
 		"a selector":                {func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "b"} }, v1alpha1.ModeEnforce, []string{"held-b"}},
 		"a priority like ours":      {func(p *corev1.Pod) { *p.Spec.Priority, p.Spec.PreemptionPolicy = -10, nil }, v1alpha1.ModeEnforce, []string{"held-a"}},
+		"not of its tier":           {func(p *corev1.Pod) { *p.Spec.Priority, p.Spec.NodeSelector = -10, map[string]string{"disk": "d"} }, v1alpha1.ModeEnforce, nil},
+		"of its tier":               {func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "d"} }, v1alpha1.ModeEnforce, []string{"held-d"}},
 		"who can preempt":           {func(p *corev1.Pod) { p.Spec.PreemptionPolicy = nil }, v1alpha1.ModeEnforce, nil},
 		"not tried yet":             {func(p *corev1.Pod) { p.Status.Conditions = nil }, v1alpha1.ModeEnforce, nil},
 		"no node may run it":        {func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "c"} }, v1alpha1.ModeEnforce, nil},
@@ -61,6 +63,10 @@ func TestPlaceholdersGiveWayToThoseWhoCannotPreempt(t *testing.T) {
 		pod := stuck(c.edit)
 		objects := append(takeoverNode("a", false), takeoverNode("b", false)...)
 		objects = append(objects, takeoverNode("c", true)...)
+		later := takeoverNode("d", false)
+		held := later[1].(*corev1.Pod)
+		held.Spec.PriorityClassName, held.Spec.Priority = v1alpha1.PlaceholderClass(3), new(int32(-7))
+		objects = append(objects, later...)
 		pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}, Spec: v1alpha1.WarmPoolSpec{
 			Mode: c.mode, Demand: v1alpha1.DemandSelection{Resource: gpu}, Chunks: []v1alpha1.Chunk{{Name: "node", IdleCostPerHour: "24"}},
 		}}
@@ -99,7 +105,7 @@ func TestAPodThatDoesNotBindStopsNobody(t *testing.T) {
 			t.Fatal(err) // each placeholder that goes is replaced at once
 		}
 		r.takeOver(t.Context(), start.Add(after))
-		if len(missing(t, r.cached)) == 3 {
+		if len(missing(t, r.cached)) == 4 {
 			gave = append(gave, after)
 		}
 		if r.gaveWay(pool, start.Add(after)) != "" {
@@ -139,7 +145,7 @@ func missing(t *testing.T, c client.Client) []string {
 		t.Fatal(err)
 	}
 	var gone []string
-	for _, name := range []string{"held-a", "held-b", "held-c"} {
+	for _, name := range []string{"held-a", "held-b", "held-c", "held-d"} {
 		if !slices.ContainsFunc(left.Items, func(p corev1.Pod) bool { return p.Name == name }) {
 			gone = append(gone, name)
 		}

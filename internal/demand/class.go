@@ -102,5 +102,5 @@ func requests(pod *corev1.Pod, resource corev1.ResourceName) bool {
 // placeholders. A pod of another priority may be somebody's work, whatever its label says.
 func IsPlaceholder(pod *corev1.Pod, namespace string) bool {
 	return pod.Namespace == namespace && pod.Labels[v1alpha1.LabelPool] != "" &&
-		pod.Spec.PriorityClassName == v1alpha1.PlaceholderPriorityClass
+		v1alpha1.IsPlaceholderClass(pod.Spec.PriorityClassName)
 }

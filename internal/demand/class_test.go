@@ -125,6 +125,7 @@ func TestIsPlaceholder(t *testing.T) {
 		"ours":                  {func(*corev1.Pod) {}, true},
 		"in another namespace":  {func(p *corev1.Pod) { p.Namespace = "team" }, false},
 		"without the label":     {func(p *corev1.Pod) { p.Labels = nil }, false},
+		"of a later tier":       {func(p *corev1.Pod) { p.Spec.PriorityClassName = v1alpha1.PlaceholderClass(9) }, true},
 		"with another priority": {func(p *corev1.Pod) { p.Spec.PriorityClassName = "high" }, false},
 	}
 	for name, test := range tests {

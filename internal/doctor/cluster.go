@@ -193,7 +193,7 @@ func priorities(f Facts) []Finding {
 	var all []Finding
 	for i := range f.PriorityClasses {
 		c := &f.PriorityClasses[i]
-		if c.Name != v1alpha1.PlaceholderPriorityClass && c.Value <= lowest {
+		if !v1alpha1.IsPlaceholderClass(c.Name) && c.Value <= lowest {
 			all = append(all, Finding{Doubtful, "PriorityClass " + c.Name, fmt.Sprintf("has value %d, at or below that of placeholders (%d): its pods preempt none", c.Value, lowest), "raise it, or leave it to the reserver, which deletes a placeholder for them"})
 		}
 	}

@@ -138,7 +138,10 @@ func (r Remover) placeholders(ctx context.Context) error {
 		failed = errors.Join(failed, r.gone("placeholder Pod", own, pod, pods.Delete(ctx, pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})))
 	}
 	failed = errors.Join(failed, r.gone("ResourceQuota", own, name, r.Client.CoreV1().ResourceQuotas(own).Delete(ctx, name, metav1.DeleteOptions{})))
-	return errors.Join(failed, r.gone("PriorityClass", "", name, r.Client.SchedulingV1().PriorityClasses().Delete(ctx, name, metav1.DeleteOptions{})))
+	for _, class := range v1alpha1.PlaceholderClasses() {
+		failed = errors.Join(failed, r.gone("PriorityClass", "", class, r.Client.SchedulingV1().PriorityClasses().Delete(ctx, class, metav1.DeleteOptions{})))
+	}
+	return failed
 }
 
 // own deletes what the processes keep for themselves in their namespace.

@@ -56,6 +56,7 @@ func TestRemove(t *testing.T) {
 		&corev1.ResourceQuota{ObjectMeta: meta("forewarm-placeholders", "forewarm-placeholder")},
 		&corev1.ResourceQuota{ObjectMeta: meta("web", "own")},
 		&schedulingv1.PriorityClass{ObjectMeta: meta("", "forewarm-placeholder")},
+		&schedulingv1.PriorityClass{ObjectMeta: meta("", "forewarm-placeholder-3")},
 		&schedulingv1.PriorityClass{ObjectMeta: meta("", "own")},
 		&corev1.Secret{ObjectMeta: meta("forewarm-system", "forewarm-webhook-ca")},
 		&corev1.Secret{ObjectMeta: meta("forewarm-system", "own")},
@@ -72,6 +73,7 @@ func TestRemove(t *testing.T) {
 		"removed placeholder Pod forewarm-placeholders/a100-1",
 		"removed ResourceQuota forewarm-placeholders/forewarm-placeholder",
 		"removed PriorityClass forewarm-placeholder",
+		"removed PriorityClass forewarm-placeholder-3",
 		"removed Secret forewarm-system/forewarm-webhook-ca",
 		"removed Lease forewarm-system/forewarm-reserver",
 	}

@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,11 +41,14 @@ func reserverGuards(t *testing.T, e *loopEnv) {
 			return e.Client.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(body)))
 		}
 	}
+	later := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderClass(4)}, Value: -6}
+	e.create(t, later) // as where some pool has that tier
 	for name, try := range map[string]struct {
 		write func() error
 		says  string
 	}{
 		"a pod with the PriorityClass elsewhere": {func() error { return e.Client.Create(ctx, copied("ml", v1alpha1.PlaceholderPriorityClass)) }, "use another namespace"},
+		"a pod with that of a later tier":        {func() error { return e.Client.Create(ctx, copied("ml", v1alpha1.PlaceholderClass(4))) }, "use another namespace"},
 		"a pod among the placeholders":           {func() error { return e.Client.Create(ctx, copied(v1alpha1.PlaceholderNamespace, "")) }, "use another namespace"},
 		"a gate removed":                         {patch(`{"spec":{"schedulingGates":null}}`), "only Forewarm's reserver removes the scheduling gate"},
 		"another pool's label":                   {patch(`{"metadata":{"labels":{"forewarm.dev/pool":"other"}}}`), "which pool and chunk"},
