@@ -25,7 +25,7 @@ type entry struct {
 }
 
 // parse reads a file of prices, as YAML or JSON. Its errors name the field and what to write instead.
-func parse(data []byte) (map[Offer]float64, error) {
+func parse(data []byte) (Offers, error) {
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func parse(data []byte) (map[Offer]float64, error) {
 	if len(read.Prices) == 0 {
 		return nil, errors.New(`prices: has none: write for example prices: [{instanceType: p4d.24xlarge, capacityType: spot, perHour: "12.10"}]`)
 	}
-	offers := map[Offer]float64{}
+	offers := Offers{}
 	for i, e := range read.Prices {
 		at := fmt.Sprintf("prices[%d]", i)
 		if e.InstanceType == "" {

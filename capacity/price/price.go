@@ -43,10 +43,22 @@ const (
 	fromOpenCost   = "OpenCost"
 )
 
+// Offers are prices per node-hour.
+type Offers map[Offer]float64
+
+// Of is the price of an offer, the most exact one.
+func (o Offers) Of(offer Offer) (perHour float64, known bool) {
+	if perHour, known = o[offer]; known {
+		return perHour, true
+	}
+	perHour, known = o[Offer{InstanceType: offer.InstanceType}]
+	return perHour, known
+}
+
 // table is what a source knows: prices per node-hour, of nodes by name, and of offers.
 type table struct {
 	nodes  map[string]float64
-	offers map[Offer]float64
+	offers Offers
 }
 
 // of is the price of a node, the most exact one.
@@ -54,11 +66,7 @@ func (t table) of(name string, o Offer) (perHour float64, known bool) {
 	if perHour, known = t.nodes[name]; known {
 		return perHour, true
 	}
-	if perHour, known = t.offers[o]; known {
-		return perHour, true
-	}
-	perHour, known = t.offers[Offer{InstanceType: o.InstanceType}]
-	return perHour, known
+	return t.offers.Of(o)
 }
 
 // source is where prices are read, the last good ones kept.
@@ -108,7 +116,7 @@ func New(o Options) *Prices {
 	}, []string{"source"})}
 	o.Registerer.MustRegister(p.errors)
 	if o.File != "" {
-		p.sources = append(p.sources, &source{name: fromFile, every: fileEvery, read: func(context.Context) (table, error) { return readFile(o.File) }})
+		p.sources = append(p.sources, &source{name: fromFile, every: fileEvery, read: func(context.Context) (table, error) { return tableFrom(o.File) }})
 	}
 	if o.OpenCost != nil {
 		p.sources = append(p.sources, &source{name: fromOpenCost, every: openCostEvery, read: o.OpenCost.prices})
@@ -197,7 +205,7 @@ func (p *Prices) of(node *corev1.Node) (perHour float64, from string, err error)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.sources {
-		if perHour, known := s.table.of(node.Name, offerOf(node)); known {
+		if perHour, known := s.table.of(node.Name, OfferOf(node.Labels)); known {
 			return perHour, s.name, err
 		}
 	}
@@ -215,11 +223,11 @@ var capacityTypes = []struct{ label, value, is string }{
 	{"kubernetes.azure.com/scalesetpriority", "spot", Spot},
 }
 
-// offerOf is what a node was bought as; one that says nothing is on demand.
-func offerOf(node *corev1.Node) Offer {
-	o := Offer{InstanceType: node.Labels[corev1.LabelInstanceTypeStable], CapacityType: OnDemand}
+// OfferOf is what a node with such labels was bought as; one that says nothing is on demand.
+func OfferOf(labels map[string]string) Offer {
+	o := Offer{InstanceType: labels[corev1.LabelInstanceTypeStable], CapacityType: OnDemand}
 	for _, c := range capacityTypes {
-		if strings.EqualFold(node.Labels[c.label], c.value) {
+		if strings.EqualFold(labels[c.label], c.value) {
 			o.CapacityType = c.is
 			break
 		}
@@ -245,22 +253,31 @@ func amount(text string) (float64, error) {
 // largest is how much of a file, or of an answer, is read.
 const largest = 64 << 20
 
-// readFile reads a file of prices, all of it or nothing.
-func readFile(path string) (table, error) {
-	about, err := os.Stat(path)
-	if err == nil && about.Size() > largest {
-		err = fmt.Errorf("%s has %d bytes: leave no more than %d", path, about.Size(), largest)
+// tableFrom is what the file of the configuration says.
+func tableFrom(path string) (table, error) {
+	offers, err := ReadFile(path)
+	if errors.As(err, new(*os.PathError)) {
+		err = fmt.Errorf("read prices (reserver.prices.file): %w", err)
 	}
+	return table{offers: offers}, err
+}
+
+// ReadFile reads a file of prices, all of it or nothing.
+func ReadFile(path string) (Offers, error) {
+	about, err := os.Stat(path)
 	if err != nil {
-		return table{}, fmt.Errorf("read prices (reserver.prices.file): %w", err)
+		return nil, err
+	}
+	if about.Size() > largest {
+		return nil, fmt.Errorf("prices in %s: it has %d bytes: leave no more than %d", path, about.Size(), largest)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return table{}, fmt.Errorf("read prices (reserver.prices.file): %w", err)
+		return nil, err
 	}
 	offers, err := parse(data)
 	if err != nil {
-		return table{}, fmt.Errorf("prices in %s: %w", path, err)
+		return nil, fmt.Errorf("prices in %s: %w", path, err)
 	}
-	return table{offers: offers}, nil
+	return offers, nil
 }

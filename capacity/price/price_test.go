@@ -98,7 +98,7 @@ func TestAFileThatIsNoneIsToldByItsField(t *testing.T) {
 		"":          "prices: has none: write for example",
 	} {
 		path := write(t, "", content)
-		if _, err := readFile(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := tableFrom(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q: %v, want %q and the file named", content, err, want)
 		}
 	}

@@ -25,6 +25,9 @@ import (
 type simulation struct {
 	trace, cluster, pool   string
 	autoscaler             string
+	prices                 string
+	instanceType           string
+	capacityType           string
 	lead, scored, emptyFor time.Duration
 	nodeSize, maxNodes     int
 	seed                   uint64
@@ -48,9 +51,14 @@ Karpenter's timing is modelled, or a stand-in has that of Cluster Autoscaler.
 A trace is CSV with the columns timestamp, duration, num_gpus and cluster, a job per row; or a
 demand series, as forewarmctl history export writes it, in units of the pool's resource. Either may
 be gzipped. The pool is a WarmPool. Forecasts are those of
-Auto, fitted anew each day and asked at each interval, of at least 5 minutes here.`,
+Auto, fitted anew each day and asked at each interval, of at least 5 minutes here.
+
+What an arm costs is what its nodes are billed, at a price from a file such as the reserver reads, which
+then counts instead of idleCostPerHour in sizing too; without a file, at what the pool's
+idleCostPerHour comes to for a node.`,
 		Example: `  forewarmctl simulate --trace jobs.csv.gz --pool manifests/samples/warmpool.yaml --lead 7m
   forewarmctl simulate --trace demand.csv --pool pool.yaml --autoscaler cluster-autoscaler --plot week.svg
+  forewarmctl simulate --trace jobs.csv --pool pool.yaml --prices prices.yaml --capacity-type spot
   forewarmctl simulate --trace jobs.csv --pool pool.yaml --scored 48h -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.Context(), c.OutOrStdout()) },
@@ -65,6 +73,9 @@ Auto, fitted anew each day and asked at each interval, of at least 5 minutes her
 	f.DurationVar(&s.scored, "scored", 7*24*time.Hour, "how much of the end of the trace is scored")
 	f.IntVar(&s.nodeSize, "node-size", 0, "units of the resource that a node has (default: those of the largest chunk)")
 	f.IntVar(&s.maxNodes, "max-nodes", 0, "most nodes that the autoscaler buys; zero means any number")
+	f.StringVar(&s.prices, "prices", "", "file of prices of nodes, as in reserver.prices.file")
+	f.StringVar(&s.instanceType, "instance-type", "", "instance type of the nodes in that file (default: that of the pool's selector, or the only one)")
+	f.StringVar(&s.capacityType, "capacity-type", "", "spot, on-demand or reserved (default: that of the pool's selector, else on-demand)")
 	f.Uint64Var(&s.seed, "seed", 1, "seed of what is drawn")
 	output.Add(c, &s.format)
 	f.StringVar(&s.plot, "plot", "", "write a plot of demand, capacity and waiting pods under Forewarm to this file, .svg or .png")
@@ -87,6 +98,10 @@ func (s *simulation) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	node, err := s.priced(pool, c.Limits.Chunks)
+	if err != nil {
+		return err
+	}
 	if err := foresee(&c, func(chunk string, done, all int) {
 		progress.At(ctx, "forecasting %s: %d of %d intervals", chunk, done, all)
 	}); err != nil {
@@ -95,24 +110,26 @@ func (s *simulation) run(ctx context.Context, out io.Writer) error {
 	var rows []armRow
 	for _, arm := range simulate.Arms() {
 		progress.At(ctx, "playing %s", arm)
-		row, err := s.play(c, arm)
+		row, err := s.play(c, arm, node)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, row)
 	}
-	return s.print(out, rows)
+	return s.print(out, rows, node)
 }
 
 // play runs one arm, and plots Forewarm's where that is asked for.
-func (s *simulation) play(c simulate.Case, arm simulate.Arm) (armRow, error) {
+func (s *simulation) play(c simulate.Case, arm simulate.Arm, node nodePrice) (armRow, error) {
 	options, chosen := c.Of(arm)
 	options.Record = arm == simulate.Forewarm && s.plot != ""
 	outcome, err := simulate.Run(options)
 	if err == nil && options.Record {
 		err = drawTimeline(s.plot, c, outcome.Timeline)
 	}
-	return rowOf(arm, outcome, chosen), err
+	row := rowOf(arm, outcome, chosen)
+	row.bill(outcome, node, c.Pool.NodeGPUs)
+	return row, err
 }
 
 func (s *simulation) check() error {
@@ -128,7 +145,7 @@ func (s *simulation) check() error {
 	case min(s.lead, s.emptyFor) < 0 || min(s.nodeSize, s.maxNodes) < 0:
 		return errors.New("--lead, --consolidate-after, --node-size and --max-nodes must not be below zero")
 	}
-	return nil
+	return s.checkOffer()
 }
 
 // poolFrom reads a WarmPool, and refuses fields that there are not.
@@ -189,7 +206,7 @@ func (s *simulation) limitsOf(pool *v1alpha1.WarmPool) (simulate.Options, error)
 	return o, nil
 }
 
-// armRow is one arm of the output. Times are seconds, shares are of one.
+// armRow is one arm of the output. Times are seconds, shares are of one, costs are in the currency of the prices.
 type armRow struct {
 	Arm             simulate.Arm    `json:"arm"`
 	Jobs            int             `json:"jobs"`
@@ -201,6 +218,8 @@ type armRow struct {
 	Hours           float64         `json:"offered_hours"`
 	IdleHours       float64         `json:"idle_hours"`
 	BilledNodeHours float64         `json:"billed_node_hours"`
+	Cost            float64         `json:"cost"`
+	IdleCost        float64         `json:"idle_cost"`
 	Bought          int             `json:"nodes_bought"`
 	MostNodes       int             `json:"most_nodes"`
 	Takeovers       int             `json:"takeovers"`
@@ -216,18 +235,20 @@ func rowOf(arm simulate.Arm, o simulate.Outcome, chosen simulate.Chosen) armRow 
 	}
 }
 
-func (s *simulation) print(out io.Writer, rows []armRow) error {
+func (s *simulation) print(out io.Writer, rows []armRow, node nodePrice) error {
 	return s.format.Print(out, rows, func(p *output.Page) {
-		table := output.NewRows("Arm", "Jobs", "Wait p50", "p95", "Max", "Found ready", "Idle ÷ demand", "+Offered h", "+Idle h", "+Node h billed", "Bought", "Most", "Takeovers", "+Forecast used")
+		table := output.NewRows("Arm", "Jobs", "Wait p50", "p95", "Max", "Found ready", "Idle ÷ demand", "Cost", "+Idle cost", "+Offered h", "+Idle h", "+Node h billed", "Bought", "Most", "Takeovers", "+Forecast used")
 		for _, r := range rows {
 			used := ""
 			if all := r.Policies.Total(); all > 0 {
 				used = fmt.Sprintf("%.0f %%", 100*float64(r.Policies["Forecast"])/float64(all))
 			}
 			table.Add(output.Plain, r.Arm, r.Jobs, seconds(r.WaitP50), seconds(r.WaitP95), seconds(r.WaitMax), fmt.Sprintf("%.1f %%", 100*r.HitRate), fmt.Sprintf("%.3f", r.IdleShare),
+				hundredth(r.Cost), hundredth(r.IdleCost),
 				tenth(r.Hours), tenth(r.IdleHours), tenth(r.BilledNodeHours), r.Bought, r.MostNodes, r.Takeovers, used)
 		}
 		p.Table(table, "")
+		p.Line(output.Plain, "%s", node)
 		if s.autoscaler == "cluster-autoscaler" {
 			p.Line(output.Plain, "The autoscaler is a stand-in with Cluster Autoscaler's timing.")
 		}
@@ -235,5 +256,7 @@ func (s *simulation) print(out io.Writer, rows []armRow) error {
 }
 
 func seconds(value float64) string { return fmt.Sprintf("%.0f s", value) }
+
+func hundredth(value float64) string { return fmt.Sprintf("%.2f", value) }
 
 func tenth(value float64) string { return fmt.Sprintf("%.1f", value) }

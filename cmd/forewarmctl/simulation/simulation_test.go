@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,23 +81,94 @@ func TestSimulateComparesArms(t *testing.T) {
 	}
 }
 
+const samplePrices = `prices:
+- {instanceType: a100, capacityType: on-demand, perHour: "32"}
+- {instanceType: a100, capacityType: spot, perHour: "12"}
+- {instanceType: l4, perHour: "1"}
+`
+
+// TestPricesCount: each arm costs what its nodes are billed at the price that was asked for, and idling costs in
+// sizing what it does there.
+func TestPricesCount(t *testing.T) {
+	trace, prices := put(t, "jobs.csv", mornings()), put(t, "prices.yaml", samplePrices)
+	ofSpot := strings.Replace(samplePool, "karpenter.sh/nodepool: a100", "node.kubernetes.io/instance-type: a100, karpenter.sh/capacity-type: spot", 1)
+	run := func(pool string, flags ...string) (map[simulate.Arm]armRow, string) {
+		t.Helper()
+		text := ""
+		byArm := map[simulate.Arm]armRow{}
+		for _, format := range []string{"table", "json"} {
+			root := Command()
+			var out bytes.Buffer
+			root.SetOut(&out)
+			root.SetArgs(append([]string{"--trace", trace, "--pool", put(t, "pool.yaml", pool), "--scored", "48h", "--node-size", "8", "-o", format}, flags...))
+			if err := root.ExecuteContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if format == "table" {
+				text = out.String()
+				continue
+			}
+			var rows []armRow
+			if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range rows {
+				byArm[row.Arm] = row
+			}
+		}
+		return byArm, text
+	}
+	for name, c := range map[string]struct {
+		pool  string
+		flags []string
+		node  float64
+		says  string
+	}{
+		"the spec":     {samplePool, nil, 24, "A node costs 24.00 per hour, by idleCostPerHour of the pool."},
+		"the selector": {ofSpot, []string{"--prices", prices}, 12, "A node costs 12.00 per hour: a100, spot."},
+		"the flags":    {ofSpot, []string{"--prices", prices, "--instance-type", "a100", "--capacity-type", "on-demand"}, 32, "A node costs 32.00 per hour: a100, on-demand."},
+		"for all":      {samplePool, []string{"--prices", prices, "--instance-type", "l4"}, 1, "A node costs 1.00 per hour: l4, on-demand."},
+	} {
+		rows, text := run(c.pool, c.flags...)
+		for arm, row := range rows {
+			if want := row.BilledNodeHours * c.node; math.Abs(row.Cost-want) > 1e-6 || math.Abs(row.IdleCost-row.IdleHours/8*c.node) > 1e-6 || row.Cost <= 0 {
+				t.Errorf("%s: %s costs %.2f, %.2f of it idle; want %.2f and its idle part", name, arm, row.Cost, row.IdleCost, want)
+			}
+		}
+		if cost := fmt.Sprintf("%.2f", rows[simulate.Forewarm].Cost); !strings.Contains(text, c.says) || !strings.Contains(text, cost) || !strings.Contains(text, "COST") {
+			t.Errorf("%s: the table does not say %q and %s:\n%s", name, c.says, cost, text)
+		}
+	}
+	cheap, _ := run(samplePool, "--prices", put(t, "cheap.yaml", `prices: [{instanceType: x, perHour: "0.01"}]`))
+	dear, _ := run(samplePool, "--prices", put(t, "dear.yaml", `prices: [{instanceType: x, perHour: "100000"}]`))
+	if a, b := cheap[simulate.Forewarm].IdleHours, dear[simulate.Forewarm].IdleHours; a <= b {
+		t.Errorf("at a hundredth of the price Forewarm idles %.1f h, at a high one %.1f h; want less", a, b)
+	}
+}
+
 func TestAStandInIsCalledOne(t *testing.T) {
 	for autoscaler, want := range map[string]bool{"karpenter": false, "cluster-autoscaler": true} {
 		var out bytes.Buffer
-		if err := (&simulation{autoscaler: autoscaler}).print(&out, nil); err != nil || strings.Contains(out.String(), "stand-in") != want {
+		if err := (&simulation{autoscaler: autoscaler}).print(&out, nil, nodePrice{}); err != nil || strings.Contains(out.String(), "stand-in") != want {
 			t.Errorf("%s: %v\n%s", autoscaler, err, out.String())
 		}
 	}
 }
 
 func TestSimulateSaysWhatIsWrong(t *testing.T) {
-	trace, pool := put(t, "jobs.csv", mornings()), put(t, "pool.yaml", samplePool)
+	trace, pool, prices := put(t, "jobs.csv", mornings()), put(t, "pool.yaml", samplePool), put(t, "prices.yaml", samplePrices)
 	for name, c := range map[string]struct {
 		args []string
 		want string
 	}{
 		"no trace":      {[]string{"--pool", pool}, "--trace and --pool"},
 		"autoscaler":    {[]string{"--trace", trace, "--pool", pool, "--autoscaler", "x"}, "write karpenter or cluster-autoscaler"},
+		"no prices":     {[]string{"--trace", trace, "--pool", pool, "--capacity-type", "spot"}, "give that too"},
+		"capacity type": {[]string{"--trace", trace, "--pool", pool, "--prices", prices, "--capacity-type", "cheap"}, "write spot, on-demand or reserved"},
+		"which type":    {[]string{"--trace", trace, "--pool", pool, "--prices", prices}, "2 instance types"},
+		"no such price": {[]string{"--trace", trace, "--pool", pool, "--prices", prices, "--instance-type", "h100"}, "no price of h100, on-demand"},
+		"bad prices":    {[]string{"--trace", trace, "--pool", pool, "--prices", put(t, "bad.yaml", "prices: [{instanceType: x, perHour: free}]")}, "prices[0].perHour"},
+		"no file":       {[]string{"--trace", trace, "--pool", pool, "--prices", "nowhere.yaml"}, "nowhere.yaml"},
 		"output":        {[]string{"--trace", trace, "--pool", pool, "-o", "xml"}, "write table, wide, yaml or json"},
 		"plot":          {[]string{"--trace", trace, "--pool", pool, "--plot", "a.gif"}, ".svg or .png"},
 		"cluster":       {[]string{"--trace", trace, "--pool", pool, "--cluster", "z"}, `cluster "z"`},
