@@ -19,6 +19,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/ahead"
+	"forewarm.dev/extender/audit"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/extender/requeue"
 	"forewarm.dev/internal/config"
@@ -55,13 +56,13 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		Without: "The cluster has no resource.k8s.io/v1: GPUs that pods claim are not counted",
 	})
 	s := &server{settings: own, index: index, metrics: metrics, informers: m.GetCache(), devices: devices, log: log}
-	audit := make(chan struct{}, 1)
+	due := make(chan struct{}, 1)
 	for _, part := range []manager.Runnable{
 		devices, s,
-		&handler.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: metrics, Log: log, Now: audit},
+		&audit.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: metrics, Log: log, Now: due},
 		&requeue.Requeuer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log},
 		&ahead.Clearer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log, On: own.ClearAhead && onLoopback(own.Address)},
-		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &handler.Epochs{Index: index, Metrics: metrics, Audit: audit}},
+		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &handler.Epochs{Index: index, Metrics: metrics, Audit: due}},
 	} {
 		if err := m.Add(part); err != nil {
 			return nil, err

@@ -42,7 +42,8 @@ func sharesOf(node *corev1.Node) int64 {
 	return shares
 }
 
-func ended(pod *corev1.Pod) bool {
+// Ended tells whether a pod has run to its end, and holds nothing any more.
+func Ended(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 

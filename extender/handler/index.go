@@ -139,7 +139,7 @@ func (x *Index) SetPod(pod *corev1.Pod) {
 }
 
 func (x *Index) setPod(pod *corev1.Pod) {
-	if ended(pod) {
+	if Ended(pod) {
 		x.dropPod(pod.UID)
 		return
 	}

@@ -68,6 +68,9 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 	return m
 }
 
+// Repaired counts a pod that was found different from the API server, by kind.
+func (m *Metrics) Repaired(kind string) { m.repairs.WithLabelValues(kind).Inc() }
+
 // Touched counts a pod that was touched, or could not be.
 func (m *Metrics) Touched(err error) { m.pokes.WithLabelValues(resultOf(err)).Inc() }
 

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -13,44 +12,10 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender"
 )
-
-func byNode(object client.Object) []string { return []string{object.(*corev1.Pod).Spec.NodeName} }
-
-// TestAuditRepairsWhatTheWatchLost: an event that never came, of each kind.
-func TestAuditRepairsWhatTheWatchLost(t *testing.T) {
-	x := cluster()
-	ended := pod("ml", "ended", "plain", "1")
-	x.SetPod(ended)
-	ended = ended.DeepCopy()
-	ended.Status.Phase = corev1.PodSucceeded
-	moved := pod("hold", "moved", "", "1")
-	moved.Labels, moved.Spec.PriorityClassName = placeholder("", "").Labels, v1alpha1.PlaceholderPriorityClass
-	x.SetPod(moved)
-	moved = moved.DeepCopy()
-	moved.Spec.NodeName = "plain"
-	reader := fake.NewClientBuilder().WithIndex(&corev1.Pod{}, "spec.nodeName", byNode).
-		WithObjects(pod("ml", "unseen", "plain", "2"), ended, moved, placeholder("hold-1", "warm-1")).Build() // work on warm-2 is gone
-	a := &Auditor{Index: x, Reader: reader, Metrics: NewMetrics(x, prometheus.NewRegistry()), Log: logr.Discard()}
-	for range 2 { // the second has nothing to do
-		if err := a.Audit(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := [3]int64{x.node("plain").Real[gpu], x.node("plain").Placeholders[gpu], x.node("warm-2").Real[gpu]}; got != [3]int64{2, 1, 0} {
-		t.Errorf("real and placeholders on plain, real on warm-2: %v, want 2, 1 and 0", got)
-	}
-	for kind, want := range map[string]float64{"missing": 1, "stale": 1, "gone": 2} {
-		if got := testutil.ToFloat64(a.Metrics.repairs.WithLabelValues(kind)); got != want {
-			t.Errorf("%s: %v repairs, want %v", kind, got, want)
-		}
-	}
-}
 
 // refusedPod is one that the scheduler says we refused for a100.
 func refusedPod(name string, priority int32) *corev1.Pod {

@@ -161,7 +161,7 @@ func (m *model) remove(uid types.UID) {
 func (m *model) taken(node string) int64 {
 	sum := int64(0)
 	for _, p := range m.pods {
-		if p.Spec.NodeName == node && !ended(p) {
+		if p.Spec.NodeName == node && !Ended(p) {
 			sum += quantity.OfPod(p)[gpu]
 		}
 	}

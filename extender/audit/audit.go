@@ -1,7 +1,7 @@
-package handler
+// Package audit compares what the extender knows with the API server, and puts it right.
+package audit
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/extender/handler"
 )
 
 const (
@@ -26,11 +28,11 @@ const (
 // Auditor compares the index with the API server again and again, and repairs it: a watch that
 // lost an event would otherwise be wrong until a restart.
 type Auditor struct {
-	Index *Index
+	Index *handler.Index
 	// Reader asks the API server itself.
 	Reader  client.Reader
 	Synced  func() bool
-	Metrics *Metrics
+	Metrics *handler.Metrics
 	Log     logr.Logger
 	// Now is asked for an audit out of turn, when another scheduler has taken over.
 	Now <-chan struct{}
@@ -63,7 +65,7 @@ func (a *Auditor) Start(ctx context.Context) error {
 
 // Audit looks at the next nodes that offer what a WarmPool or a GPU pod may ask for.
 func (a *Auditor) Audit(ctx context.Context) error {
-	nodes := a.Index.auditable()
+	nodes := a.Index.Auditable()
 	first, _ := slices.BinarySearch(nodes, a.after+"\x00")
 	nodes = append(nodes[first:], nodes[:first]...)
 	for _, node := range nodes[:min(len(nodes), auditNodes)] {
@@ -85,11 +87,11 @@ func (a *Auditor) node(ctx context.Context, node string) error {
 	}
 	listed := map[types.UID]types.NamespacedName{}
 	for i := range pods.Items {
-		if pod := &pods.Items[i]; !ended(pod) {
+		if pod := &pods.Items[i]; !handler.Ended(pod) {
 			listed[pod.UID] = client.ObjectKeyFromObject(pod)
 		}
 	}
-	known := a.Index.podsOn(node)
+	known := a.Index.PodsOn(node)
 	doubtful := map[types.UID]types.NamespacedName{}
 	for uid, key := range listed {
 		if _, ok := known[uid]; !ok {
@@ -117,84 +119,14 @@ func (a *Auditor) pod(ctx context.Context, uid types.UID, key types.NamespacedNa
 		return fmt.Errorf("get pod %s: %w", key, err)
 	}
 	kind := ""
-	if err != nil || pod.UID != uid || ended(pod) {
-		kind = a.Index.repairGone(uid)
+	if err != nil || pod.UID != uid || handler.Ended(pod) {
+		kind = a.Index.RepairGone(uid)
 	} else {
-		kind = a.Index.repair(pod)
+		kind = a.Index.Repair(pod)
 	}
 	if kind != "" {
-		a.Metrics.repairs.WithLabelValues(kind).Inc()
+		a.Metrics.Repaired(kind)
 		a.Log.Info("The index was wrong and has been repaired", "pod", key, "kind", kind)
 	}
 	return nil
-}
-
-// auditable are the nodes that matter, in order: those of a pool, and those that offer an
-// extended resource.
-func (x *Index) auditable() []string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var names []string
-	for name, e := range x.nodes {
-		if e.Pool != "" || offersExtended(e) || !e.known {
-			names = append(names, name)
-		}
-	}
-	slices.SortFunc(names, cmp.Compare[string])
-	return names
-}
-
-func offersExtended(e *nodeEntry) bool {
-	for name, amount := range e.Allocatable {
-		if amount > 0 && slices.Contains([]byte(name), '/') {
-			return true
-		}
-	}
-	return false
-}
-
-func (x *Index) podsOn(node string) map[types.UID]types.NamespacedName {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	pods := map[types.UID]types.NamespacedName{}
-	for uid, pod := range x.pods {
-		if pod.node == node {
-			pods[uid] = pod.key
-		}
-	}
-	return pods
-}
-
-// repair takes in a pod that was read now, and names what was wrong; empty if nothing was.
-func (x *Index) repair(pod *corev1.Pod) string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	before, had := x.pods[pod.UID]
-	switch {
-	case had && before.node == pod.Spec.NodeName, !had && pod.Spec.NodeName == "":
-		return ""
-	case had && newer(before.version, pod.ResourceVersion):
-		return ""
-	}
-	x.setPod(pod)
-	if had {
-		return "stale"
-	}
-	return "missing"
-}
-
-// repairGone forgets a pod that is no more.
-func (x *Index) repairGone(uid types.UID) string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if _, had := x.pods[uid]; !had {
-		return ""
-	}
-	x.dropPod(uid)
-	return "gone"
-}
-
-// newer tells whether resource version a is after b; they are decimal numbers.
-func newer(a, b string) bool {
-	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) > 0
 }
