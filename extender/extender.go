@@ -143,4 +143,6 @@ type Victim struct {
 	Priority int32
 	// Taken placeholders have been given to another pod, and are about to be deleted.
 	Taken bool
+	// Going placeholders are being deleted by the extender itself.
+	Going bool
 }

@@ -273,6 +273,10 @@ func TestRealWorkIsSpared(t *testing.T) {
 	work := Victims{Pods: []Victim{{UID: "work", Requests: quantity.Vector{gpu: 4}, Priority: -100}}}
 	given := placeholders("a100", 1)
 	given.Pods[0].Taken = true
+	several := placeholders("a100", 1, 1)
+	several.Pods[1].Taken = true
+	going := placeholders("a100", 1)
+	going.Pods[0].Taken, going.Pods[0].Going = true, true
 	settling := Candidate{Node: used("settling", 4, func(n *Node) { n.Settling = true }), Victims: work}
 	for name, test := range map[string]struct {
 		candidates map[string]Candidate
@@ -284,6 +288,9 @@ func TestRealWorkIsSpared(t *testing.T) {
 		"only work is there":       {map[string]Candidate{"settling": settling, "work": {Victims: work}}, nil},
 		"and there is no room":     {map[string]Candidate{"work": {Victims: work}}, []string{"work"}},
 		"work beside placeholders": {map[string]Candidate{"both": {Victims: with(given, work.Pods...)}}, []string{"both"}},
+		"several, one given":       {map[string]Candidate{"several": {Victims: several}, "work": {Victims: work}}, nil},
+		"one that we delete":       {map[string]Candidate{"going": {Victims: going}, "work": {Victims: work}}, nil},
+		"and work beside it":       {map[string]Candidate{"both": {Victims: with(going, work.Pods...)}}, nil},
 	} {
 		got := slices.Sorted(maps.Keys(SelectVictims(asks(1, "a100"), test.candidates, held)))
 		if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {

@@ -26,6 +26,11 @@ import (
 //     waits, and is tried again with each placeholder that goes;
 //  5. else the rest is returned as it came, so that ordinary preemption goes on.
 //
+// A node is not returned, and rule 4 holds for the pod, as long as among the scheduler's victims there
+// is a placeholder that we are deleting, or, where all are placeholders, one of several that another
+// pod has been given: it would go a second time, in vain, and a pod for which the scheduler finds several victims gone is not tried
+// again for five minutes. Where it waits it is tried when the placeholder goes.
+//
 // A node where nobody dies (schedulers after 1.37 send such) costs nothing and is kept if it is
 // not refused. Nodes are never added.
 func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[string]Victims {
@@ -36,8 +41,11 @@ func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[s
 		if dropped(pod, c, held) {
 			continue
 		}
-		allowed[name] = c.Victims
-		wait = wait || Coming(pod, c)
+		twice := inVain(c.Pods)
+		if !twice {
+			allowed[name] = c.Victims
+		}
+		wait = wait || twice || Coming(pod, c)
 		victims, ok := takeover(pod, c, held)
 		if !ok {
 			continue
@@ -64,6 +72,12 @@ func spareWork(allowed map[string]Victims, wait bool) map[string]Victims {
 		return kept
 	}
 	return allowed
+}
+
+// inVain tells whether the scheduler would delete placeholders that somebody else is deleting.
+func inVain(victims []Victim) bool {
+	several := len(victims) > 1 && !slices.ContainsFunc(victims, isWork)
+	return slices.ContainsFunc(victims, func(v Victim) bool { return v.Going || v.Taken && several })
 }
 
 func isWork(v Victim) bool { return v.Pool == "" }

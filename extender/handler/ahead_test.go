@@ -274,6 +274,26 @@ func TestRoomIsExchanged(t *testing.T) {
 	}
 }
 
+// TestNobodyIsGivenWhatGoes: the scheduler would delete it in vain, and may not try the pod again.
+func TestNobodyIsGivenWhatGoes(t *testing.T) {
+	x := bursting()
+	askAbout(x, job(0))
+	givenAhead(x)
+	late := prioritized(taker("late"), 2)
+	ask := func() int { return len(x.SelectVictims(late, Candidates{"plain": {Pods: []types.UID{"hold-1"}}})) }
+	if got := ask(); got != 1 {
+		t.Errorf("%d nodes where a placeholder is not being deleted yet, want 1", got)
+	}
+	x.Send("hold-1")
+	if got := ask(); got != 0 {
+		t.Errorf("%d nodes where it is, want none", got)
+	}
+	x.Unsent("hold-1")
+	if got := ask(); got != 1 {
+		t.Errorf("%d nodes when it could not be, want 1", got)
+	}
+}
+
 // TestScoreSendsAPodToItsRoom: not to that of another, nor to whole nodes.
 func TestScoreSendsAPodToItsRoom(t *testing.T) {
 	x := bursting()

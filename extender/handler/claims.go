@@ -14,6 +14,8 @@ import (
 type claim struct {
 	by    types.UID
 	until time.Time
+	// going tells that we delete it ourselves, and have begun.
+	going bool
 }
 
 // claim gives placeholders to a pod that is expected on their node.
@@ -49,6 +51,14 @@ func (x *Index) mark(placeholder types.UID) {
 		if e.Stand[i].UID == placeholder {
 			e.Stand[i].Taken = x.taken(placeholder)
 		}
+	}
+}
+
+// leaves says that we are deleting a placeholder that has been given to somebody.
+func (x *Index) leaves(placeholder types.UID) {
+	if c, ok := x.claims[placeholder]; ok {
+		c.going = true
+		x.claims[placeholder] = c
 	}
 }
 

@@ -119,5 +119,5 @@ func (x *Index) node(name string) *extender.Node {
 // victim converts a pod that would be deleted; one that is not known is taken for real work.
 func (x *Index) victim(uid types.UID) extender.Victim {
 	entry := x.pods[uid]
-	return extender.Victim{UID: uid, Pool: entry.pool, Requests: entry.requests, Priority: entry.priority, Taken: x.taken(uid)}
+	return extender.Victim{UID: uid, Pool: entry.pool, Requests: entry.requests, Priority: entry.priority, Taken: x.taken(uid), Going: x.claims[uid].going}
 }

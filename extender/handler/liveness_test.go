@@ -43,8 +43,12 @@ type fakeScheduler struct {
 	given []PodRef
 }
 
-// deletion is on its way, for the sake of a pod.
-type deletion struct{ victim, taker types.UID }
+// deletion is on its way, for the sake of a pod; heard tells that it is by our answer, and that
+// each before counted.
+type deletion struct {
+	victim, taker types.UID
+	heard         bool
+}
 
 // newFakeScheduler fills each node with work that is worth less than the placeholders beside it, and has a
 // pod come for each placeholder.
@@ -108,8 +112,12 @@ func (b *fakeScheduler) delete() {
 	}
 	delete(b.pods, victim)
 	b.unseen = append(b.unseen, func() { b.x.DropPod(p) })
+	// A pod is not tried before the scheduler has been to all its victims, though they be gone already; of
+	// the last one it sees that by itself. Where it has gone by
+	// its own choice we cannot help it.
 	preempting := func(uid types.UID) bool {
-		return slices.ContainsFunc(b.going, func(d deletion) bool { return d.taker == uid && b.pods[d.victim] != nil })
+		own := slices.DeleteFunc(slices.Clone(b.going), func(d deletion) bool { return d.taker != uid })
+		return len(own) > 1 && own[0].heard || slices.ContainsFunc(own, func(d deletion) bool { return b.pods[d.victim] != nil })
 	}
 	for _, uid := range b.waiting {
 		if !preempting(uid) {
@@ -143,10 +151,10 @@ func (b *fakeScheduler) place() {
 	}
 	failed := p.DeepCopy()
 	failed.Status.Conditions = unschedulablePod("").Status.Conditions
-	if name, victims := b.preempt(p); name != "" {
+	if name, victims, heard := b.preempt(p); name != "" {
 		failed.Status.NominatedNodeName = name
 		for _, victim := range victims {
-			b.going = append(b.going, deletion{victim, uid})
+			b.going = append(b.going, deletion{victim, uid, heard})
 		}
 	}
 	b.waiting = append(b.waiting, uid)
@@ -182,7 +190,7 @@ func (b *fakeScheduler) node(p *corev1.Pod) string {
 
 // preempt asks the extender about what the scheduler would delete, and goes without its answer where
 // that comes too late or names somebody who is gone.
-func (b *fakeScheduler) preempt(p *corev1.Pod) (string, []types.UID) {
+func (b *fakeScheduler) preempt(p *corev1.Pod) (node string, victims []types.UID, heard bool) {
 	b.tried++
 	own := b.candidates(p)
 	answer := b.x.SelectVictims(p, own)
@@ -206,7 +214,7 @@ func (b *fakeScheduler) preempt(p *corev1.Pod) (string, []types.UID) {
 			cheapest = name
 		}
 	}
-	return cheapest, chosen[cheapest].Pods
+	return cheapest, chosen[cheapest].Pods, b.missed == 0
 }
 
 func (b *fakeScheduler) dearest(c CandidateVictims) int32 {

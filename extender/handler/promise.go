@@ -47,6 +47,7 @@ func (x *Index) Send(placeholder types.UID) bool {
 		return false
 	}
 	p.sent = true
+	x.leaves(placeholder)
 	return true
 }
 
@@ -160,8 +161,9 @@ func (x *Index) forgo(uid types.UID) *promise {
 	delete(x.ahead.promises, uid)
 	x.clear(p.node)
 	for _, placeholder := range p.placeholders {
-		if c, ok := x.claims[placeholder]; ok && p.sent {
-			x.claims[placeholder] = claim{until: c.until}
+		if c, ok := x.claims[placeholder]; ok && c.going {
+			c.by = ""
+			x.claims[placeholder] = c
 		}
 	}
 	return p

@@ -121,6 +121,7 @@ func (x *Index) serve(uid types.UID) (given []PodRef) {
 	x.hold(asked, t.pod.ResourceVersion, node)
 	x.claim(uid, victims)
 	for _, v := range victims {
+		x.leaves(v.UID)
 		given = append(given, PodRef{x.pods[v.UID].key, v.UID})
 	}
 	return given
