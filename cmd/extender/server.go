@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/config"
 )
 
@@ -52,7 +53,7 @@ func (s *server) ready(*http.Request) error {
 // Start serves until ctx ends, and then drains: readiness turns false, calls are still answered,
 // each on a connection that closes behind it, and at last those under way are finished.
 func (s *server) Start(ctx context.Context) error {
-	synced, err := s.index.Watch(ctx, s.informers)
+	synced, err := watch.Watch(ctx, s.index, s.informers)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"forewarm.dev/extender/audit"
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/extender/requeue"
+	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
 )
@@ -52,7 +53,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	index := handler.NewIndex(settings.Reserver.PlaceholderNamespace)
 	metrics := handler.NewMetrics(index, ctrlmetrics.Registry)
 	devices := observe.NewOptional(observe.OptionalOptions{
-		Informers: m.GetCache(), Kinds: handler.DeviceKinds(), Watched: index.WatchDevices, Log: log,
+		Informers: m.GetCache(), Kinds: watch.DeviceKinds(), Watched: func(kind client.Object, from cache.Informer) error { return watch.Devices(index, kind, from) }, Log: log,
 		Without: "The cluster has no resource.k8s.io/v1: GPUs that pods claim are not counted",
 	})
 	s := &server{settings: own, index: index, metrics: metrics, informers: m.GetCache(), devices: devices, log: log}
@@ -62,7 +63,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		&audit.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: metrics, Log: log, Now: due},
 		&requeue.Requeuer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log},
 		&ahead.Clearer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log, On: own.ClearAhead && onLoopback(own.Address)},
-		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &handler.Epochs{Index: index, Metrics: metrics, Audit: due}},
+		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &watch.Epochs{Index: index, Metrics: metrics, Audit: due}},
 	} {
 		if err := m.Add(part); err != nil {
 			return nil, err
@@ -89,7 +90,7 @@ func caches(lease string) cache.Options {
 type follower struct {
 	lease     string
 	informers cache.Informers
-	epochs    *handler.Epochs
+	epochs    *watch.Epochs
 }
 
 // NeedLeaderElection says that every replica follows.

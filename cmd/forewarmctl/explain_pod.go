@@ -15,6 +15,7 @@ import (
 	"forewarm.dev/cmd/forewarmctl/output"
 	"forewarm.dev/cmd/forewarmctl/progress"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/config"
 )
 
@@ -73,7 +74,7 @@ func podFrom(ctx context.Context, from client.Reader, key client.ObjectKey, plac
 	}
 	progress.At(ctx, "reading nodes and pods")
 	index := handler.NewIndex(placeholders)
-	if err := index.Read(ctx, from); err != nil {
+	if err := watch.Read(ctx, index, from); err != nil {
 		return podExplanation{}, err
 	}
 	return explainedPod(pod, index.Explain(pod)), nil

@@ -68,6 +68,9 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 	return m
 }
 
+// AnotherScheduler counts that another one has taken over.
+func (m *Metrics) AnotherScheduler() { m.epochs.Inc() }
+
 // Repaired counts a pod that was found different from the API server, by kind.
 func (m *Metrics) Repaired(kind string) { m.repairs.WithLabelValues(kind).Inc() }
 

@@ -5,9 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -80,27 +77,6 @@ func TestALateMessageIsPokedAtOnce(t *testing.T) {
 	x.SetPod(refusedPod("late", 0)) // it was refused before, and the scheduler says so only now
 	if _, value, ok := x.Due(); !ok || !strings.HasPrefix(value, "a100/") {
 		t.Errorf("due %v, %q", ok, value)
-	}
-}
-
-func lease(holder string) *coordinationv1.Lease {
-	return &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder}}
-}
-
-func TestAnotherSchedulerVoidsHolds(t *testing.T) {
-	x := cluster()
-	audit := make(chan struct{}, 1)
-	e := &Epochs{Index: x, Metrics: NewMetrics(x, prometheus.NewRegistry()), Audit: audit}
-	e.See(lease("a"))
-	x.Score(pod("ml", "p", "", "1"), []string{"plain"})
-	e.See(lease("a"))
-	e.See(lease(""))
-	if x.Holds() != 1 || len(audit) != 0 {
-		t.Errorf("%d holds, %d audits while the same scheduler leads", x.Holds(), len(audit))
-	}
-	e.See(lease("b"))
-	if x.Holds() != 0 || len(audit) != 1 || testutil.ToFloat64(e.Metrics.epochs) != 1 {
-		t.Errorf("%d holds, %d audits after another took over", x.Holds(), len(audit))
 	}
 }
 

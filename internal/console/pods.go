@@ -15,6 +15,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/console/live"
 )
 
@@ -136,7 +137,7 @@ func (c *Console) onePod(v *visit) (page, error) {
 // explainPod adds what the extender would say, by the code of forewarmctl explain pod.
 func (c *Console) explainPod(v *visit, own Own, pod *corev1.Pod, shown *podPage) error {
 	index := handler.NewIndex(c.options.PlaceholderNamespace)
-	if err := index.Read(v.request.Context(), own.Client); err != nil {
+	if err := watch.Read(v.request.Context(), index, own.Client); err != nil {
 		if apierrors.IsForbidden(err) {
 			shown.Unseen = append(shown.Unseen, "How each node fares: it needs the rights of forewarmctl explain pod; "+err.Error()+".")
 			return nil

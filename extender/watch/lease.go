@@ -1,16 +1,18 @@
-package handler
+package watch
 
 import (
 	"sync"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"forewarm.dev/extender/handler"
 )
 
 // Epochs follows the scheduler's Lease: what one scheduler had in mind is void once another leads.
 type Epochs struct {
-	Index   *Index
-	Metrics *Metrics
+	Index   *handler.Index
+	Metrics *handler.Metrics
 	// Audit is told to audit at once.
 	Audit chan<- struct{}
 
@@ -40,7 +42,7 @@ func (e *Epochs) See(lease *coordinationv1.Lease) {
 	if first {
 		return
 	}
-	e.Metrics.epochs.Inc()
+	e.Metrics.AnotherScheduler()
 	e.Index.Reconcile()
 	select {
 	case e.Audit <- struct{}{}:

@@ -1,4 +1,5 @@
-package handler
+// Package watch tells an index of the extender what the API server holds: as it changes, or once.
+package watch
 
 import (
 	"context"
@@ -11,24 +12,25 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender/handler"
 )
 
-// Watch keeps the index up to date from informers. The function it returns tells whether
+// Watch keeps an index up to date from informers. The function it returns tells whether
 // all that was there at the start has been seen.
-func (x *Index) Watch(ctx context.Context, informers cache.Informers) (synced func() bool, err error) {
+func Watch(ctx context.Context, x *handler.Index, informers cache.Informers) (synced func() bool, err error) {
 	var seen []toolscache.ResourceEventHandlerRegistration
 	for _, add := range []func() (toolscache.ResourceEventHandlerRegistration, error){
 		func() (toolscache.ResourceEventHandlerRegistration, error) {
-			return watch(ctx, informers, &corev1.Namespace{}, x.SetNamespace, x.DropNamespace)
+			return one(ctx, informers, &corev1.Namespace{}, x.SetNamespace, x.DropNamespace)
 		},
 		func() (toolscache.ResourceEventHandlerRegistration, error) {
-			return watch(ctx, informers, &v1alpha1.WarmPool{}, x.SetPool, x.DropPool)
+			return one(ctx, informers, &v1alpha1.WarmPool{}, x.SetPool, x.DropPool)
 		},
 		func() (toolscache.ResourceEventHandlerRegistration, error) {
-			return watch(ctx, informers, &corev1.Node{}, x.SetNode, x.DropNode)
+			return one(ctx, informers, &corev1.Node{}, x.SetNode, x.DropNode)
 		},
 		func() (toolscache.ResourceEventHandlerRegistration, error) {
-			return watch(ctx, informers, &corev1.Pod{}, x.SetPod, x.DropPod)
+			return one(ctx, informers, &corev1.Pod{}, x.SetPod, x.DropPod)
 		},
 	} {
 		registration, err := add()
@@ -53,8 +55,8 @@ func DeviceKinds() []client.Object {
 	return []client.Object{&resourcev1.DeviceClass{}, &resourcev1.ResourceSlice{}, &resourcev1.ResourceClaimTemplate{}, &resourcev1.ResourceClaim{}}
 }
 
-// WatchDevices feeds the events of one of the DeviceKinds to the index.
-func (x *Index) WatchDevices(kind client.Object, informer cache.Informer) error {
+// Devices feeds the events of one of the DeviceKinds to an index.
+func Devices(x *handler.Index, kind client.Object, informer cache.Informer) error {
 	var err error
 	switch kind.(type) {
 	case *resourcev1.DeviceClass:
@@ -71,8 +73,8 @@ func (x *Index) WatchDevices(kind client.Object, informer cache.Informer) error 
 	return err
 }
 
-// watch feeds the events of one kind to set and drop.
-func watch[T client.Object](ctx context.Context, informers cache.Informers, kind T, set, drop func(T)) (toolscache.ResourceEventHandlerRegistration, error) {
+// one feeds the events of one kind to set and drop.
+func one[T client.Object](ctx context.Context, informers cache.Informers, kind T, set, drop func(T)) (toolscache.ResourceEventHandlerRegistration, error) {
 	informer, err := informers.GetInformer(ctx, kind)
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", kind, err)
