@@ -8,9 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
@@ -94,7 +91,7 @@ func (v *view) pods(going []goingNode) []capacity.GoingPod {
 		name := pod.Namespace + "/" + pod.Name
 		v.named[name] = pod
 		one := capacity.GoingPod{
-			Name: name, Requests: quantity.OfPod(pod), Priority: priorityOf(pod), Critical: pod.Annotations[v1alpha1.AnnotationCritical] == "true", MayRun: v.mayRun(pod),
+			Name: name, Requests: quantity.OfPod(pod), Priority: priorityOf(pod), Critical: pod.Annotations[v1alpha1.AnnotationCritical] == "true", MayRun: v.MayRun(pod),
 		}
 		if at, ok := deadlines[pod.Spec.NodeName]; ok {
 			one.Deadline = at.Add(-graceOf(pod))
@@ -156,18 +153,4 @@ func ready(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
-}
-
-// mayRun tells whether labels and taints of a node allow a pod.
-func (v *view) mayRun(pod *corev1.Pod) func(name string) bool {
-	affinity := nodeaffinity.GetRequiredNodeAffinity(pod)
-	return func(name string) bool {
-		at, _ := slices.BinarySearchFunc(v.Nodes, name, func(n *corev1.Node, name string) int { return cmp.Compare(n.Name, name) })
-		if matches, err := affinity.Match(v.Nodes[at]); err != nil || !matches {
-			return false
-		}
-		_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), v.Nodes[at].Spec.Taints, pod.Spec.Tolerations,
-			func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
-		return !untolerated
-	}
 }

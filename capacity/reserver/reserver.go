@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/coming"
@@ -27,6 +28,7 @@ import (
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/capacity/supply"
+	"forewarm.dev/capacity/topology"
 	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -63,6 +65,8 @@ type Options struct {
 	Chooser *chooser.Chooser
 	// Prices knows what nodes cost.
 	Prices *price.Prices
+	// Loads follows Kueue's Workloads that wait for room; nil for none.
+	Loads *topology.Watcher
 	// Announcer tells pods that wait what they wait for.
 	Announcer *announcer.Announcer
 	// Events reports plans on the WarmPool.
@@ -97,7 +101,7 @@ type Reserver struct {
 	// urgent is told when a pod is stuck, and when a pool is in a hurry; attempts are the last ones to make
 	// room for the pods that are stuck.
 	urgent   chan struct{}
-	attempts map[types.UID]attempt
+	attempts map[types.UID]capacity.Attempt
 }
 
 // memory is what the loop remembers of a pool between two cycles. A new leader starts
@@ -152,6 +156,7 @@ func (r *Reserver) Start(ctx context.Context) error {
 	if err := r.watchNodes(ctx); err != nil {
 		return err
 	}
+	r.options.Loads.Wake(r.wake)
 	ticker := r.options.Clock.NewTicker(tick)
 	defer ticker.Stop()
 	for {

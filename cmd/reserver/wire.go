@@ -7,6 +7,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -24,6 +25,7 @@ import (
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/capacity/showback"
+	"forewarm.dev/capacity/topology"
 	"forewarm.dev/capacity/waiting/announcer"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
@@ -57,19 +59,11 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := ensureNamespace(ctx, mgr, settings.Namespace); err != nil {
 		return nil, err
 	}
-	store, err := historyStore(settings.History, mgr.GetClient())
+	kept, err := keepsOf(mgr, log, settings)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := decisionLog(settings.Decisions, mgr)
-	if err != nil {
-		return nil, err
-	}
-	prices, err := pricesOf(settings.Prices, log)
-	if err != nil {
-		return nil, err
-	}
-	for _, runs := range []manager.Runnable{prices, loop(mgr, log, settings, keeps{store, kept, prices}), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
+	for _, runs := range []manager.Runnable{kept.prices, kept.loads, loop(mgr, log, settings, kept), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
 		if err := mgr.Add(runs); err != nil {
 			return nil, err
 		}
@@ -85,6 +79,22 @@ type keeps struct {
 	demand    forecaster.Store
 	decisions *decisions.Log
 	prices    *price.Prices
+	loads     *topology.Watcher // Kueue's Workloads
+}
+
+func keepsOf(mgr ctrl.Manager, log logr.Logger, settings config.Reserver) (kept keeps, err error) {
+	if kept.demand, err = historyStore(settings.History, mgr.GetClient()); err != nil {
+		return kept, err
+	}
+	if kept.decisions, err = decisionLog(settings.Decisions, mgr); err != nil {
+		return kept, err
+	}
+	if kept.prices, err = pricesOf(settings.Prices, log); err != nil {
+		return kept, err
+	}
+	anyKind, err := dynamic.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	kept.loads = topology.NewWatcher(topology.Options{Client: anyKind, Mapper: mgr.GetRESTMapper(), Clock: clock.RealClock{}, Log: log})
+	return kept, err
 }
 
 // loop is the reserver.
@@ -100,6 +110,7 @@ func loop(mgr ctrl.Manager, log logr.Logger, settings config.Reserver, kept keep
 		}),
 		Decisions:  kept.decisions,
 		Prices:     kept.prices,
+		Loads:      kept.loads,
 		Plans:      approval.New(mgr.GetAPIReader(), mgr.GetClient()),
 		Chooser:    chooser.New(false),
 		Announcer:  announcer.New(mgr.GetClient(), mgr.GetEventRecorder("forewarm-reserver")),

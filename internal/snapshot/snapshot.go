@@ -9,6 +9,9 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -60,3 +63,20 @@ func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
 
 // PodsOn are the pods on a node that have not ended, by namespace and name.
 func (s Snapshot) PodsOn(node string) []*corev1.Pod { return s.byNode[node] }
+
+// MayRun tells whether labels and taints of the node with a name allow a pod.
+func (s Snapshot) MayRun(pod *corev1.Pod) func(name string) bool {
+	affinity := nodeaffinity.GetRequiredNodeAffinity(pod)
+	return func(name string) bool {
+		at, found := slices.BinarySearchFunc(s.Nodes, name, func(n *corev1.Node, name string) int { return cmp.Compare(n.Name, name) })
+		if !found {
+			return false
+		}
+		if matches, err := affinity.Match(s.Nodes[at]); err != nil || !matches {
+			return false
+		}
+		_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), s.Nodes[at].Spec.Taints, pod.Spec.Tolerations,
+			func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
+		return !untolerated
+	}
+}

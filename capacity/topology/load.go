@@ -1,0 +1,180 @@
+// Package topology knows the Workloads of Kueue that wait for room under topology-aware scheduling. That counts
+// what placeholders hold as used, whatever their priority, and lets no pod of a Workload come into being before
+// there is room for all of them: so nobody preempts, and placeholders have to go before.
+//
+// It reads Workload, ResourceFlavor and Topology of group kueue.x-k8s.io as their documentation has them
+// (kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling); v1beta1, v1beta2 and v1 say it in the same places.
+package topology
+
+import (
+	"math"
+	"regexp"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Load is a Workload that waits for room.
+type Load struct {
+	metav1.ObjectMeta
+	// Kind is the Workload's, for events.
+	Kind metav1.TypeMeta
+	// Topology is the name of the Topology in which it found none.
+	Topology string
+	// Groups are its pods.
+	Groups []Group
+}
+
+// Group are pods alike.
+type Group struct {
+	// Pod is one of them, and Count how many there are.
+	Pod   *corev1.Pod
+	Count int64
+	// Level is the node label within one value of which all of them are to run; empty for anywhere. If they only
+	// prefer that, Required is false.
+	Level    string
+	Required bool
+}
+
+// workload is what we read of one.
+type workload struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec struct {
+		Active   *bool  `json:"active"`
+		Priority *int32 `json:"priority"`
+		// Source, and Ref since v1beta2, say whose priority that is.
+		Source  string   `json:"priorityClassSource"`
+		Ref     *ref     `json:"priorityClassRef"`
+		PodSets []podSet `json:"podSets"`
+	} `json:"spec"`
+	Status struct {
+		Conditions []metav1.Condition `json:"conditions"`
+	} `json:"status"`
+}
+
+type ref struct {
+	Kind string `json:"kind"`
+}
+
+type podSet struct {
+	Count    int64                  `json:"count"`
+	Template corev1.PodTemplateSpec `json:"template"`
+	Topology *request               `json:"topologyRequest"`
+}
+
+// request is where the pods of a set are to run.
+type request struct {
+	Required  *string `json:"required"`
+	Preferred *string `json:"preferred"`
+	// SliceRequired asks for parts of the set to run together, each within one domain.
+	SliceRequired *string `json:"podSetSliceRequiredTopology"`
+}
+
+// Annotations of pod templates that say the same.
+const (
+	requiredAnnotation  = "kueue.x-k8s.io/podset-required-topology"
+	preferredAnnotation = "kueue.x-k8s.io/podset-preferred-topology"
+	sliceAnnotation     = "kueue.x-k8s.io/podset-slice-required-topology"
+)
+
+// noRoom is how Kueue says that a topology has no room, in the condition QuotaReserved. Its reason has been
+// TopologyPlacementFailed since 0.19, where a feature gate lets it be, and Pending before.
+var noRoom = regexp.MustCompile(`topology "([^"]+)" (allows to fit only|doesn't allow to fit any of)`)
+
+// read is a Load; false for a Workload that waits for nothing, or for something else.
+func read(item *unstructured.Unstructured) (load Load, ok bool) {
+	topology := waitsFor(item)
+	if topology == "" {
+		return load, false
+	}
+	var w workload
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &w); err != nil {
+		return load, false // a version that says it elsewhere
+	}
+	load = Load{ObjectMeta: w.ObjectMeta, Kind: w.TypeMeta, Topology: topology}
+	for _, set := range w.Spec.PodSets {
+		group, ok := w.group(set)
+		if !ok {
+			return load, false
+		}
+		load.Groups = append(load.Groups, group)
+	}
+	return load, true
+}
+
+// waitsFor is the topology that a Workload finds no room in; empty if it waits for none.
+func waitsFor(item *unstructured.Unstructured) string {
+	if active, is, _ := unstructured.NestedBool(item.Object, "spec", "active"); is && !active || item.GetDeletionTimestamp() != nil {
+		return ""
+	}
+	conditions := conditionsOf(item)
+	for _, over := range []string{"Admitted", "Finished"} {
+		if meta.IsStatusConditionTrue(conditions, over) {
+			return ""
+		}
+	}
+	reserved := meta.FindStatusCondition(conditions, "QuotaReserved")
+	if reserved == nil || reserved.Status != metav1.ConditionFalse {
+		return ""
+	}
+	if found := noRoom.FindStringSubmatch(reserved.Message); found != nil {
+		return found[1]
+	}
+	return ""
+}
+
+// conditionsOf are those that can be read.
+func conditionsOf(item *unstructured.Unstructured) (conditions []metav1.Condition) {
+	list, _, _ := unstructured.NestedSlice(item.Object, "status", "conditions")
+	for _, one := range list {
+		var c metav1.Condition
+		if fields, is := one.(map[string]any); is && runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &c) == nil {
+			conditions = append(conditions, c)
+		}
+	}
+	return conditions
+}
+
+// group is a pod set; false for one of which parts must run together, which is not reckoned with.
+func (w workload) group(set podSet) (Group, bool) {
+	pod := &corev1.Pod{ObjectMeta: set.Template.ObjectMeta, Spec: set.Template.Spec}
+	pod.Namespace, pod.Name = w.Namespace, w.Name
+	pod.Spec.Priority, pod.Spec.SchedulingGates = new(w.priorityOf(pod)), nil
+	g := Group{Pod: pod, Count: set.Count}
+	say := request{}
+	if set.Topology != nil {
+		say = *set.Topology
+	}
+	for name, into := range map[string]**string{requiredAnnotation: &say.Required, preferredAnnotation: &say.Preferred, sliceAnnotation: &say.SliceRequired} {
+		if value := pod.Annotations[name]; *into == nil && value != "" {
+			*into = &value
+		}
+	}
+	switch {
+	case say.Required != nil:
+		g.Level, g.Required = *say.Required, true
+	case say.Preferred != nil:
+		g.Level = *say.Preferred
+	}
+	return g, say.SliceRequired == nil
+}
+
+// priorityOf is the priority that pods of the Workload will have: the Workload's own, if that comes from
+// their PriorityClass; else, since pods get theirs at creation, zero without a class, and the lowest
+// where it is not known.
+func (w workload) priorityOf(pod *corev1.Pod) int32 {
+	ofPods := w.Spec.Source == "scheduling.k8s.io/priorityclass" || w.Spec.Ref != nil && w.Spec.Ref.Kind == "PriorityClass"
+	switch {
+	case ofPods && w.Spec.Priority != nil:
+		return *w.Spec.Priority
+	case pod.Spec.PriorityClassName == "":
+		return 0
+	default:
+		return math.MinInt32 + 1
+	}
+}
