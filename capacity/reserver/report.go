@@ -117,6 +117,20 @@ func (r *Reserver) tell(pool *v1alpha1.WarmPool, plan capacity.Result, done outc
 		"created %d, ungated %d, deleted %d placeholders; wanted: %s", done.created, done.ungated, done.deleted, planReason(plan))
 }
 
+// blindPatience is how long is tried to tell that nothing can be seen.
+const blindPatience = 2 * time.Second
+
+// tellBlind says in status of the pools that are due that they are held still, since the cluster cannot be seen.
+func (r *Reserver) tellBlind(ctx context.Context, pools []*v1alpha1.WarmPool, err error, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, blindPatience)
+	defer cancel()
+	for _, pool := range pools {
+		if r.anyDue([]*v1alpha1.WarmPool{pool}, now) {
+			r.reportBroken(ctx, pool, err)
+		}
+	}
+}
+
 // reportBroken says in status why a pool is held still.
 func (r *Reserver) reportBroken(ctx context.Context, pool *v1alpha1.WarmPool, err error) {
 	status := pool.Status.DeepCopy()

@@ -241,6 +241,7 @@ func (r *Reserver) cycle(ctx context.Context, now time.Time) {
 	w, err := r.observe(ctx, pools)
 	if err != nil {
 		r.failed("Observe", err)
+		r.tellBlind(ctx, pools, err, now)
 		return
 	}
 	classes, broken := classesOf(w.pools)

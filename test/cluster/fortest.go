@@ -47,6 +47,11 @@ func ForTest(t testing.TB, options Options) *Cluster {
 	return c
 }
 
+// MayBeForbidden adds to what a test means to be forbidden, where it takes rights away while it runs.
+func (c *Cluster) MayBeForbidden(part string) {
+	c.options.MayBeForbidden = append(c.options.MayBeForbidden, part)
+}
+
 // finish stops the cluster, where it has started, and fails the test where our rights did not suffice.
 func (c *Cluster) finish(t testing.TB) {
 	t.Helper()
