@@ -145,7 +145,7 @@ func comparison(out io.Writer, o outcome) error {
 	}
 	_, err := fmt.Fprintf(out, `The simulator has the delays of the control loops that were measured: the median wait of jobs that
 found room, that of jobs to which placeholders gave way, each of the arm where it was the shortest,
-and what a node takes beyond its boot time: %.1f, %.1f and %.1f s.
+and what a node takes beyond its boot time, 0 where none could be measured: %.1f, %.1f and %.1f s.
 `, o.delays.start.Seconds(), o.delays.takeover.Seconds(), o.delays.overhead.Seconds())
 	return err
 }

@@ -122,8 +122,8 @@ func arms(ctx context.Context, s settings, out, progress io.Writer) (o outcome, 
 
 // summary is one arm in one line.
 func summary(arm play.Arm, m play.Measured) string {
-	return fmt.Sprintf("%s: done: %d jobs, p95 wait %.1f s, %.1f idle GPU-hours, %d takeovers, %.1f s per node beyond its boot time",
-		arm, m.Jobs, play.Quantile(m.Waits, 0.95).Seconds(), m.IdleGPUHours, m.Takeovers, m.Overhead.Seconds())
+	return fmt.Sprintf("%s: done: %d jobs, p95 wait %.1f s, %.1f idle GPU-hours, %d takeovers; beyond the boot time: %s",
+		arm, m.Jobs, play.Quantile(m.Waits, 0.95).Seconds(), m.IdleGPUHours, m.Takeovers, m.OverheadIs(times().Boot))
 }
 
 func introduce(out io.Writer, s settings, w arrivals.Workload) {

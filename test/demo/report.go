@@ -101,18 +101,17 @@ func table(out io.Writer, o outcome, r result) error {
 // notes say what to compare, and how far compression distorts.
 func notes(out io.Writer, o outcome, r result) error {
 	alone, ours, constant := r.Arms[play.Autoscaler], r.Arms[play.Forewarm], r.Arms[play.Constant]
-	overhead := o.arms[play.Autoscaler].Overhead
 	_, err := fmt.Fprintf(out, `
 Times are uncompressed. wait: from creating a job until all its pods run. GPU-hours count
 from the Node object on; idle is what running jobs do not use of them. The constant arm kept
 %d single-GPU placeholders.
 p95 wait of forewarm: %s of autoscaler, %s of constant; idle %s of constant.
-What does not compress (batching, API, scheduling) was %.0f s per node, %.1f %% of the boot
-time. The oracle asks for each node exactly its boot time before it is needed: a yardstick
-for waits. The demo took %.1f minutes.
+What does not compress (batching, API, scheduling) is %s.
+The oracle asks for each node exactly its boot time before it is needed: a yardstick for
+waits. The demo took %.1f minutes.
 `,
 		o.placeholders, ratio(ours.WaitP95, alone.WaitP95), ratio(ours.WaitP95, constant.WaitP95), ratio(ours.IdleGPUHours, constant.IdleGPUHours),
-		overhead.Seconds(), 100*overhead.Seconds()/times().Boot.Seconds(), o.took.Minutes())
+		o.arms[play.Autoscaler].OverheadIs(times().Boot), o.took.Minutes())
 	return err
 }
 

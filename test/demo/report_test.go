@@ -27,7 +27,7 @@ func TestResultIsTheLastLineWithTheAgreedKeys(t *testing.T) {
 		settings: settings{seed: 7, factor: 20},
 		workload: arrivals.Workload{Input: "generated"},
 		arms: map[play.Arm]play.Measured{
-			play.Autoscaler: {Jobs: 4, Waits: waits(1, 2, 300, 400), WaitedShare: 0.5, GPUHours: 10, IdleGPUHours: 1, Overhead: times().Boot / 20},
+			play.Autoscaler: {Jobs: 4, Waits: waits(1, 2, 300, 400), WaitedShare: 0.5, GPUHours: 10, IdleGPUHours: 1, Overhead: times().Boot / 20, OverheadNodes: 7},
 			play.Constant:   {Jobs: 4, Waits: waits(1, 2, 3, 200), GPUHours: 12, IdleGPUHours: 3, Takeovers: 3},
 			play.Forewarm:   {Jobs: 4, Waits: waits(1, 1, 2, 3), GPUHours: 12, IdleGPUHours: 3, Takeovers: 2, CeilingMessage: "refused"},
 		},
@@ -65,7 +65,7 @@ func TestResultIsTheLastLineWithTheAgreedKeys(t *testing.T) {
 	if got["input"] != "generated" || got["seed"] != 7.0 || got["factor"] != 20.0 || got["ceiling_refused"] != true {
 		t.Errorf("result %v", got)
 	}
-	if !strings.Contains(out.String(), "5.0 % of the boot") {
+	if !strings.Contains(out.String(), "5.0 % of the boot time (median of 7)") {
 		t.Errorf("the share that does not compress is missing:\n%s", out.String())
 	}
 }

@@ -1,6 +1,7 @@
 package play
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -20,8 +21,11 @@ type Measured struct {
 	Takeovers int
 	// Overhead is what does not compress, batching, API and scheduling: over the nodes that
 	// were asked for in the window, the median of the time from the job that made Karpenter
-	// ask until a pod ran there, less the boot time.
-	Overhead time.Duration
+	// ask until a pod ran there, less the boot time. OverheadNodes is how many nodes those were: of one on
+	// which none of the jobs ran that may have made Karpenter ask, since they had found room elsewhere
+	// by then, it is not known. Where it is zero, so is Overhead, and means nothing.
+	Overhead      time.Duration
+	OverheadNodes int
 	// Start is the median wait of jobs for which there was room, Takeover that of jobs to which
 	// placeholders gave way: what the control loops alone take.
 	Start, Takeover time.Duration
@@ -60,7 +64,8 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 		}
 	}
 	m.Start, m.Takeover = stretch(m.Start, factor), stretch(m.Takeover, factor)
-	m.Overhead = stretch(r.overhead(jobs, time.Duration(float64(boot)/factor)), factor)
+	m.Overhead, m.OverheadNodes = r.overhead(jobs, time.Duration(float64(boot)/factor))
+	m.Overhead = stretch(m.Overhead, factor)
 	return m
 }
 
@@ -121,8 +126,8 @@ func (r *recorder) laterThan(name string, at time.Time) bool {
 }
 
 // overhead is the median, over nodes asked for because of jobs, of what their way to a
-// running pod takes beyond the boot time.
-func (r *recorder) overhead(jobs map[string]submitted, boot time.Duration) time.Duration {
+// running pod takes beyond the boot time, and how many those are.
+func (r *recorder) overhead(jobs map[string]submitted, boot time.Duration) (median time.Duration, nodes int) {
 	firstRun, cause := map[string]time.Time{}, map[string]time.Time{}
 	for _, pod := range r.pods {
 		job, scored := jobs[pod.job]
@@ -139,22 +144,19 @@ func (r *recorder) overhead(jobs map[string]submitted, boot time.Duration) time.
 		beyond = append(beyond, firstRun[name].Sub(created)-boot)
 	}
 	if len(beyond) == 0 {
-		return 0
+		return 0, 0
 	}
 	slices.Sort(beyond)
-	return beyond[len(beyond)/2]
+	return beyond[len(beyond)/2], len(beyond)
 }
 
 // mayHaveAsked tells whether a job was created within Karpenter's longest batch, and a
 // second of grace, before it asked for the node. The earliest of those that came to run
 // there is taken for the one that made it ask; a node without one was asked for by others.
 func (r *recorder) mayHaveAsked(name string, job submitted) bool {
-	node := r.nodes[name]
-	if node == nil || node.asked.IsZero() {
-		return false
-	}
-	before := node.asked.Sub(job.created)
-	return before >= 0 && before <= BatchMax+time.Second
+	asked, seen := r.asked[name]
+	before := asked.Sub(job.created)
+	return seen && before >= 0 && before <= BatchMax+time.Second
 }
 
 func earliest(times map[string]time.Time, name string, at time.Time) {
@@ -166,6 +168,14 @@ func earliest(times map[string]time.Time, name string, at time.Time) {
 // stretch undoes the compression of time.
 func stretch(d time.Duration, factor float64) time.Duration {
 	return time.Duration(float64(d) * factor)
+}
+
+// OverheadIs says what a node takes beyond its boot time.
+func (m Measured) OverheadIs(boot time.Duration) string {
+	if m.OverheadNodes == 0 {
+		return "not known: no job ran on a node that Karpenter had asked for because of it"
+	}
+	return fmt.Sprintf("%.1f s per node, %.1f %% of the boot time (median of %d)", m.Overhead.Seconds(), 100*m.Overhead.Seconds()/boot.Seconds(), m.OverheadNodes)
 }
 
 // MeanWait is the mean of the waits.

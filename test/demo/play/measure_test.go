@@ -1,10 +1,14 @@
 package play
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -14,10 +18,11 @@ func TestMeasureInUncompressedTime(t *testing.T) {
 	to := at(60)
 	r := &recorder{
 		nodes: map[string]*nodeSeen{
-			"old":  {span{from: at(-100)}, 8, at(-110)},
-			"gone": {span{from: at(-100), to: at(30)}, 8, at(-110)},
-			"new":  {span{from: at(20)}, 8, at(11)}, // asked for one second after the gang
+			"old":  {span{from: at(-100)}, 8},
+			"gone": {span{from: at(-100), to: at(30)}, 8},
+			"new":  {span{from: at(20)}, 8},
 		},
+		asked: map[string]time.Time{"old": at(-110), "gone": at(-110), "new": at(11)}, // one second after the gang
 		pods: map[types.UID]*podSeen{
 			"before": {span: span{from: at(-50), to: at(30)}, job: "before", gpus: 8, node: "gone"},
 			"quick":  {span: span{from: at(1)}, job: "quick", gpus: 4, node: "old"},
@@ -40,7 +45,7 @@ func TestMeasureInUncompressedTime(t *testing.T) {
 		GPUHours:     8 * (60 + 30 + 40) * hour,
 		IdleGPUHours: (8*(60+30+40) - 8*30 - 4*59 - 57 - 4*48 - 8*18) * hour,
 		Takeovers:    1,
-		Overhead:     40 * time.Second,
+		Overhead:     40 * time.Second, OverheadNodes: 1,
 	}
 	if mean := got.MeanWait(); mean != 117500*time.Millisecond {
 		t.Errorf("mean wait %v", mean)
@@ -48,6 +53,42 @@ func TestMeasureInUncompressedTime(t *testing.T) {
 	round := cmp.Transformer("round", func(v float64) int64 { return int64(v*1e6 + 0.5) })
 	if diff := cmp.Diff(want, got, round); diff != "" {
 		t.Errorf("measured (-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatIsNotMeasuredIsNotZero: the jobs for which Karpenter asked for a node have run elsewhere by the time it is
+// there, and one that came later runs on it.
+func TestWhatIsNotMeasuredIsNotZero(t *testing.T) {
+	from := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	at := func(seconds float64) time.Time { return from.Add(time.Duration(seconds * float64(time.Second))) }
+	r := &recorder{
+		nodes: map[string]*nodeSeen{"old": {span{from: at(-100)}, 8}, "new": {span{from: at(21)}, 8}},
+		asked: map[string]time.Time{"new": at(1)},
+		pods: map[types.UID]*podSeen{
+			"cause": {span: span{from: at(3)}, job: "cause", gpus: 4, node: "old"},
+			"later": {span: span{from: at(22)}, job: "later", gpus: 4, node: "new"},
+		},
+	}
+	m := r.measure(map[string]submitted{"cause": {at(0.5), 1}, "later": {at(19), 1}}, from, at(60), 20, 400*time.Second)
+	if says := m.OverheadIs(400 * time.Second); m.OverheadNodes != 0 || !strings.HasPrefix(says, "not known") {
+		t.Errorf("of %d nodes, %q; want that it is not known", m.OverheadNodes, says)
+	}
+	m.Overhead, m.OverheadNodes = 10*time.Second, 3
+	if says := m.OverheadIs(400 * time.Second); says != "10.0 s per node, 2.5 % of the boot time (median of 3)" {
+		t.Errorf("says %q", says)
+	}
+}
+
+// TestAClaimIsToldOfBeforeItsNode: the two are watched apart.
+func TestAClaimIsToldOfBeforeItsNode(t *testing.T) {
+	r := &recorder{claims: map[string]time.Time{}, asked: map[string]time.Time{}, nodes: map[string]*nodeSeen{}}
+	claim := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "c"}}}
+	r.claim(claim)
+	claim.Object["status"] = map[string]any{"nodeName": "new"}
+	r.claim(claim)
+	r.node(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "new"}})
+	if asked, first := r.asked["new"], r.claims["c"]; asked.IsZero() || !asked.Equal(first) {
+		t.Errorf("asked for at %v, want when the claim was first seen, %v", asked, first)
 	}
 }
 

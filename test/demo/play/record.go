@@ -40,8 +40,6 @@ func (s span) within(from, to time.Time) time.Duration {
 type nodeSeen struct {
 	span
 	gpus float64
-	// asked is when Karpenter asked for it; zero if that was not seen.
-	asked time.Time
 }
 
 type podSeen struct {
@@ -57,6 +55,7 @@ type podSeen struct {
 type recorder struct {
 	mu        sync.Mutex
 	claims    map[string]time.Time // when each NodeClaim was first seen
+	asked     map[string]time.Time // the same by the name of its node
 	nodes     map[string]*nodeSeen
 	pods      map[types.UID]*podSeen
 	taken     map[types.UID]time.Time
@@ -67,8 +66,8 @@ type recorder struct {
 // record starts watching; it ends with ctx.
 func record(ctx context.Context, c *cluster.Cluster) (*recorder, error) {
 	r := &recorder{
-		claims: map[string]time.Time{},
-		nodes:  map[string]*nodeSeen{}, pods: map[types.UID]*podSeen{}, taken: map[types.UID]time.Time{},
+		claims: map[string]time.Time{}, asked: map[string]time.Time{},
+		nodes: map[string]*nodeSeen{}, pods: map[types.UID]*podSeen{}, taken: map[types.UID]time.Time{},
 		waitingPH: map[types.UID]bool{}, heldPH: map[types.UID]bool{},
 	}
 	restConfig := c.RESTConfig()
@@ -124,9 +123,8 @@ func (r *recorder) claim(claim *unstructured.Unstructured) {
 	if _, known := r.claims[claim.GetName()]; !known {
 		r.claims[claim.GetName()] = time.Now()
 	}
-	name, _, _ := unstructured.NestedString(claim.Object, "status", "nodeName")
-	if node := r.nodes[name]; node != nil {
-		node.asked = r.claims[claim.GetName()]
+	if name, _, _ := unstructured.NestedString(claim.Object, "status", "nodeName"); name != "" {
+		r.asked[name] = r.claims[claim.GetName()] // the node itself may be told of later
 	}
 }
 
