@@ -22,91 +22,151 @@ type Group struct {
 // TakeOverTogether names the placeholders that give way so that all pods of all groups fit at the same time;
 // none where they fit as it is, and none where they do not fit even so. Of the domains of a choice that
 // is taken which gives up the least: the lowest priority, then the cheapest, then the fewest. left is what is
-// left for others then.
-func TakeOverTogether(groups []Group, nodes []HeldNode) (pods []string, left []HeldNode) {
-	left = nodes
+// left for others then, and fits whether they do.
+func TakeOverTogether(groups []Group, nodes []HeldNode) (pods []string, left []HeldNode, fits bool) {
+	left = slices.Clone(nodes)
+	at := make(map[string]int, len(nodes))
+	for i, n := range nodes {
+		at[n.Name] = i
+	}
 	for _, group := range groups {
-		best, found := fitting{}, false
-		for _, choice := range group.Choices {
-			for _, domain := range choice {
-				f, ok := group.fit(domain, left)
-				if ok && (!found || f.compare(best) < 0) {
-					best, found = f, true
+		best, found := group.best(left, at)
+		if !found {
+			return nil, nodes, false
+		}
+		pods = append(pods, best.pods...)
+		for i, n := range best.changed {
+			left[i] = n
+		}
+	}
+	return pods, left, true
+}
+
+// best is the way that gives up the least, in the first choice with any. at is where nodes are, by name.
+func (g Group) best(nodes []HeldNode, at map[string]int) (best fitting, found bool) {
+	for _, choice := range g.Choices {
+		for _, domain := range choice {
+			f := fitting{nodes: nodes, changed: map[int]HeldNode{}}
+			for _, name := range domain {
+				if i, known := at[name]; known {
+					f.within = append(f.within, i)
 				}
 			}
-			if found {
-				break
+			if f.place(g) && (!found || f.compare(best) < 0) {
+				best, found = f, true
 			}
 		}
-		if !found {
-			return nil, nodes
+		if found {
+			break
 		}
-		left, pods = best.nodes, append(pods, best.pods...)
 	}
-	return pods, left
+	return best, found
 }
 
-// fitting is one way to run a group: the placeholders that give way, what they are worth, and the nodes then.
+// fitting is one way to run a group: the placeholders that give way, what they are worth, and the nodes within
+// the domain, those that differ then apart.
 type fitting struct {
+	pods    []string
+	worth   price
+	nodes   []HeldNode
+	within  []int
+	changed map[int]HeldNode
+}
+
+func (f *fitting) compare(g fitting) int {
+	if len(f.pods) == 0 || len(g.pods) == 0 {
+		return cmp.Compare(len(f.pods), len(g.pods))
+	}
+	return cmp.Or(f.worth.compare(g.worth), cmp.Compare(len(f.pods), len(g.pods)))
+}
+
+// node is one as it is by then.
+func (f *fitting) node(i int) HeldNode {
+	if n, is := f.changed[i]; is {
+		return n
+	}
+	return f.nodes[i]
+}
+
+// offer is what a node gives up for one pod more; nothing, where it has no such placeholders.
+type offer struct {
 	pods  []string
 	worth price
-	nodes []HeldNode
 }
 
-func (f fitting) compare(g fitting) int {
-	switch {
-	case len(f.pods) == 0 || len(g.pods) == 0:
-		return cmp.Compare(len(f.pods), len(g.pods))
-	default:
-		return cmp.Or(f.worth.compare(g.worth), cmp.Compare(len(f.pods), len(g.pods)))
-	}
+func (o offer) compare(p offer) int {
+	return cmp.Or(o.worth.compare(p.worth), cmp.Compare(len(o.pods), len(p.pods)))
 }
 
-// fit places the pods within a domain one after the other: where there is room, else where the cheapest
-// placeholders give way.
-func (g Group) fit(domain []string, nodes []HeldNode) (f fitting, ok bool) {
-	f.nodes = slices.Clone(nodes)
-	var within []int
-	for i := range f.nodes {
-		if slices.Contains(domain, f.nodes[i].Name) {
-			within = append(within, i)
+// place has the pods run within the domain: where there is room, and then, one after the other, where the cheapest
+// placeholders give way. It tells whether all do. What a node offers is worked out once, and again
+// when the node has changed: there may be thousands.
+func (f *fitting) place(g Group) bool {
+	if !f.couldTake(g) {
+		return false
+	}
+	left := g.Count
+	for _, i := range f.within {
+		left -= f.fill(i, g.Requests, left)
+	}
+	offers := make([]offer, len(f.within))
+	if left > 0 {
+		for k, i := range f.within {
+			offers[k].pods, offers[k].worth = f.node(i).victims(g.Requests, g.Priority)
 		}
 	}
-	for range g.Count {
-		if at := slices.IndexFunc(within, func(i int) bool { return g.Requests.FitsIn(f.nodes[i].Room) }); at >= 0 {
-			n := &f.nodes[within[at]]
-			n.Room = n.Room.Minus(g.Requests)
-			continue
-		}
-		best, worth, victims := -1, price{}, []string(nil)
-		for _, i := range within {
-			pods, p := f.nodes[i].victims(g.Requests, g.Priority)
-			if len(pods) > 0 && (best < 0 || cmp.Or(p.compare(worth), cmp.Compare(len(pods), len(victims))) < 0) {
-				best, worth, victims = i, p, pods
+	for left > 0 {
+		best := -1
+		for k := range offers {
+			if len(offers[k].pods) > 0 && (best < 0 || offers[k].compare(offers[best]) < 0) {
+				best = k
 			}
 		}
 		if best < 0 {
-			return f, false
+			return false
 		}
-		f.take(best, victims, worth, g.Requests)
+		i := f.within[best]
+		f.take(i, offers[best])
+		left -= f.fill(i, g.Requests, left)
+		offers[best].pods, offers[best].worth = f.node(i).victims(g.Requests, g.Priority)
 	}
-	return f, true
+	return true
 }
 
-// take has placeholders of a node give way to a pod.
-func (f *fitting) take(at int, victims []string, worth price, requests quantity.Vector) {
-	n := &f.nodes[at]
-	gone := func(chunk HeldChunk) bool { return slices.Contains(victims, chunk.Pod) }
+// couldTake tells whether as many pods would fit if all placeholders went that may: a cheap look beforehand.
+func (f *fitting) couldTake(g Group) bool {
+	most := int64(0)
+	for _, i := range f.within {
+		most += g.Requests.CountIn(f.node(i).all(g.Priority))
+	}
+	return most >= g.Count
+}
+
+// fill has as many pods as there is room for run on a node, and at most so many.
+func (f *fitting) fill(i int, requests quantity.Vector, most int64) int64 {
+	n := f.node(i)
+	count := min(requests.CountIn(n.Room), most)
+	if count > 0 {
+		n.Room = n.Room.Minus(requests.Times(count))
+		f.changed[i] = n
+	}
+	return count
+}
+
+// take has the placeholders of an offer give way.
+func (f *fitting) take(i int, o offer) {
+	n := f.node(i)
+	gone := func(chunk HeldChunk) bool { return slices.Contains(o.pods, chunk.Pod) }
 	for _, chunk := range n.Held {
 		if gone(chunk) {
 			n.Room = n.Room.Plus(chunk.Requests)
 		}
 	}
-	n.Room = n.Room.Minus(requests)
 	n.Held = slices.DeleteFunc(slices.Clone(n.Held), gone)
-	if len(f.pods) == 0 || worth.priority > f.worth.priority {
-		f.worth.priority = worth.priority
+	f.changed[i] = n
+	if len(f.pods) == 0 || o.worth.priority > f.worth.priority {
+		f.worth.priority = o.worth.priority
 	}
-	f.worth.cost += worth.cost
-	f.pods = append(f.pods, victims...)
+	f.worth.cost += o.worth.cost
+	f.pods = append(f.pods, o.pods...)
 }

@@ -45,7 +45,7 @@ func TestTakeOverTogether(t *testing.T) {
 		"an eight takes both of a node":         {[]Group{{gpus(8), 1, 0, [][][]string{racks[:1]}}}, []string{"a1-1", "a1-2"}},
 	} {
 		before := slices.Clone(nodes)
-		got, _ := TakeOverTogether(c.groups, nodes)
+		got, _, _ := TakeOverTogether(c.groups, nodes)
 		slices.Sort(got)
 		if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: gone (-want +got):\n%s", name, diff)
@@ -54,8 +54,8 @@ func TestTakeOverTogether(t *testing.T) {
 			t.Errorf("%s: its argument changed:\n%s", name, diff)
 		}
 	}
-	_, left := TakeOverTogether([]Group{four(2, racks)}, nodes)
-	if got, _ := TakeOverTogether([]Group{four(1, racks[1:])}, left); !slices.Equal(got, []string{"b2-1"}) {
+	_, left, _ := TakeOverTogether([]Group{four(2, racks)}, nodes)
+	if got, _, _ := TakeOverTogether([]Group{four(1, racks[1:])}, left); !slices.Equal(got, []string{"b2-1"}) {
 		t.Errorf("the next one is given %v, want what is left", got)
 	}
 }

@@ -42,8 +42,12 @@ func (t Tree) Victims(groups []Group, s snapshot.Snapshot, held []capacity.HeldN
 		for _, g := range groups {
 			asked = append(asked, t.group(g, f, s))
 		}
-		if pods, left = capacity.TakeOverTogether(asked, held); len(pods) > 0 {
-			break
+		victims, then, fits := capacity.TakeOverTogether(asked, held)
+		if fits && len(victims) == 0 {
+			return nil, then
+		}
+		if fits && len(pods) == 0 {
+			pods, left = victims, then
 		}
 	}
 	return pods, left

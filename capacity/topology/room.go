@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,8 +16,12 @@ import (
 	"forewarm.dev/internal/snapshot"
 )
 
-// patience is how long is waited for what Kueue knows of topologies.
-const patience = 5 * time.Second
+const (
+	// patience is how long is waited for what Kueue knows of topologies.
+	patience = 5 * time.Second
+	// atOnce bounds the Workloads that room is looked for at a time; the loop comes back within a second.
+	atOnce = 10
+)
 
 // Pools are what is known of WarmPools where room is made.
 type Pools interface {
@@ -80,31 +85,62 @@ func (w *Watcher) Holds(pool string, now time.Time) bool {
 func (w *Watcher) MakeRoom(ctx context.Context, s snapshot.Snapshot, pools Pools, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var failed error
-	held, trees := map[string][]capacity.HeldNode{}, map[string]Tree{}
+	m := maker{w: w, s: s, pools: pools, held: map[string][]capacity.HeldNode{}, trees: map[string]Tree{}}
+	looked := 0
 	for _, load := range w.Waiting() {
-		pool, groups := poolOf(load, pools)
-		t, victims := tried{}, []string(nil)
+		due := w.due(load.UID, now) && looked < atOnce
+		if !due && !w.tried[load.UID].Holds(now) {
+			continue
+		}
+		pool, victims := m.victims(ctx, load)
+		if !due {
+			continue
+		}
+		looked++
+		t := tried{Attempt: w.tried[load.UID].Next(now)}
 		if pool != nil {
 			t.pool = pool.Name
-			if _, known := trees[load.Topology]; !known {
-				tree, err := w.Tree(ctx, load.Topology)
-				trees[load.Topology], failed = tree, errors.Join(failed, err)
-			}
-			if held[t.pool] == nil {
-				held[t.pool] = pools.Held(pool)
-			}
-			victims, held[t.pool] = trees[load.Topology].Victims(groups, s, held[t.pool])
-		}
-		if w.due(load.UID, now) {
-			t.Attempt = w.tried[load.UID].Next(now)
 			t.Gave = len(victims) > 0 && pools.GiveWay(ctx, pool, &metav1.PartialObjectMetadata{TypeMeta: load.Kind, ObjectMeta: load.ObjectMeta}, victims)
-			w.mu.Lock()
-			w.tried[load.UID] = t
-			w.mu.Unlock()
 		}
+		w.mu.Lock()
+		w.tried[load.UID] = t
+		w.mu.Unlock()
 	}
-	return failed
+	return m.failed
+}
+
+// maker is what is known while room is made: of each pool what is left, and of each topology its tree.
+type maker struct {
+	w      *Watcher
+	s      snapshot.Snapshot
+	pools  Pools
+	held   map[string][]capacity.HeldNode
+	trees  map[string]Tree
+	failed error
+}
+
+// victims are the placeholders that give way to a Workload, and whose; the pool is nil where none acts for it.
+func (m *maker) victims(ctx context.Context, load Load) (pool *v1alpha1.WarmPool, victims []string) {
+	pool, groups := poolOf(load, m.pools)
+	if pool == nil {
+		return nil, nil
+	}
+	held, known := m.held[pool.Name]
+	if !known {
+		held = m.pools.Held(pool)
+		m.held[pool.Name] = held
+	}
+	if !slices.ContainsFunc(held, func(n capacity.HeldNode) bool { return len(n.Held) > 0 }) {
+		return pool, nil // there is nothing to give
+	}
+	tree, known := m.trees[load.Topology]
+	if !known {
+		var err error
+		tree, err = m.w.Tree(ctx, load.Topology)
+		m.trees[load.Topology], m.failed = tree, errors.Join(m.failed, err)
+	}
+	victims, m.held[pool.Name] = tree.Victims(groups, m.s, held)
+	return pool, victims
 }
 
 // poolOf is the pool that acts for the pods of a Workload, and those of its groups that are of it; nil where

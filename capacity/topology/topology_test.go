@@ -228,6 +228,20 @@ func TestRoomIsMadeForAllPodsAtOnce(t *testing.T) {
 	}
 }
 
+// TestAnotherFlavorHasRoom: where all pods fit on nodes of one flavor as it is, no placeholder of another goes.
+func TestAnotherFlavorHasRoom(t *testing.T) {
+	now := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
+	mapper := newMapper()
+	w := NewWatcher(Options{Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard(), Client: kueue(t, mapper,
+		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: z}, spec: {topologyName: racks, nodeLabels: {gpu: none}, tolerations: [{key: gpu, operator: Exists}]}}"))})
+	w.seen(waiting(t, "train", "Pending", nothingFits))
+	s, p := cluster(t)
+	p.held[4].Room = quantity.Vector{gpu: 8, corev1.ResourcePods: 100}
+	if err := w.MakeRoom(t.Context(), s, p, now); err != nil || len(p.gone) != 0 {
+		t.Errorf("gave way: %v, %v; want none", p.gone, err)
+	}
+}
+
 // TestRoomIsMadeForEach: for two that wait at once, of which the first keeps what was freed for it from a third; and the
 // pool is held still until their pods had time to come.
 func TestRoomIsMadeForEach(t *testing.T) {
@@ -261,6 +275,34 @@ func TestRoomIsMadeForEach(t *testing.T) {
 	}
 	if w.Due(now.Add(time.Hour)); len(w.tried) != 0 {
 		t.Errorf("%d attempts are remembered for ever", len(w.tried))
+	}
+}
+
+// TestABacklogIsLookedThroughInParts: of many that wait some are looked at at a time, and none where no placeholder
+// stands.
+func TestABacklogIsLookedThroughInParts(t *testing.T) {
+	now := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
+	mapper := newMapper()
+	c := kueue(t, mapper)
+	w := NewWatcher(Options{Client: c, Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+	for i := range 50 {
+		w.seen(waiting(t, fmt.Sprintf("train-%02d", i), "Pending", nothingFits, "count: 2", "count: 3"))
+	}
+	s, p := cluster(t)
+	for _, want := range []int{10, 20, 30, 40, 50, 50} {
+		if err := w.MakeRoom(t.Context(), s, p, now); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.tried) != want || w.Due(now) != (want < 50) {
+			t.Errorf("%d tried, more are due: %v; want %d", len(w.tried), w.Due(now), want)
+		}
+	}
+	for i := range p.held {
+		p.held[i].Held = nil
+	}
+	c.ClearActions()
+	if err := w.MakeRoom(t.Context(), s, p, now.Add(time.Minute)); err != nil || len(c.Actions()) != 0 {
+		t.Errorf("%v, and %d requests where nothing can be given", err, len(c.Actions()))
 	}
 }
 
