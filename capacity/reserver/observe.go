@@ -18,6 +18,7 @@ import (
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 	"forewarm.dev/internal/snapshot"
+	"forewarm.dev/internal/tracing"
 )
 
 // world is what one cycle sees. Nothing in it is changed but asked.
@@ -45,6 +46,8 @@ type world struct {
 }
 
 func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (world, error) {
+	ctx, step := tracing.Step(ctx, "observe")
+	defer step.End()
 	w := world{pools: pools}
 	var err error
 	if w.Snapshot, err = snapshot.Take(ctx, r.cached); err != nil {

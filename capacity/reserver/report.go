@@ -20,10 +20,13 @@ import (
 	tells "forewarm.dev/capacity/status"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
+	"forewarm.dev/internal/tracing"
 )
 
 // report tells of one cycle in status, and of a change in one event and one log line.
 func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sight, plan capacity.Result, done outcome) {
+	ctx, step := tracing.Step(ctx, "report")
+	defer step.End()
 	status := pool.Status.DeepCopy()
 	status.ObservedGeneration = pool.Generation
 	status.Nodes = readyNodes(seen.nodes)

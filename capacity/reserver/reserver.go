@@ -33,6 +33,7 @@ import (
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
+	"forewarm.dev/internal/tracing"
 )
 
 // Forecaster records demand and forecasts it.
@@ -73,6 +74,8 @@ type Options struct {
 	Events events.EventRecorder
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
+	// Tracer begins a trace with each cycle; nil begins none.
+	Tracer *tracing.Tracer
 	// Clock is real, except in tests.
 	Clock clock.WithTicker
 	// Log is the logger.
@@ -237,6 +240,8 @@ func (r *Reserver) cycle(ctx context.Context, now time.Time) {
 	if !r.anyDue(pools, now) {
 		return
 	}
+	ctx, span := r.options.Tracer.Begin(ctx, "cycle")
+	defer span.End()
 	// 1 observe
 	w, err := r.observe(ctx, pools)
 	if err != nil {
@@ -264,16 +269,22 @@ func (r *Reserver) cycle(ctx context.Context, now time.Time) {
 
 // handle runs one pool: 2 decide, 3 apply, 4 report.
 func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool, now time.Time) {
+	ctx, span := tracing.Step(ctx, "pool")
+	defer span.End()
+	tracing.Note(ctx, tracing.Pool, pool.Name)
 	seen, err := r.look(ctx, w, pool, now)
 	if err != nil {
+		tracing.Failed(ctx, err)
 		r.metrics.errors.WithLabelValues("Forecast").Inc()
 		r.log.Error(err, "Pool held still", "pool", pool.Name)
 		r.reportBroken(ctx, pool, err)
 		return
 	}
 	// 2 decide
+	_, decides := tracing.Step(ctx, "decide")
 	seen.input = replay.NewInput(seen.demand, seen.state, seen.limits, now)
 	plan := seen.input.Plan()
+	decides.End()
 	r.remember(pool, plan, now)
 	r.turn(pool, &seen, plan)
 	decided, unkept := r.decided(ctx, pool, seen, plan)

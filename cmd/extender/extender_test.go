@@ -56,7 +56,7 @@ func TestABusyPortIsNamed(t *testing.T) {
 	defer func() { _ = busy.Close() }()
 	settings := config.Default()
 	settings.Extender.Address = busy.Addr().String()
-	_, err = wire(t.Context(), logr.Discard(), observe.Flags{}, settings)
+	_, err = wire(t.Context(), logr.Discard(), observe.Flags{}, settings, nil)
 	if err == nil {
 		t.Fatal("wire took a busy port")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/internal/tracing/export"
 )
 
 const about = `extender answers the filter, prioritize and preempt calls of kube-scheduler.
@@ -23,7 +24,12 @@ manifests/scheduler shows the scheduler's side of the configuration.`
 func main() { os.Exit(observe.Main("extender", about, run)) }
 
 func run(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) error {
-	manager, err := wire(ctx, log, flags, settings)
+	tracer, stop, err := export.Start(ctx, "forewarm-extender", settings.Extender.Tracing, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	manager, err := wire(ctx, log, flags, settings, tracer)
 	if err != nil {
 		return err
 	}

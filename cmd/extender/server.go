@@ -15,6 +15,7 @@ import (
 	"forewarm.dev/extender/handler"
 	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/tracing"
 )
 
 const (
@@ -32,6 +33,7 @@ type server struct {
 	metrics   *handler.Metrics
 	informers cache.Informers
 	devices   interface{ Ready() error }
+	tracer    *tracing.Tracer
 	log       logr.Logger
 	synced    atomic.Bool
 	draining  atomic.Bool
@@ -85,10 +87,10 @@ func (s *server) Start(ctx context.Context) error {
 }
 
 func (s *server) handler() http.Handler {
-	calls := handler.New(handler.Options{
+	calls := s.tracer.Serve(handler.New(handler.Options{
 		Index: s.index, Deadline: s.settings.Deadline.Duration, Synced: s.synced.Load,
 		FailClosed: s.settings.Undecided == config.UndecidedError, Metrics: s.metrics, Log: s.log,
-	})
+	}))
 	return admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close")

@@ -25,10 +25,11 @@ import (
 	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/internal/tracing"
 )
 
 // wire makes the manager that watches the cluster and serves the scheduler.
-func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) (ctrl.Manager, error) {
+func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config, tracer *tracing.Tracer) (ctrl.Manager, error) {
 	own := settings.Extender
 	if err := checkAddress(own); err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		Informers: m.GetCache(), Kinds: watch.DeviceKinds(), Watched: func(kind client.Object, from cache.Informer) error { return watch.Devices(index, kind, from) }, Log: log,
 		Without: "The cluster has no resource.k8s.io/v1: GPUs that pods claim are not counted",
 	})
-	s := &server{settings: own, index: index, metrics: metrics, informers: m.GetCache(), devices: devices, log: log}
+	s := &server{settings: own, index: index, metrics: metrics, informers: m.GetCache(), devices: devices, tracer: tracer, log: log}
 	due := make(chan struct{}, 1)
 	for _, part := range []manager.Runnable{
 		devices, s,

@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/internal/tracing/export"
 )
 
 const about = `reserver keeps capacity warm for the pods that a WarmPool expects.
@@ -22,7 +23,12 @@ replica leads; the others stand by.`
 func main() { os.Exit(observe.Main("reserver", about, run)) }
 
 func run(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) error {
-	manager, err := wire(ctx, log, flags, settings.Reserver)
+	tracer, stop, err := export.Start(ctx, "forewarm-reserver", settings.Reserver.Tracing, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	manager, err := wire(ctx, log, flags, settings.Reserver, tracer)
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,11 @@ import (
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/internal/tracing"
 )
 
 // wire makes the manager that runs the reserver on the leader.
-func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Reserver) (ctrl.Manager, error) {
+func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Reserver, tracer *tracing.Tracer) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -63,6 +64,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err != nil {
 		return nil, err
 	}
+	kept.tracer = tracer
 	for _, runs := range []manager.Runnable{kept.prices, kept.loads, loop(mgr, log, settings, kept), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
 		if err := mgr.Add(runs); err != nil {
 			return nil, err
@@ -74,11 +76,12 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	return mgr, checks(mgr)
 }
 
-// keeps is what the reserver reads and writes beside the API.
+// keeps is what the reserver reads and writes beside the API, and what it traces with.
 type keeps struct {
 	demand    forecaster.Store
 	decisions *decisions.Log
 	prices    *price.Prices
+	tracer    *tracing.Tracer
 	loads     *topology.Watcher // Kueue's Workloads
 }
 
@@ -111,6 +114,7 @@ func loop(mgr ctrl.Manager, log logr.Logger, settings config.Reserver, kept keep
 		Decisions:  kept.decisions,
 		Prices:     kept.prices,
 		Loads:      kept.loads,
+		Tracer:     kept.tracer,
 		Plans:      approval.New(mgr.GetAPIReader(), mgr.GetClient()),
 		Chooser:    chooser.New(false),
 		Announcer:  announcer.New(mgr.GetClient(), mgr.GetEventRecorder("forewarm-reserver")),

@@ -10,6 +10,7 @@ import (
 
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/internal/tracing/export"
 )
 
 const about = `webhook reviews writes to the cluster.
@@ -28,7 +29,12 @@ may run; each serves.`
 func main() { os.Exit(observe.Main("webhook", about, run)) }
 
 func run(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Config) error {
-	process, err := wire(ctx, log, flags, settings.Webhook)
+	tracer, stop, err := export.Start(ctx, "forewarm-webhook", settings.Webhook.Tracing, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	process, err := wire(ctx, log, flags, settings.Webhook, tracer)
 	if err != nil {
 		return err
 	}

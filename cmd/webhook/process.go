@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"forewarm.dev/internal/config"
+	"forewarm.dev/internal/tracing"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/devices"
 	"forewarm.dev/webhook/handler"
@@ -29,6 +30,7 @@ type process struct {
 	settings    config.Webhook
 	kinds       []webhook.Kind
 	target      registration.Target
+	tracer      *tracing.Tracer
 	log         logr.Logger
 	certificate registration.Source
 	writer      *registration.Writer
@@ -36,7 +38,7 @@ type process struct {
 	claims      *devices.Claims
 	lastGood    *sources.LastGood
 	twin        *twin.Keeper
-	mux         *http.ServeMux
+	reviews     http.Handler
 	callers     *handler.Callers
 	connections connections
 	draining    atomic.Bool
@@ -122,7 +124,7 @@ func (p *process) handle(w http.ResponseWriter, r *http.Request) {
 	if p.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	p.mux.ServeHTTP(w, r)
+	p.reviews.ServeHTTP(w, r)
 }
 
 // ready is the readiness check.

@@ -63,7 +63,7 @@ func TestDrain(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &process{settings: config.Webhook{DrainSeconds: 10}, log: logr.Discard(), mux: http.NewServeMux()}
+				p := &process{settings: config.Webhook{DrainSeconds: 10}, log: logr.Discard(), reviews: http.NewServeMux()}
 				ctx, signal := context.WithCancel(t.Context())
 				failed, fail := context.WithCancel(t.Context())
 				defer signal()

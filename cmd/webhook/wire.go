@@ -29,6 +29,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/observe"
+	"forewarm.dev/internal/tracing"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/devices"
 	"forewarm.dev/webhook/handler"
@@ -39,7 +40,7 @@ import (
 )
 
 // wire connects to the API server and makes the process, which then only has to run.
-func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Webhook) (*process, error) {
+func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings config.Webhook, tracer *tracing.Tracer) (*process, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, admissionregistrationv1.AddToScheme, autoscalingv2.AddToScheme, resourcev1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -67,7 +68,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err != nil {
 		return nil, err
 	}
-	p := &process{manager: mgr, settings: settings, kinds: kinds, lastGood: sources.NewLastGood(), log: log}
+	p := &process{manager: mgr, settings: settings, kinds: kinds, lastGood: sources.NewLastGood(), tracer: tracer, log: log}
 	return p, p.assemble(ctx, scheme, clients)
 }
 
@@ -175,11 +176,12 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	}
 	handlers := handler.New(options)
-	p.mux = http.NewServeMux()
-	p.mux.Handle(registration.CeilingsPath, handlers.Ceilings)
-	p.mux.Handle(registration.TotalsPath, handlers.Totals)
-	p.mux.Handle(registration.ClampsPath, handlers.Clamps)
-	p.mux.Handle(registration.PodsPath, handlers.Pods)
+	mux := http.NewServeMux()
+	mux.Handle(registration.CeilingsPath, handlers.Ceilings)
+	mux.Handle(registration.TotalsPath, handlers.Totals)
+	mux.Handle(registration.ClampsPath, handlers.Clamps)
+	mux.Handle(registration.PodsPath, handlers.Pods)
+	p.reviews = p.tracer.Serve(mux)
 	leader, err := newLeader(clients, p.settings.Namespace, p.log)
 	if err != nil {
 		return err

@@ -1,9 +1,12 @@
 package handler
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"forewarm.dev/internal/tracing"
 )
 
 // Metrics are those of the extender.
@@ -90,7 +93,8 @@ func resultOf(err error) string {
 	return "ok"
 }
 
-func (m *Metrics) observe(verb, result string, took time.Duration) {
+func (m *Metrics) observe(ctx context.Context, verb, result string, took time.Duration) {
 	m.requests.WithLabelValues(verb, result).Inc()
 	m.duration.WithLabelValues(verb).Observe(took.Seconds())
+	tracing.Note(ctx, tracing.Result, result)
 }

@@ -17,6 +17,7 @@ import (
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/champion"
 	"forewarm.dev/forecast/history"
+	"forewarm.dev/internal/tracing"
 )
 
 // Store keeps samples beyond the life of the process.
@@ -197,6 +198,10 @@ type Answer struct {
 
 // Forecast answers for the horizon, counted from now.
 func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, horizon []time.Duration, now time.Time) (Answer, error) {
+	ctx, step := tracing.Step(ctx, "forecast")
+	defer step.End()
+	tracing.Note(ctx, tracing.Pool, pool.Name)
+	tracing.Note(ctx, tracing.Chunk, chunk)
 	if err := pool.check(); err != nil {
 		return Answer{}, err
 	}
@@ -221,6 +226,7 @@ func (f *Forecaster) Forecast(ctx context.Context, pool Pool, chunk string, hori
 		return Answer{}, fmt.Errorf("forecast pool %s chunk %s: %w", pool.Name, chunk, err)
 	}
 	f.metrics.duration.Observe(time.Since(started).Seconds())
+	tracing.Note(ctx, tracing.Source, string(made.Source))
 	if len(t.Values) > 0 {
 		f.metrics.age.WithLabelValues(pool.Name, chunk).Set(max(now.Sub(t.End()), 0).Seconds())
 	}

@@ -70,6 +70,8 @@ type Webhook struct {
 	MarkClaims bool `json:"markClaims,omitempty"`
 	// Kinds are further kinds whose counts are held to the ceilings, beside the built-in ones.
 	Kinds []WebhookKind `json:"kinds,omitempty"`
+	// Tracing says where spans of reviews are sent; absent for nowhere.
+	Tracing *Tracing `json:"tracing,omitempty"`
 }
 
 // WebhookKind says where the objects of one kind ask for replicas or nodes.
@@ -112,6 +114,8 @@ type Extender struct {
 	Serving *Serving `json:"serving,omitempty"`
 	// ClientCA says whose client certificates are accepted; it needs Serving.
 	ClientCA *ClientCA `json:"clientCA,omitempty"`
+	// Tracing says where spans of the scheduler's calls are sent; absent for nowhere.
+	Tracing *Tracing `json:"tracing,omitempty"`
 }
 
 // What an extender answers while nothing can be decided.
@@ -150,6 +154,8 @@ type Reserver struct {
 	Calls *Calls `json:"calls,omitempty"`
 	// Showback says whom idle capacity and avoided waits are told of.
 	Showback Showback `json:"showback"`
+	// Tracing says where spans of the loop are sent; absent for nowhere.
+	Tracing *Tracing `json:"tracing,omitempty"`
 }
 
 // Default is the configuration that an empty file means.
@@ -242,6 +248,7 @@ func (w Webhook) validate(path *field.Path) field.ErrorList {
 	errs = append(errs, name(path.Child("namespace"), w.Namespace)...)
 	errs = append(errs, w.Certificate.validate(path.Child("certificate"))...)
 	errs = append(errs, w.ClientCA.validate(path.Child("clientCA"))...)
+	errs = append(errs, w.Tracing.validate(path.Child("tracing"))...)
 	if w.URL == "" {
 		errs = append(errs, name(path.Child("service"), w.Service)...)
 	} else if u, err := url.Parse(w.URL); err != nil || u.Scheme != "https" || u.Host == "" {
@@ -295,6 +302,7 @@ func (r Reserver) validate(path *field.Path) field.ErrorList {
 	errs = append(errs, r.Prices.validate(path.Child("prices"))...)
 	errs = append(errs, r.Calls.validate(path.Child("calls"))...)
 	errs = append(errs, r.Showback.validate(path.Child("showback"))...)
+	errs = append(errs, r.Tracing.validate(path.Child("tracing"))...)
 	if r.MaxChangesPerPlan < 1 || r.MaxChangesPerPlan > 1000 {
 		errs = append(errs, field.Invalid(path.Child("maxChangesPerPlan"), r.MaxChangesPerPlan, "write a number from 1 to 1000"))
 	}

@@ -50,6 +50,9 @@ func TestLoadNamesTheFieldAndTheRemedy(t *testing.T) {
 		"a token in clear":   {header + "reserver: {history: {source: Prometheus, prometheus: {url: 'http://p:1', bearerTokenFile: /t}}}\n", []string{"reserver.history.prometheus.url", "https"}},
 		"a URL unused":       {header + "reserver: {history: {prometheus: {url: 'http://p:1'}}}\n", []string{"reserver.history.source", "write Prometheus"}},
 		"none in flight":     {header + "reserver: {history: {source: Prometheus, prometheus: {url: 'http://p:1', maxInFlight: 0, timeout: 0s}}}\n", []string{"reserver.history.prometheus.maxInFlight", "reserver.history.prometheus.timeout"}},
+		"no collector":       {header + "webhook: {tracing: {endpoint: 'collector:4317'}}\n", []string{"webhook.tracing.endpoint", "http://localhost:4318"}},
+		"half a collector":   {header + "extender: {tracing: {endpoint: 'http://'}}\n", []string{"extender.tracing.endpoint", "root of the API"}},
+		"more than all":      {header + "reserver: {tracing: {samplingRatePerMillion: 1000001}}\n", []string{"reserver.tracing.samplingRatePerMillion", "0 to 1000000"}},
 		"namespace no label": {header + "reserver: {namespace: A_b}\n", []string{"reserver.namespace"}},
 	}
 	for name, test := range tests {

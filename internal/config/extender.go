@@ -22,6 +22,7 @@ func (e Extender) validate(path *field.Path) field.ErrorList {
 	}
 	errs = append(errs, e.Serving.validate(path.Child("serving"))...)
 	errs = append(errs, e.ClientCA.validate(path.Child("clientCA"))...)
+	errs = append(errs, e.Tracing.validate(path.Child("tracing"))...)
 	if e.ClientCA != nil && e.Serving == nil {
 		errs = append(errs, field.Required(path.Child("serving"), "client certificates are shown over TLS only: name the certificate to serve with"))
 	}

@@ -23,6 +23,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/utils/clock"
 
+	"forewarm.dev/internal/tracing"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/parts"
@@ -133,6 +134,7 @@ func (s server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "internal error", http.StatusInternalServerError)
 		}
 		s.metrics.observe(verdict, reason, s.clock.Since(started))
+		trace(r.Context(), verdict, reason)
 	}()
 	leave, ok := s.enter(r)
 	if !ok {
@@ -198,6 +200,7 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	if err != nil {
 		return nil, webhook.Decision{}, err
 	}
+	traceObject(ctx, c)
 	decision, err := s.decide(ctx, c)
 	if err != nil {
 		return nil, webhook.Decision{}, err
@@ -226,6 +229,8 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 // controller, how many replicas there are, and what the writer may do: only then, so that the
 // usual review reads nothing from the API server.
 func (s server) decide(ctx context.Context, c converted) (webhook.Decision, error) {
+	ctx, step := tracing.Step(ctx, "decide")
+	defer step.End()
 	decision := s.chain.Review(c.request)
 	if decision.HoldsBack() {
 		learned, err := s.learn(ctx, &c)

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"forewarm.dev/internal/tracing"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/expression"
 	"forewarm.dev/webhook/ledger"
@@ -190,6 +191,8 @@ func poolOf(claim any) string {
 // claim makes the claims of a review that everything else allows. Where a later one is refused,
 // the earlier ones are taken back.
 func (s server) claim(ctx context.Context, c converted, allowed webhook.Decision) (webhook.Decision, error) {
+	ctx, step := tracing.Step(ctx, "claim")
+	defer step.End()
 	if replaced, err := s.counted(ctx, c); replaced || err != nil {
 		return allowed, err
 	}
