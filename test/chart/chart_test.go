@@ -36,7 +36,7 @@ var (
 // choices are values that between them make every template do all that it can.
 var choices = map[string]string{
 	"default":      "{}",
-	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}, console: {enabled: true, certificateSecret: own, config: {idleTimeout: 10m}}, webhook: {config: {kinds: [{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.replicas=1}]}}}",
+	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, tracing: {endpoint: 'http://collector.observability:4318', samplingRatePerMillion: 1000000}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}, console: {enabled: true, certificateSecret: own, config: {idleTimeout: 10m}}, webhook: {config: {kinds: [{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.replicas=1}]}}}",
 	"files":        "{certificate: {mode: Files, secretName: own}, extender: {mode: None}, webhook: {config: {drainSeconds: 20, clientCA: {file: /ca/ca.crt}}, extraVolumes: [{name: ca, configMap: {name: ca}}], extraVolumeMounts: [{name: ca, mountPath: /ca}], podAnnotations: {a: b}, tolerations: [{operator: Exists}]}}",
 	"reserver":     "{webhook: {enabled: false}, extender: {mode: None}, reserver: {config: {history: {source: Prometheus, prometheus: {url: 'http://prometheus.monitoring:9090'}}}}, networkPolicy: {reserverEgress: [{ports: [{port: 9090}]}], metricsFrom: [{namespaceSelector: {}}]}}",
 	"webhook":      "{reserver: {enabled: false}, extender: {mode: None}, crds: {keep: false}, flowControl: {enabled: false}, networkPolicy: {enabled: false}}",
@@ -149,6 +149,7 @@ func TestValues(t *testing.T) {
 		"a port":                {Namespace, "{networkPolicy: {apiServerPorts: [0]}}", "/networkPolicy/apiServerPorts/0"},
 		"another placeholder":   {Namespace, "{reserver: {config: {placeholderNamespace: other}}}", "/reserver/config/placeholderNamespace"},
 		"its own certificate":   {Namespace, "{webhook: {config: {certificate: {mode: Files}}}}", "/webhook/config/certificate"},
+		"a collector's URL":     {Namespace, "{tracing: {endpoint: 'collector:4317'}}", "/tracing/endpoint"},
 		"how to meet extenders": {Namespace, "{extender: {mode: Sidecar}}", "/extender/mode"},
 	}
 	for name, c := range cases {
@@ -223,6 +224,52 @@ func TestConfig(t *testing.T) {
 				if _, err := config.Load(path); err != nil {
 					t.Errorf("%s: %s of ConfigMap %s: %v", name, file, m.Name, err)
 				}
+			}
+		}
+	}
+}
+
+// TestTracing: each part that can sends spans where it is asked for, is let, and may have a place of its own to
+// send them; and nowhere unless it is asked for.
+func TestTracing(t *testing.T) {
+	for values, want := range map[string]map[string]string{
+		"{extender: {mode: SecondScheduler}, console: {enabled: true}}": {},
+		"{tracing: {endpoint: 'http://c:4318', samplingRatePerMillion: 1000000}, extender: {mode: SecondScheduler, config: {tracing: {endpoint: 'http://own:1'}}}, console: {enabled: true}}": {
+			"webhook": "http://c:4318", "reserver": "http://c:4318", "extender": "http://own:1",
+		},
+	} {
+		all, got := render(t, values), map[string]string{}
+		for _, m := range of[corev1.ConfigMap](t, all, "ConfigMap") {
+			for file, text := range m.Data {
+				if file == "scheduler.yaml" {
+					continue
+				}
+				path := filepath.Join(t.TempDir(), file)
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				c, err := config.Load(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for part, tracing := range map[string]*config.Tracing{"webhook": c.Webhook.Tracing, "extender": c.Extender.Tracing, "reserver": c.Reserver.Tracing} {
+					if tracing != nil {
+						got[part] = tracing.Endpoint
+						if *tracing.SamplingRatePerMillion != 1_000_000 {
+							t.Errorf("%s: rate %d", part, *tracing.SamplingRatePerMillion)
+						}
+					}
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", values, diff)
+		}
+		for _, p := range of[networkingv1.NetworkPolicy](t, all, "NetworkPolicy") {
+			may := slices.ContainsFunc(p.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool { return rule.Ports[0].Port.IntVal == 4318 })
+			part := strings.TrimPrefix(p.Name, "forewarm-")
+			if should := len(want) > 0 && part != "console" && part != "placeholders"; may != should {
+				t.Errorf("%s: %s may send spans: %t, want %t", values, p.Name, may, should)
 			}
 		}
 	}

@@ -44,6 +44,13 @@ kind: Config
 {{ index . 0 }}: {{- mustMergeOverwrite (dict) (index . 1) (index . 2) | toYaml | nindent 2 }}
 {{- end -}}
 
+{{/* Where a part sends spans, as the fields of its section; none where nobody has asked. Takes the context. */}}
+{{- define "forewarm.tracing" -}}
+{{- with .Values.tracing }}{{ if .endpoint }}
+tracing: {endpoint: {{ .endpoint | quote }}, samplingRatePerMillion: {{ .samplingRatePerMillion | int }}}
+{{- end }}{{ end -}}
+{{- end -}}
+
 {{/* What Pod Security restricted asks of a pod, and more. */}}
 {{- define "forewarm.podSecurity" -}}
 securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
