@@ -52,8 +52,22 @@ func days(n int) forecast.Series {
 	return s
 }
 
+// TestTheEndIsLeftOut: nothing of the last week is left in the trace.
+func TestTheEndIsLeftOut(t *testing.T) {
+	whole := seriesTrace("days", days(16))
+	short := whole.without(7 * 24 * time.Hour)
+	want := seriesTrace("days", days(9)).Demand(newCase(whole, nil, leads()[0]).Pool, whole.step)[0].Now
+	got := short.Demand(newCase(short, nil, leads()[0]).Pool, short.step)[0].Now
+	if n := len(want); len(got) != n || got[n-1] != want[n-1] {
+		t.Errorf("%d values, want %d, the last of them the %v at the end of the ninth day", len(got), n, want[n-1])
+	}
+	if last := short.Jobs[len(short.Jobs)-1]; last.At > short.Length || whole.Length-short.Length != 7*24*time.Hour {
+		t.Errorf("a job at %v in a trace of %v", last.At, short.Length)
+	}
+}
+
 func TestMeasureATrace(t *testing.T) {
-	trace := seriesTrace("days", days(16))
+	trace := seriesTrace("days", days(23))
 	seen, err := foresee(trace, 6*time.Hour, func(int, int) {})
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +121,7 @@ func TestFormatsAreToldApart(t *testing.T) {
 			t.Errorf("%s: %d traces, %v; want %d", name, len(got), err, c.want)
 		}
 	}
-	if _, err := chosen(t.TempDir(), ""); err == nil || !strings.Contains(fmt.Sprint(err), "replay") {
+	if _, err := chosen(t.TempDir(), selection{}); err == nil || !strings.Contains(fmt.Sprint(err), "replay") {
 		t.Errorf("an empty folder: %v", err)
 	}
 }

@@ -19,16 +19,17 @@ func main() {
 	data := flag.String("data", "", "folder that has the folders replay and series; without it, made traces")
 	refit := flag.Duration("refit", 0, "how often Auto is fitted anew; zero forecasts with Combined")
 	only := flag.String("only", "", "measure only the traces whose name has this in it")
+	skipLast := flag.Duration("skip-last", 0, "leave out so much of each trace's end: the week before the last is scored with 168h, to compare settings on")
 	flag.Parse()
 	runtime.GOMAXPROCS(1) // what it takes is stated for one core
-	if err := run(*data, *only, *refit, os.Stdout, os.Stderr); err != nil {
+	if err := run(*data, selection{*only, *skipLast}, *refit, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-capacity:", err)
 		os.Exit(1)
 	}
 }
 
-func run(data, only string, refit time.Duration, out, progress io.Writer) error {
-	traces, err := chosen(data, only)
+func run(data string, which selection, refit time.Duration, out, progress io.Writer) error {
+	traces, err := chosen(data, which)
 	if err != nil {
 		return err
 	}

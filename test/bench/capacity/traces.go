@@ -179,8 +179,24 @@ func madeJobs() []simulate.Row {
 	return rows
 }
 
+// selection says which traces are measured on.
+type selection struct {
+	// only is a part of their names.
+	only string
+	// skipLast is how much of the end of each is left out.
+	skipLast time.Duration
+}
+
+// without leaves out the end of a trace.
+func (t trace) without(last time.Duration) trace {
+	t.Length -= last.Truncate(t.step)
+	t.Jobs = slices.Clone(t.Jobs)
+	t.Jobs = slices.DeleteFunc(t.Jobs, func(j simulate.Job) bool { return j.At > t.Length })
+	return t
+}
+
 // chosen are the traces to measure on.
-func chosen(data, only string) ([]trace, error) {
+func chosen(data string, which selection) ([]trace, error) {
 	all := []trace(nil)
 	if data == "" {
 		all = made()
@@ -190,9 +206,14 @@ func chosen(data, only string) ([]trace, error) {
 			return nil, err
 		}
 	}
-	all = slices.DeleteFunc(all, func(t trace) bool { return !strings.Contains(t.name, only) || t.Length < scored+24*time.Hour-t.step })
+	for i := range all {
+		all[i] = all[i].without(which.skipLast)
+	}
+	all = slices.DeleteFunc(all, func(t trace) bool {
+		return !strings.Contains(t.name, which.only) || t.Length < scored+24*time.Hour-t.step
+	})
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no trace with %q in its name is eight days long or more", only)
+		return nil, fmt.Errorf("no trace with %q in its name is eight days long or more", which.only)
 	}
 	return all, nil
 }
