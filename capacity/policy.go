@@ -24,6 +24,9 @@ type Policy struct {
 	// Margin is added to every peak of the forecast, in units of its Outlook's Spread: how much
 	// the forecast has to be corrected, by what it has missed before.
 	Margin float64
+	// Most, where above zero, is how much demand is made ready for at most: nothing is kept ahead beyond it.
+	// Left out where it is zero, so that the digest of a decision without one is what it was before there was any.
+	Most float64 `json:",omitempty"`
 }
 
 // Outlook is what a forecast says about the highest demand within a window.
@@ -51,16 +54,24 @@ func (o Outlook) Moved(by float64) Outlook {
 	return o
 }
 
-// corrected shifts the peaks by the margin, and below the demand of now no further.
+// corrected shifts the peaks by the margin, below the demand of now no further, and bounds them.
 func (p Policy) corrected(sorted []float64, now, spread float64) []float64 {
-	if p.Margin == 0 {
+	if p.Margin == 0 && p.Most <= 0 {
 		return sorted
 	}
 	shifted := make([]float64, len(sorted))
 	for i, peak := range sorted {
-		shifted[i] = max(peak+p.Margin*spread, now)
+		shifted[i] = p.Bounded(peak+p.Margin*spread, now)
 	}
 	return shifted
+}
+
+// Bounded is a demand to be ready for: at least that of now, and beyond it at most Most.
+func (p Policy) Bounded(demand, now float64) float64 {
+	if p.Most > 0 {
+		demand = min(demand, p.Most)
+	}
+	return max(demand, now)
 }
 
 // Window is how far ahead capacity must be foreseen: what is asked for in one interval's time is

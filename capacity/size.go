@@ -55,7 +55,7 @@ func size(demand ChunkDemand, state ChunkState, chunk Chunk, limits Limits) Chun
 	switch policy := demand.Policy; policy.Kind {
 	case Reactive:
 	case Static:
-		asked = ceil(policy.Headroom + policy.Share*demand.Now)
+		asked = ceil(policy.Bounded(demand.Now+policy.Headroom+policy.Share*demand.Now, demand.Now) - demand.Now)
 		plan.Reason = ReasonStatic
 	default:
 		sorted = policy.corrected(sorted, demand.Now, seen.Spread)

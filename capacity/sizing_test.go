@@ -109,6 +109,12 @@ func TestPolicies(t *testing.T) {
 		"headroom less free room":         {Policy{Kind: Static, Headroom: 4}, 3, 1, ReasonStatic},
 		"a tenth of 20":                   {Policy{Kind: Static, Share: 0.1}, 0, 2, ReasonStatic},
 		// P90 − P50 of peaks 21 … 33 is 32 − 27, so the spread is 6.
+		"headroom up to 23 of 20 and 4":   {Policy{Kind: Static, Headroom: 4, Most: 23}, 0, 3, ReasonStatic},
+		"a level of 30":                   {Policy{Kind: Static, Headroom: 30, Most: 30}, 0, 10, ReasonStatic},
+		"demand beyond the bound":         {Policy{Kind: Static, Headroom: 4, Most: 18}, 0, 0, ReasonSteady},
+		"a forecast up to 27":             {Policy{Most: 27}, 0, 7, ReasonForecast},
+		"a margin up to 27":               {Policy{Margin: 1, Most: 27}, 0, 7, ReasonForecast},
+		"a forecast beyond the bound":     {Policy{Most: 18}, 0, 0, ReasonSteady},
 		"a margin of a sixth of a spread": {Policy{Margin: 0.5 / 3}, 0, 13, ReasonForecast},
 		"a negative margin":               {Policy{Margin: -1}, 0, 6, ReasonForecast},
 		"a margin below all":              {Policy{Margin: -9}, 0, 0, ReasonSteady},

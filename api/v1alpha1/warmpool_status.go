@@ -200,6 +200,10 @@ type PolicyStatus struct {
 	Share string `json:"share,omitempty"`
 	// +optional
 	Margin string `json:"margin,omitempty"`
+	// Most is the demand, in chunks, beyond which nothing is kept ahead: the highest that there has been for two
+	// weeks, where that has been the cheapest.
+	// +optional
+	Most string `json:"most,omitempty"`
 	// Tried is what the best policy of each kind would have done on the chunk's own history, the cheapest
 	// first.
 	// +optional
@@ -218,13 +222,15 @@ type PolicyTried struct {
 	HitRate string `json:"hitRate"`
 	// Idle is the mean number of chunks that would have idled.
 	Idle string `json:"idle"`
-	// Headroom, Share and Margin are the numbers of the policy.
+	// Headroom, Share, Margin and Most are the numbers of the policy.
 	// +optional
 	Headroom string `json:"headroom,omitempty"`
 	// +optional
 	Share string `json:"share,omitempty"`
 	// +optional
 	Margin string `json:"margin,omitempty"`
+	// +optional
+	Most string `json:"most,omitempty"`
 }
 
 // ForecastShare is a part of a forecast.

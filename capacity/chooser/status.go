@@ -21,12 +21,12 @@ func Known(pool *v1alpha1.WarmPool, chunk string) Answer {
 		}
 		p := row.Policy
 		answer := Answer{At: timeOf(p.Chosen), Choice: policy.Choice{
-			Reason: policy.Reason(p.Reason), Policy: policyIn(p.Kind, p.Headroom, p.Share, p.Margin),
+			Reason: policy.Reason(p.Reason), Policy: policyIn(p.Kind, p.Headroom, p.Share, p.Margin, p.Most),
 			Tried: map[capacity.PolicyKind]policy.Tried{},
 		}}
 		for _, t := range p.Tried {
 			answer.Tried[capacity.PolicyKind(t.Kind)] = policy.Tried{
-				Policy: policyIn(t.Kind, t.Headroom, t.Share, t.Margin),
+				Policy: policyIn(t.Kind, t.Headroom, t.Share, t.Margin, t.Most),
 				Score:  policy.Score{Cost: number(t.CostPerHour), HitRate: number(t.HitRate), Idle: number(t.Idle)},
 			}
 		}
@@ -35,8 +35,10 @@ func Known(pool *v1alpha1.WarmPool, chunk string) Answer {
 	return Answer{}
 }
 
-func policyIn(kind, headroom, share, margin string) capacity.Policy {
-	return capacity.Policy{Kind: capacity.PolicyKind(kind), Headroom: number(headroom), Share: number(share), Margin: number(margin)}
+func policyIn(kind, headroom, share, margin, most string) capacity.Policy {
+	return capacity.Policy{
+		Kind: capacity.PolicyKind(kind), Headroom: number(headroom), Share: number(share), Margin: number(margin), Most: number(most),
+	}
 }
 
 // Status tells which policy, why, and what each would have done, the cheapest first.
@@ -47,7 +49,7 @@ func Status(answer Answer) *v1alpha1.PolicyStatus {
 	}
 	status := &v1alpha1.PolicyStatus{
 		Kind: string(p.Kind), Reason: string(answer.Reason),
-		Headroom: exact(p.Headroom), Share: exact(p.Share), Margin: exact(p.Margin),
+		Headroom: exact(p.Headroom), Share: exact(p.Share), Margin: exact(p.Margin), Most: exact(p.Most),
 	}
 	if !answer.At.IsZero() {
 		status.Chosen = &metav1.Time{Time: answer.At}
@@ -58,7 +60,7 @@ func Status(answer Answer) *v1alpha1.PolicyStatus {
 			continue
 		}
 		status.Tried = append(status.Tried, v1alpha1.PolicyTried{
-			Kind: string(kind), Headroom: exact(t.Policy.Headroom), Share: exact(t.Policy.Share), Margin: exact(t.Policy.Margin),
+			Kind: string(kind), Headroom: exact(t.Policy.Headroom), Share: exact(t.Policy.Share), Margin: exact(t.Policy.Margin), Most: exact(t.Policy.Most),
 			CostPerHour: rounded(t.Cost), HitRate: rounded(t.HitRate), Idle: rounded(t.Idle),
 		})
 	}

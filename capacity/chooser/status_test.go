@@ -13,7 +13,7 @@ import (
 
 // TestThePolicySurvivesTheLeader: what status tells reads back as what was in use.
 func TestThePolicySurvivesTheLeader(t *testing.T) {
-	static := capacity.Policy{Kind: capacity.Static, Share: 1.0 / 3}
+	static := capacity.Policy{Kind: capacity.Static, Share: 1.0 / 3, Most: 13}
 	want := Answer{At: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC), Choice: policy.Choice{
 		Policy: static, Reason: policy.ReasonMissed,
 		Tried: map[capacity.PolicyKind]policy.Tried{

@@ -2,12 +2,7 @@
 // the pool's own history: nothing ahead, static headroom, or the forecast. It is pure.
 package policy
 
-import (
-	"math"
-	"slices"
-
-	"forewarm.dev/capacity"
-)
+import "forewarm.dev/capacity"
 
 // Reason says in one word why a policy was chosen.
 type Reason string
@@ -56,18 +51,22 @@ const (
 	missesInARow = 3
 )
 
-// Choose takes the cheapest policy over the last n intervals of the history. The kind in use
-// stays unless another is cheaper by a twentieth; its numbers are fitted anew. perHour is how many
-// intervals an hour has. A history shorter than a fourth of n leaves what is in use.
+// Choose takes the cheapest policy over the last n intervals of the history. What is in use stays
+// unless something else is cheaper by a twentieth: its kind, and of static headroom its numbers too;
+// those of a forecast are fitted anew. perHour is how many intervals an hour has. A history shorter
+// than a fourth of n leaves what is in use.
 func Choose(h History, t Terms, n int, inUse capacity.Policy, perHour float64) Choice {
 	if inUse.Kind == "" {
 		inUse.Kind = capacity.Forecast
 	}
 	choice := Choice{Policy: inUse, Reason: ReasonShort, Tried: map[capacity.PolicyKind]Tried{}}
-	if len(h.Demand) < max(n/4, t.Lead+t.Hold+2) {
+	if n < 1 || len(h.Demand) < max(n/4, t.Lead+t.Hold+2) {
 		return choice
 	}
 	choice.judge(h, t, n, perHour)
+	if inUse.Kind == capacity.Static && inUse.Headroom+inUse.Share > 0 {
+		choice.keep(h.tried(candidate{Policy: inUse}, t, h.blocks(t, n), perHour))
+	}
 	cheapest := choice.cheapest()
 	choice.Policy, choice.Reason = choice.Tried[cheapest].Policy, ReasonCheapest
 	if kept, ok := choice.Tried[inUse.Kind]; ok && cheapest != inUse.Kind && choice.Tried[cheapest].Cost >= (1-enoughCheaper)*kept.Cost {
@@ -78,13 +77,28 @@ func Choose(h History, t Terms, n int, inUse capacity.Policy, perHour float64) C
 
 // judge replays all candidates.
 func (c *Choice) judge(h History, t Terms, n int, perHour float64) {
-	for _, p := range h.candidates(t, n) {
-		score := h.score(p, t, n)
-		score.Cost *= perHour
-		if known, ok := c.Tried[p.Kind]; !ok || score.Cost < known.Cost {
-			c.Tried[p.Kind] = Tried{p, score}
+	b := h.blocks(t, n)
+	for _, one := range h.candidates(t, n, b) {
+		tried := h.tried(one, t, b, perHour)
+		if known, ok := c.Tried[one.Kind]; !ok || tried.Cost < known.Cost {
+			c.Tried[one.Kind] = tried
 		}
 	}
+}
+
+// keep leaves static headroom as it is in use where other numbers are not cheaper by enough: a level
+// that stays idles less than a higher and a lower one that take turns.
+func (c *Choice) keep(inUse Tried) {
+	if best, ok := c.Tried[capacity.Static]; ok && best.Cost >= (1-enoughCheaper)*inUse.Cost {
+		c.Tried[capacity.Static] = inUse
+	}
+}
+
+// tried is what a candidate would have done, and what it is from now on.
+func (h History) tried(c candidate, t Terms, b blocks, perHour float64) Tried {
+	score := h.score(c, t, b)
+	score.Cost *= perHour
+	return Tried{c.at(len(b.starts)), score}
 }
 
 // cheapest is the kind that costs the least; a tie goes to the simpler.
@@ -119,56 +133,6 @@ func Missed(demand, low, high []float64) bool {
 		}
 	}
 	return true
-}
-
-// levels are the shares of past errors that a candidate covers.
-func levels() []float64 {
-	return []float64{0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 1}
-}
-
-// candidates are nothing ahead, headroom as the demand has risen within a window, in chunks and in
-// shares, and the forecast corrected by what it has missed (split conformal: Vovk et al. 2005).
-func (h History) candidates(t Terms, n int) []capacity.Policy {
-	first := max(len(h.Demand)-n, 0)
-	peaks := slices.Clone(h.Demand) // the highest demand within the window after each interval
-	width := t.Lead + 1
-	slices.Reverse(peaks)
-	peaks = highest(len(peaks), width, func(i int) float64 { return peaks[i] })
-	slices.Reverse(peaks)
-	var rises, shares, errors []float64
-	for i := first; i < len(h.Demand)-width; i++ {
-		rises = append(rises, peaks[i]-h.Demand[i])
-		shares = append(shares, (peaks[i]-h.Demand[i])/max(h.Demand[i], 1))
-		if len(h.Outlooks) > 0 && !math.IsNaN(h.Outlooks[i].Level) {
-			errors = append(errors, (peaks[i]-h.Outlooks[i].Level)/h.Outlooks[i].Spread)
-		}
-	}
-	all := []capacity.Policy{{Kind: capacity.Reactive}}
-	for _, rise := range at(rises, levels()) {
-		all = append(all, capacity.Policy{Kind: capacity.Static, Headroom: math.Ceil(rise)})
-	}
-	for _, share := range at(shares, levels()) {
-		all = append(all, capacity.Policy{Kind: capacity.Static, Share: share})
-	}
-	if len(errors) == len(rises) {
-		for _, margin := range append(at(errors, levels()), 0) {
-			all = append(all, capacity.Policy{Kind: capacity.Forecast, Margin: margin})
-		}
-	}
-	return all
-}
-
-// at are quantiles of values, each once.
-func at(values, levels []float64) []float64 {
-	if len(values) == 0 {
-		return nil
-	}
-	slices.Sort(values)
-	var found []float64
-	for _, level := range levels {
-		found = append(found, values[max(int(math.Ceil(level*float64(len(values))))-1, 0)])
-	}
-	return slices.Compact(found)
 }
 
 // Best is the cheapest policy of a kind; nothing ahead if none could be judged.

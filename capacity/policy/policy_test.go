@@ -58,12 +58,12 @@ func TestTheCheapestIsChosen(t *testing.T) {
 		want    capacity.PolicyKind
 		reason  Reason
 	}{
-		"a forecast that is right":            {History{rises, foreseen(rises, 1, 0)}, capacity.Policy{Kind: capacity.Static}, capacity.Forecast, ReasonCheapest},
-		"one that is always three too low":    {History{rises, foreseen(rises, 1, -3)}, capacity.Policy{Kind: capacity.Static}, capacity.Forecast, ReasonCheapest},
-		"noise, a forecast that sees nothing": {History{walk, blind}, capacity.Policy{Kind: capacity.Forecast}, capacity.Static, ReasonCheapest},
+		"a forecast that is right":            {History{Demand: rises, Outlooks: foreseen(rises, 1, 0)}, capacity.Policy{Kind: capacity.Static}, capacity.Forecast, ReasonCheapest},
+		"one that is always three too low":    {History{Demand: rises, Outlooks: foreseen(rises, 1, -3)}, capacity.Policy{Kind: capacity.Static}, capacity.Forecast, ReasonCheapest},
+		"noise, a forecast that sees nothing": {History{Demand: walk, Outlooks: blind}, capacity.Policy{Kind: capacity.Forecast}, capacity.Static, ReasonCheapest},
 		"no forecast":                         {History{Demand: walk}, capacity.Policy{Kind: capacity.Forecast}, capacity.Static, ReasonCheapest},
-		"demand that never changes":           {History{flat, foreseen(flat, 1, 0)}, capacity.Policy{Kind: capacity.Reactive}, capacity.Reactive, ReasonCheapest},
-		"a tie keeps what is in use":          {History{flat, foreseen(flat, 1, 0)}, capacity.Policy{Kind: capacity.Forecast}, capacity.Forecast, ReasonKept},
+		"demand that never changes":           {History{Demand: flat, Outlooks: foreseen(flat, 1, 0)}, capacity.Policy{Kind: capacity.Reactive}, capacity.Reactive, ReasonCheapest},
+		"a tie keeps what is in use":          {History{Demand: flat, Outlooks: foreseen(flat, 1, 0)}, capacity.Policy{Kind: capacity.Forecast}, capacity.Forecast, ReasonKept},
 		"too short":                           {History{Demand: walk[:20]}, capacity.Policy{Kind: capacity.Static, Headroom: 3}, capacity.Static, ReasonShort},
 	} {
 		got := Choose(c.history, terms(), 900, c.inUse, perHour)
@@ -71,7 +71,7 @@ func TestTheCheapestIsChosen(t *testing.T) {
 			t.Errorf("%s: %s, %s; want %s, %s (%v)", name, got.Policy.Kind, got.Reason, c.want, c.reason, got.Tried)
 		}
 	}
-	got := Choose(History{rises, foreseen(rises, 1, -3)}, terms(), 900, capacity.Policy{}, perHour)
+	got := Choose(History{Demand: rises, Outlooks: foreseen(rises, 1, -3)}, terms(), 900, capacity.Policy{}, perHour)
 	if got.Policy.Margin != 3 {
 		t.Errorf("margin %v, want the 3 that the forecast is too low", got.Policy.Margin)
 	}
@@ -89,7 +89,8 @@ func TestCostOfAPolicy(t *testing.T) {
 		"headroom of 1":  {capacity.Policy{Kind: capacity.Static, Headroom: 1}, (5 + 0.25) / 3},
 		"a tenth of now": {capacity.Policy{Kind: capacity.Static, Share: 0.1}, (5 + 0.25) / 3},
 	} {
-		if got := h.score(c.policy, Terms{WaitCost: 5, IdleCost: 0.25, Lead: 1, Hold: 2}, 3).Cost; math.Abs(got-c.want) > 1e-9 {
+		terms := Terms{WaitCost: 5, IdleCost: 0.25, Lead: 1, Hold: 2}
+		if got := h.score(candidate{Policy: c.policy}, terms, h.blocks(terms, 3)).Cost; math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%s: %v per interval, want %v", name, got, c.want)
 		}
 	}
@@ -97,7 +98,7 @@ func TestCostOfAPolicy(t *testing.T) {
 
 func TestHysteresis(t *testing.T) {
 	demand := saw(1000)
-	h := History{demand, foreseen(demand, 1, 0)}
+	h := History{Demand: demand, Outlooks: foreseen(demand, 1, 0)}
 	free := Choose(h, terms(), 900, capacity.Policy{Kind: capacity.Static}, perHour)
 	// Errors that make the forecast almost as dear as static headroom do not make it change.
 	right := foreseen(demand, 1, 0)
@@ -120,6 +121,48 @@ func TestHysteresis(t *testing.T) {
 	t.Fatalf("the forecast never became dear: %+v", free)
 }
 
+// TestABoundIsJudgedByWhatCameAfter: no bound where demand rises beyond every one, and one where it comes
+// back to where it has been.
+func TestABoundIsJudgedByWhatCameAfter(t *testing.T) {
+	const days, perDay = 28, 72
+	random := rand.New(rand.NewPCG(1, 2))
+	var level, grows []float64
+	for i := range days * perDay {
+		now := 10 + 10*math.Sin(2*math.Pi*float64(i)/perDay) + 3*random.Float64()
+		level = append(level, math.Round(min(now, 20)))
+		grows = append(grows, math.Round(now+float64(i)/20))
+	}
+	for name, c := range map[string]struct {
+		demand []float64
+		want   float64
+	}{"comes back": {level, 20}, "grows": {grows, 0}} {
+		got := Choose(History{Demand: c.demand}, terms(), len(c.demand)/2, capacity.Policy{}, perHour)
+		if most := got.Tried[capacity.Static].Policy.Most; most != c.want {
+			t.Errorf("%s: at most %v (%+v), want %v", name, most, got, c.want)
+		}
+		byHand := Choose(History{Demand: c.demand, ByHand: true}, terms(), len(c.demand)/2, capacity.Policy{}, perHour)
+		if byHand.Tried[capacity.Static].Policy.Most != 0 || byHand.Tried[capacity.Static].Cost < got.Tried[capacity.Static].Cost {
+			t.Errorf("%s: by hand %+v, want no bound and no less cost than %+v", name, byHand, got)
+		}
+	}
+}
+
+// TestNumbersStay: static headroom in use keeps its numbers until others are cheaper by a twentieth.
+func TestNumbersStay(t *testing.T) {
+	demand := saw(1000)
+	for i := range demand {
+		demand[i] *= 4 // rises of 40
+	}
+	for name, c := range map[string]struct{ inUse, want float64 }{
+		"the best": {40, 40}, "hardly dearer": {41, 41}, "dearer": {44, 40}, "too little": {30, 40}, "none in use": {0, 40},
+	} {
+		got := Choose(History{Demand: demand, ByHand: true}, terms(), 900, capacity.Policy{Kind: capacity.Static, Headroom: c.inUse}, perHour)
+		if got.Policy.Headroom != c.want {
+			t.Errorf("%s: headroom of %v, want %v (%+v)", name, got.Policy.Headroom, c.want, got)
+		}
+	}
+}
+
 func TestThreeMissesDropToStatic(t *testing.T) {
 	low, high := []float64{1, 1, 1, 1}, []float64{5, 5, 5, 5}
 	for name, c := range map[string]struct {
@@ -136,7 +179,7 @@ func TestThreeMissesDropToStatic(t *testing.T) {
 		}
 	}
 	demand := saw(1000)
-	choice := Choose(History{demand, foreseen(demand, 1, 0)}, terms(), 900, capacity.Policy{}, perHour)
+	choice := Choose(History{Demand: demand, Outlooks: foreseen(demand, 1, 0)}, terms(), 900, capacity.Policy{}, perHour)
 	dropped := choice.Dropped()
 	if choice.Policy.Kind != capacity.Forecast || dropped.Policy.Kind != capacity.Static || dropped.Reason != ReasonMissed || dropped.Policy.Headroom+dropped.Policy.Share == 0 {
 		t.Errorf("%+v, dropped %+v; want static headroom in place of the forecast", choice, dropped)

@@ -13,6 +13,8 @@ type History struct {
 	// Outlooks are what was foreseen at the end of each interval of Demand, at the service level
 	// of the costs; none where a pool has no forecast yet.
 	Outlooks []capacity.Outlook
+	// ByHand has only headroom tried, in chunks and in shares: what an admin sets by hand.
+	ByHand bool
 }
 
 // Terms are the costs and times of a pool's chunk.
@@ -43,34 +45,36 @@ func (h History) target(p capacity.Policy, i int) float64 {
 	case capacity.Reactive:
 		return now
 	case capacity.Static:
-		return math.Ceil(now + p.Headroom + p.Share*now - 1e-9)
+		return math.Ceil(p.Bounded(now+p.Headroom+p.Share*now, now) - 1e-9)
 	default:
 		if math.IsNaN(h.Outlooks[i].Level) {
 			return now
 		}
-		return math.Ceil(max(h.Outlooks[i].Level+p.Margin*h.Outlooks[i].Spread, now) - 1e-9)
+		return math.Ceil(p.Bounded(h.Outlooks[i].Level+p.Margin*h.Outlooks[i].Spread, now) - 1e-9)
 	}
 }
 
-// score is what a policy would have done over the last n intervals, its cost per interval. What is
+// score is what a candidate would have done over the blocks, its cost per interval. What is
 // asked for is kept for the hold time, and is there once it has been asked for all through a lead
 // time. Demand beyond that waits, once, when it arrives.
-func (h History) score(p capacity.Policy, t Terms, n int) Score {
-	count := len(h.Demand)
-	first := max(count-n, t.Lead+1)
-	asked := highest(count, t.Hold, func(i int) float64 { return h.target(p, i) })
+func (h History) score(c candidate, t Terms, b blocks) Score {
+	count, first := len(h.Demand), b.starts[0]
+	begin := max(first-t.Lead-t.Hold-1, 0)
+	policies := make([]capacity.Policy, len(b.starts))
+	for i := range policies {
+		policies[i] = c.at(i)
+	}
+	asked := highest(count-begin, t.Hold, func(i int) float64 { return h.target(policies[b.of(begin+i)], begin+i) })
 	ready := lowest(asked, t.Lead)
 	var idle, waits, arrived float64
 	for j := first; j < count; j++ {
-		had := ready[j-1] // what was there when the interval began
+		had := ready[j-1-begin] // what was there when the interval began
 		idle += max(had-h.Demand[j], 0)
 		waits += max(h.Demand[j]-max(had, h.Demand[j-1]), 0)
 		arrived += max(h.Demand[j]-h.Demand[j-1], 0)
 	}
-	s := Score{HitRate: 1}
-	if judged := float64(count - first); judged > 0 {
-		s.Cost, s.Idle = (t.IdleCost*idle+t.WaitCost*waits)/judged, idle/judged
-	}
+	judged := float64(count - first)
+	s := Score{HitRate: 1, Cost: (t.IdleCost*idle + t.WaitCost*waits) / judged, Idle: idle / judged}
 	if arrived > 0 {
 		s.HitRate = 1 - waits/arrived
 	}

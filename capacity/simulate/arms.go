@@ -58,8 +58,8 @@ func (c Case) terms(chunk int) policy.Terms {
 func (c Case) choose(chunk, until int, foresee bool, inUse capacity.Policy) policy.Choice {
 	f, terms := c.Foresights[chunk], c.terms(chunk)
 	n := max(min(int(c.Backtest/c.Limits.Interval), until-f.First), 0)
-	from := max(until-n-terms.Lead-terms.Hold-2, 0)
-	h := policy.History{Demand: f.Series.Values[from:until]}
+	from := max(until-2*n-terms.Lead-terms.Hold-2, 0) // as long again before, to know what was high then
+	h := policy.History{Demand: f.Series.Values[from:until], ByHand: !foresee}
 	if foresee {
 		tau := capacity.Tau(c.Limits.Chunks[chunk], c.Limits.LeadTime, c.Limits.HoldTime())
 		h.Outlooks = f.Outlooks(from, until, c.Limits.Window(), tau)
@@ -101,6 +101,7 @@ func (c Case) safe(p capacity.Policy) capacity.Policy {
 	if c.Safety > 1 {
 		p.Headroom, p.Share = c.Safety*p.Headroom, c.Safety*p.Share
 		p.Margin += (c.Safety - 1) * max(p.Margin, 1)
+		p.Most *= (1 + c.Safety) / 2
 	}
 	return p
 }
