@@ -31,7 +31,10 @@ const (
 
 // crowd is what the cluster is full of beside what the load works on: nodes that KWOK keeps alive, and pods
 // that run on them. Without nodes there is none.
-type crowd struct{ nodes, pods int }
+type crowd struct {
+	nodes, pods int
+	say         func(string, ...any)
+}
 
 // leases has KWOK renew Leases less often where there is a crowd, and the controller manager wait for them:
 // at the usual ten seconds 5,000 nodes would write 500 times a second.
@@ -43,17 +46,18 @@ func (c crowd) leases(options *cluster.Options) {
 }
 
 // make creates nodes, then pods on them, and waits until all pods run.
-func (c crowd) make(ctx context.Context, on *cluster.Cluster, say func(string, ...any)) error {
+func (c crowd) make(ctx context.Context, on *cluster.Cluster) error {
 	if c.nodes == 0 {
 		return nil
 	}
+	c.say("making %d nodes and %d pods", c.nodes, c.pods)
 	if err := on.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: crowdNamespace}}); err != nil {
 		return err
 	}
-	if err := creates(ctx, on.Client, "nodes", c.nodes, say, func(i int) client.Object { return crowdNode(i) }); err != nil {
+	if err := c.creates(ctx, on.Client, "nodes", c.nodes, func(i int) client.Object { return crowdNode(i) }); err != nil {
 		return err
 	}
-	if err := creates(ctx, on.Client, "pods", c.pods, say, func(i int) client.Object { return crowdPod(i, i%c.nodes) }); err != nil {
+	if err := c.creates(ctx, on.Client, "pods", c.pods, func(i int) client.Object { return crowdPod(i, i%c.nodes) }); err != nil {
 		return err
 	}
 	told := time.Now()
@@ -68,14 +72,14 @@ func (c crowd) make(ctx context.Context, on *cluster.Cluster, say func(string, .
 		}
 		if time.Since(told) > 10*time.Second {
 			told = time.Now()
-			say("  waiting for pods to run; %s is the next", pending.Items[0].Name)
+			c.say("  waiting for pods to run; %s is the next", pending.Items[0].Name)
 		}
 		return fmt.Errorf("pod %s does not run yet", pending.Items[0].Name)
 	})
 }
 
 // creates makes n objects by several writers, and says how far it is.
-func creates(ctx context.Context, with client.Client, what string, n int, say func(string, ...any), object func(int) client.Object) error {
+func (c crowd) creates(ctx context.Context, with client.Client, what string, n int, object func(int) client.Object) error {
 	var next, done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range crowdWriters {
@@ -85,7 +89,7 @@ func creates(ctx context.Context, with client.Client, what string, n int, say fu
 					return fmt.Errorf("create %d of %d %s: %w", i+1, n, what, err)
 				}
 				if made := done.Add(1); made%5000 == 0 {
-					say("  %d of %d %s", made, n, what)
+					c.say("  %d of %d %s", made, n, what)
 				}
 			}
 			return nil

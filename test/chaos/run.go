@@ -104,10 +104,8 @@ func (r *chaos) setUp(ctx context.Context, apart *relay.Relay) (*cluster.Cluster
 	if r.clockFiles, err = newClocks(ours, r.folder); err != nil {
 		return c, err
 	}
-	if r.crowd.nodes > 0 {
-		r.say("making %d nodes and %d pods", r.crowd.nodes, r.crowd.pods)
-	}
-	if err := r.crowd.make(ctx, c, r.say); err != nil {
+	r.crowd.say = r.say
+	if err := r.crowd.make(ctx, c); err != nil {
 		return c, err
 	}
 	r.say("starting two webhooks, the extender and two reservers")
