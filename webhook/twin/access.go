@@ -85,12 +85,9 @@ func laxness(list string) string {
 	return `(` + list + ` == ['audit'] ? 2 : ` + list + ` == ['warn'] ? 1 : 0)`
 }
 
-// bySystem says whether a controller writes: a person can act as any ServiceAccount of a Namespace that is
-// edited.
-const bySystem = `request.userInfo.username.startsWith('system:') && !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')`
-
 // notOwned leaves out what is said to be controlled by one of the kinds that are held
-// themselves, where the system says so: a person can write any owner.
+// themselves, where the system says so: a person can write any owner, and act as any ServiceAccount
+// of a Namespace that is edited.
 func (o Options) notOwned() string {
 	var owners []string
 	for _, k := range o.Kinds {
@@ -98,6 +95,7 @@ func (o Options) notOwned() string {
 			owners = append(owners, k.Name)
 		}
 	}
+	const bySystem = `request.userInfo.username.startsWith('system:') && !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')`
 	return `!(!has(request.subResource) && ` + bySystem + ` && has(object.metadata.ownerReferences)` +
 		` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind in ` + texts(owners) + `))`
 }

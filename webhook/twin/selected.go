@@ -18,18 +18,28 @@ func selected() rules {
 	return out
 }
 
-// keepsLabels refuses people to change the labels of what a controller has, or to take it from its controller,
-// in a Namespace with a total: the replicas that are let go would stand beside those that are made for them.
-// Controllers and the garbage collector may.
+// keepsLabels refuses to change the labels of what a controller has, or to take it from its controller, in a
+// Namespace with a total: the replicas that are let go would stand beside those that are made for them. The
+// control plane may, and whoever may update the finalizers of the controller, which operators may and no
+// role of tenants gives.
 func (o Options) keepsLabels() part {
-	const labels, controllers = `.?metadata.?labels.orValue({})`, `.?metadata.?ownerReferences.orValue([]).filter(o, o.?controller.orValue(false)).map(o, o.uid)`
+	const labels = `.?metadata.?labels.orValue({})`
+	const controlPlane = `request.userInfo.username.startsWith('system:serviceaccount:kube-system:')` +
+		` || request.userInfo.username.startsWith('system:') && !request.userInfo.username.startsWith('system:serviceaccount:')`
+	controllers := func(object string) string {
+		return object + `.?metadata.?ownerReferences.orValue([]).filter(o, o.?controller.orValue(false))`
+	}
+	const operates = `authorizer.group(o.apiVersion.contains('/') ? o.apiVersion.split('/')[0] : '').resource(o.kind.lowerAscii() + 's').subresource('finalizers')` +
+		`.namespace(request.namespace).name(o.name).check('update').allowed()`
 	return part{
 		conditions: []admissionregistrationv1.MatchCondition{
-			{Name: "controlled", Expression: `oldObject` + controllers + ` != []`},
-			{Name: "not-by-the-system", Expression: `!(` + bySystem + `)`},
+			{Name: "controlled", Expression: controllers("oldObject") + ` != []`},
+			{Name: "not-by-the-control-plane", Expression: `!(` + controlPlane + `)`},
 		},
+		variables: []admissionregistrationv1.Variable{{Name: "kept", Expression: controllers("object") + `.map(o, o.uid)`}},
 		validation: admissionregistrationv1.Validation{
-			Expression: `object` + labels + ` == oldObject` + labels + ` && oldObject` + controllers + `.all(c, c in object` + controllers + `) || ` + relaxed,
+			Expression: `object` + labels + ` == oldObject` + labels + ` && ` + controllers("oldObject") + `.all(o, o.uid in variables.kept)` +
+				` || ` + relaxed + ` || ` + controllers("oldObject") + `.all(o, ` + operates + `)`,
 			MessageExpression: kindName(o.Kinds) + ` + ' ' + request.namespace + '/' + ` + nameOf + ` + ': its controller finds it by its labels, and would make another beside it, more than the totals of Namespace ' +` +
 				` request.namespace + ' allow; leave metadata.labels and the controller in metadata.ownerReferences as they are, and change labels in the template of the controller'`,
 		},

@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -10,9 +11,26 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"forewarm.dev/webhook"
 )
+
+// operators may update the finalizers of Deployment web.
+type operators struct{ t *testing.T }
+
+func (o operators) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	got := strings.Join([]string{a.GetVerb(), a.GetAPIGroup(), a.GetResource(), a.GetSubresource(), a.GetNamespace(), a.GetName()}, " ")
+	if want := "update apps deployments finalizers team web"; got != want {
+		o.t.Errorf("asked about %q, want %q", got, want)
+	}
+	switch a.GetUser().GetName() {
+	case "system:serviceaccount:argo-rollouts:argo-rollouts", "system:serviceaccount:team:operator":
+		return authorizer.DecisionAllow, "", nil
+	default:
+		return authorizer.DecisionNoOpinion, "", nil
+	}
+}
 
 // TestLabelsAreKept: under a total nobody but a controller changes the labels of what is controlled, nor
 // takes it from its controller, also not together with a status.
@@ -29,7 +47,7 @@ func TestLabelsAreKept(t *testing.T) {
 			metadata["labels"] = labels
 		}
 		if controller != "" {
-			others = append(others, map[string]any{"kind": "Deployment", "name": "web", "uid": controller, "controller": true})
+			others = append(others, map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": controller, "controller": true})
 		}
 		if others != nil {
 			metadata["ownerReferences"] = others
@@ -56,7 +74,10 @@ func TestLabelsAreKept(t *testing.T) {
 		"without a controller":                  {"alice", "", object(web, ""), object(db, ""), false},
 		"an owner that is no controller":        {"alice", "", object(web, "", map[string]any{"kind": "App", "name": "x", "uid": "u3"}), object(db, ""), false},
 		"by its controller":                     {deployments, "", object(web, "u1"), object(web, ""), false},
-		"by a controller elsewhere":             {"system:serviceaccount:argo-rollouts:argo-rollouts", "", object(web, "u1"), object(db, "u1"), false},
+		"by the controller manager":             {"system:kube-controller-manager", "", object(web, "u1"), object(web, ""), false},
+		"by an operator elsewhere":              {"system:serviceaccount:argo-rollouts:argo-rollouts", "", object(web, "u1"), object(db, "u1"), false},
+		"by an operator of the namespace":       {"system:serviceaccount:team:operator", "", object(web, "u1"), object(db, "u1"), false},
+		"by a ServiceAccount elsewhere":         {"system:serviceaccount:mine:ci", "", object(web, "u1"), object(db, "u1"), true},
 		"where it is only warned":               {"alice", "warn", object(web, "u1"), object(db, "u1"), false},
 		"where it is only audited":              {"alice", "audit", object(web, "u1"), object(db, "u1"), false},
 	}
@@ -69,7 +90,7 @@ func TestLabelsAreKept(t *testing.T) {
 			for _, subresource := range []string{"", "status"} {
 				allowed, message := compiled.allows(t, input{
 					operation: admission.Update, resource: schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}, subresource: subresource,
-					name: "web-1", user: c.user, object: c.is, old: c.was, namespace: namespace,
+					name: "web-1", user: c.user, object: c.is, old: c.was, namespace: namespace, may: operators{t},
 				})
 				if allowed == c.refused || c.refused && !strings.Contains(message, "ReplicaSet team/web-1: its controller finds it by its labels") {
 					t.Errorf("subresource %q: allowed %t, %s", subresource, allowed, message)
