@@ -28,5 +28,6 @@ func untouched(r Request, d *draft) bool {
 }
 
 func isPlaceholderClass(name string) bool {
-	return name == PlaceholderPriorityClass || strings.HasPrefix(name, PlaceholderPriorityClass+"-")
+	tier, is := strings.CutPrefix(name, PlaceholderPriorityClass)
+	return is && (tier == "" || len(tier) == 2 && tier[0] == '-' && '1' <= tier[1] && tier[1] <= '9')
 }
