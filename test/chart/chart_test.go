@@ -234,6 +234,7 @@ func TestConfig(t *testing.T) {
 func TestTracing(t *testing.T) {
 	for values, want := range map[string]map[string]string{
 		"{extender: {mode: SecondScheduler}, console: {enabled: true}}": {},
+		"{tracing: null, extender: {mode: SecondScheduler}}":            {}, // --reuse-values of an earlier chart
 		"{tracing: {endpoint: 'http://c:4318', samplingRatePerMillion: 1000000}, extender: {mode: SecondScheduler, config: {tracing: {endpoint: 'http://own:1'}}}, console: {enabled: true}}": {
 			"webhook": "http://c:4318", "reserver": "http://c:4318", "extender": "http://own:1",
 		},
