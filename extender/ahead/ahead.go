@@ -1,5 +1,5 @@
-// Package ahead makes room for the pods of a burst before the scheduler tries them: it deletes the
-// placeholders that they are given.
+// Package ahead makes room for pods before the scheduler tries them: it deletes the placeholders that
+// they are given.
 package ahead
 
 import (
@@ -87,7 +87,7 @@ func (c *Clearer) delete(ctx context.Context, placeholder handler.PodRef) {
 		c.Index.Unsent(placeholder.UID)
 		c.Log.Error(err, "Placeholder not deleted ahead; the scheduler preempts it", "placeholder", placeholder.NamespacedName)
 	} else {
-		c.Log.V(1).Info("Deleted a placeholder for a pod that comes in a burst", "placeholder", placeholder.NamespacedName)
+		c.Log.V(1).Info("Deleted a placeholder ahead of the scheduler", "placeholder", placeholder.NamespacedName)
 	}
 	c.Metrics.Cleared(err)
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"forewarm.dev/extender"
@@ -29,15 +30,20 @@ type pendingPod struct {
 	order int
 }
 
-// burst are pods alike for one of which the scheduler has just found no room, where placeholders
-// make room. It tries them one by one, and takes ten times as long over each as over one that
-// finds room; so room is made for them ahead.
+// burst are pods alike for one of which the scheduler has just found no room, or for which we see that
+// there is none, where placeholders make room. It tries them one by one, and takes ten times as long over
+// each as over one that finds room; so room is made for them ahead.
 type burst struct {
 	like  *corev1.Pod
 	asked *extender.Pod
-	// nodes are those that the scheduler could make room on for such a pod, with placeholders of
-	// its own class, which others are kept off.
-	nodes map[string]bool
+	// sight tells that it was begun before the scheduler was heard of such a pod: that there is no
+	// free room for it is ours to see.
+	sight bool
+	// suits tells of a node whether such pods may go there.
+	suits func(*corev1.Node) bool
+	// named are the nodes that the scheduler could make room on for such a pod; nil if it has not
+	// been heard.
+	named map[string]bool
 	until time.Time
 	// members are the pods alike that are known, queue those that nothing was given yet.
 	members map[types.UID]bool
@@ -50,14 +56,21 @@ type ahead struct {
 	on       bool
 	bursts   []*burst
 	promises map[types.UID]*promise // by pod
+	// callers are the schedulers that have asked, while the same process leads.
+	callers  map[string]bool
 	arrivals int
 	limit    *rate.Limiter
 	// wake has an element when there may be something to do.
 	wake chan struct{}
+	// repelling are the labels of pods that pods on nodes keep away.
+	repelling map[types.UID][]labels.Selector
 }
 
 func newAhead() ahead {
-	return ahead{promises: map[types.UID]*promise{}, limit: rate.NewLimiter(aheadPerSecond, aheadAtOnce), wake: make(chan struct{}, 1)}
+	return ahead{
+		promises: map[types.UID]*promise{}, callers: map[string]bool{}, repelling: map[types.UID][]labels.Selector{},
+		limit: rate.NewLimiter(aheadPerSecond, aheadAtOnce), wake: make(chan struct{}, 1),
+	}
 }
 
 // ServeAhead says that the placeholders that Ahead gives are going to be deleted. The channel that
@@ -85,34 +98,52 @@ func (x *Index) arrived(pod *corev1.Pod, before pendingPod) pendingPod {
 	return pendingPod{pod, x.ahead.arrivals}
 }
 
-// follow remembers that the scheduler has just found no room for a pod, nor for those alike, which
-// are served from now on, whether they are there or come within the next seconds.
-func (x *Index) follow(pod *corev1.Pod, asked *extender.Pod, candidates Candidates) {
+// follow remembers that the scheduler has just found no room for a pod, nor for those alike, and on which
+// nodes it could make some. Where placeholders do, such pods are served from now on, whether they are
+// there or come within the next seconds.
+func (x *Index) follow(pod *corev1.Pod, asked *extender.Pod, candidates Candidates, placeholders bool) {
 	if !x.ahead.on || !extender.Simple(pod) {
 		return
 	}
 	b := x.burstOf(pod)
+	if b == nil && placeholders {
+		b = x.newBurst(pod, asked)
+	}
 	if b == nil {
-		if len(x.ahead.bursts) >= burstsAtMost {
-			return
-		}
-		b = &burst{like: pod, asked: asked, nodes: map[string]bool{}, members: map[types.UID]bool{}}
-		x.ahead.bursts = append(x.ahead.bursts, b)
-		for uid, p := range x.pending {
-			if extender.Alike(pod, p.pod) && extender.Simple(p.pod) {
-				b.members[uid] = true
-				b.queue = append(b.queue, uid)
-			}
-		}
-		slices.SortFunc(b.queue, func(u, v types.UID) int { return cmp.Compare(x.pending[u].order, x.pending[v].order) })
+		return
+	}
+	if b.named == nil {
+		b.named = map[string]bool{}
+		x.enlist(b)
 	}
 	b.members[pod.UID], b.until = true, x.now().Add(burstFor)
 	for name := range candidates {
 		if e := x.nodes[name]; e != nil && x.kept(asked, e) {
-			b.nodes[e.Name] = true // not the request's string, which would be kept
+			b.named[e.Name] = true // not the request's string, which would be kept
 		}
 	}
 	x.ahead.rouse()
+}
+
+// enlist has all served that are there.
+func (x *Index) enlist(b *burst) {
+	for uid, p := range x.pending {
+		if !b.members[uid] && extender.Alike(b.like, p.pod) && extender.Simple(p.pod) {
+			b.members[uid] = true
+			b.queue = append(b.queue, uid)
+		}
+	}
+	slices.SortFunc(b.queue, func(u, v types.UID) int { return cmp.Compare(x.pending[u].order, x.pending[v].order) })
+}
+
+// newBurst remembers pods like one; nil if there are too many kinds.
+func (x *Index) newBurst(pod *corev1.Pod, asked *extender.Pod) *burst {
+	if len(x.ahead.bursts) >= burstsAtMost {
+		return nil
+	}
+	b := &burst{like: pod, asked: asked, suits: suits(pod), members: map[types.UID]bool{}}
+	x.ahead.bursts = append(x.ahead.bursts, b)
+	return b
 }
 
 // kept tells whether a node has placeholders, and is kept warm for a pod, so that others which ask for
@@ -132,10 +163,14 @@ func (x *Index) burstOf(pod *corev1.Pod) *burst {
 
 // join has a pod that is on no node served if it comes in a burst.
 func (x *Index) join(pod *corev1.Pod) {
-	if len(x.ahead.bursts) == 0 || x.pending[pod.UID].pod == nil || !extender.Untried(pod) || !extender.Simple(pod) {
+	if !x.ahead.on || x.pending[pod.UID].pod == nil || !extender.Untried(pod) || !extender.Simple(pod) {
 		return
 	}
-	if b := x.burstOf(pod); b != nil && !b.members[pod.UID] {
+	b := x.burstOf(pod)
+	if b == nil || b.sight {
+		b = x.see(pod, b)
+	}
+	if b != nil && !b.members[pod.UID] {
 		b.members[pod.UID] = true
 		b.queue = append(b.queue, pod.UID)
 		x.ahead.rouse()
@@ -182,7 +217,8 @@ func (x *Index) next() (given []PodRef, more bool) {
 }
 
 // first is the first pod of a burst to which nothing was given and that the scheduler has not tried;
-// nil if it is the only one that waits, since the scheduler gets to that at once.
+// nil if it is the only one that waits, and others of which we learned by the scheduler came before it:
+// it gets to that one at once.
 func (x *Index) first(b *burst) *corev1.Pod {
 	maps.DeleteFunc(b.members, func(uid types.UID, _ bool) bool { return x.pending[uid].pod == nil })
 	for ; len(b.queue) > 0; b.queue = b.queue[1:] {
@@ -193,7 +229,7 @@ func (x *Index) first(b *burst) *corev1.Pod {
 		if pod == nil || expected || waits || x.ahead.promises[uid] != nil || !extender.Untried(pod) {
 			continue
 		}
-		if len(b.members) < 2 {
+		if len(b.members) < 2 && !b.sight {
 			return nil
 		}
 		return pod
@@ -208,12 +244,18 @@ func (x *Index) promiseTo(b *burst, pod *corev1.Pod) (given []PodRef, served boo
 	if !slices.Equal(asked.Classes, b.asked.Classes) {
 		return nil, true // alike for the scheduler, and not for us
 	}
-	candidates := x.again(slices.Collect(maps.Keys(b.nodes)))
+	names, node := slices.Collect(maps.Keys(b.named)), ""
+	if b.sight {
+		names, node = x.survey(b, asked)
+	}
+	candidates, victims := x.again(names), []extender.Victim(nil)
 	maps.DeleteFunc(candidates, func(name string, _ extender.Candidate) bool {
 		pool := x.nodes[name].Pool
 		return !slices.Contains(asked.Classes, pool) || !x.holding(pool)
 	})
-	node, victims := extender.Spare(asked, candidates), []extender.Victim(nil)
+	if node == "" {
+		node = extender.Spare(asked, candidates)
+	}
 	if node == "" {
 		is := false
 		node, victims, is = takeover(extender.SelectVictims(asked, candidates, x.held))
@@ -239,6 +281,7 @@ func (x *Index) promiseTo(b *burst, pod *corev1.Pod) (given []PodRef, served boo
 // abandon ends all that is done ahead of a scheduler that does not lead any more.
 func (x *Index) abandon() {
 	x.ahead.bursts = nil
+	clear(x.ahead.callers)
 	for uid := range x.ahead.promises {
 		x.withdraw(uid)
 	}

@@ -12,6 +12,7 @@ import (
 func (x *Index) Filter(pod *corev1.Pod, nodes []string) []extender.Verdict {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.ahead.callers[pod.Spec.SchedulerName] = true
 	x.release(pod.UID)
 	delete(x.told, pod.UID) // the scheduler has found room
 	asked := x.pod(pod)
@@ -35,6 +36,7 @@ func (x *Index) Filter(pod *corev1.Pod, nodes []string) []extender.Verdict {
 func (x *Index) Score(pod *corev1.Pod, nodes []string) []int64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.ahead.callers[pod.Spec.SchedulerName] = true
 	x.release(pod.UID)
 	asked := x.pod(pod)
 	scores := extender.Score(asked, x.convert(nodes), x.held)
@@ -63,11 +65,12 @@ type CandidateVictims struct {
 func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string]extender.Victims {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.ahead.callers[pod.Spec.SchedulerName] = true
 	x.release(pod.UID)
 	asked := x.pod(pod)
 	if x.comes(asked, pod.ResourceVersion) {
 		x.remember(pod, asked, candidates, nil)
-		x.follow(pod, asked, candidates)
+		x.follow(pod, asked, candidates, true)
 		return nil
 	}
 	x.withdraw(pod.UID)
@@ -81,11 +84,12 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 		converted[name] = x.candidate(name, victims)
 	}
 	answer := extender.SelectVictims(asked, converted, x.held)
-	if node, victims, ok := takeover(answer); ok {
+	node, victims, ok := takeover(answer)
+	if ok {
 		x.hold(asked, pod.ResourceVersion, node)
 		x.claim(pod.UID, victims)
-		x.follow(pod, asked, candidates)
 	}
+	x.follow(pod, asked, candidates, ok)
 	x.remember(pod, asked, candidates, answer)
 	return answer
 }

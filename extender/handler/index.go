@@ -59,6 +59,7 @@ type nodeEntry struct {
 	extender.Node
 	known  bool
 	labels labels.Set
+	object *corev1.Node
 	// offered is what the node itself says that it has, without devices of claims.
 	offered quantity.Vector
 	// settles is until when the scheduler may not have seen that a taken placeholder is gone.
@@ -109,7 +110,7 @@ func (x *Index) SetNode(node *corev1.Node) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entry(node.Name)
-	e.known, e.labels, e.Leaving = true, node.Labels, demand.Leaving(node)
+	e.known, e.labels, e.object, e.Leaving = true, node.Labels, node, demand.Leaving(node)
 	e.Domain, e.Shares = domainOf(node), sharesOf(node)
 	e.offered = quantity.Of(node.Status.Allocatable)
 	e.Pool = x.poolOf(e.labels)
@@ -170,6 +171,9 @@ func (x *Index) setPod(pod *corev1.Pod) {
 		node: pod.Spec.NodeName, pool: pool, requests: quantity.OfPod(pod), priority: priorityOf(pod),
 	}
 	x.pods[pod.UID] = e
+	if of := repelling(pod); pod.Spec.NodeName != "" && len(of) > 0 {
+		x.ahead.repelling[pod.UID] = of
+	}
 	x.count(pod.UID, e, 1)
 }
 
@@ -234,6 +238,7 @@ func (x *Index) settle(uid types.UID) {
 
 // drop takes a pod from its node.
 func (x *Index) drop(uid types.UID) {
+	delete(x.ahead.repelling, uid)
 	if entry, ok := x.pods[uid]; ok {
 		delete(x.pods, uid)
 		x.count(uid, entry, -1)

@@ -44,7 +44,7 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 		}, []string{"result"}),
 		cleared: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_extender_placeholders_cleared_total",
-			Help: "Placeholders deleted for pods of a burst before the scheduler tried them, by result: ok, failed.",
+			Help: "Placeholders deleted for pods before the scheduler tried them, by result: ok, failed.",
 		}, []string{"result"}),
 		epochs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "forewarm_extender_scheduler_changes_total", Help: "How often another scheduler has taken over.",

@@ -107,7 +107,7 @@ type Extender struct {
 	SchedulerLease string `json:"schedulerLease,omitempty"`
 	// DrainSeconds is how long calls are still served after SIGTERM, while readiness is already false.
 	DrainSeconds int `json:"drainSeconds"`
-	// ClearAhead has room made for the pods of a burst before the scheduler tries them, which it takes
+	// ClearAhead has room made for pods before the scheduler tries them, which it takes
 	// longer over. It needs an address on loopback, and does nothing elsewhere.
 	ClearAhead bool `json:"clearAhead"`
 	// Serving is the certificate to serve TLS with; absent means plain HTTP.

@@ -217,8 +217,9 @@ func (e *extenderEnv) preempting(t *testing.T) float64 {
 // fill has a placeholder of so many GPUs stand for each pod of a burst.
 func (e *extenderEnv) fill(t *testing.T, gpus int64) {
 	t.Helper()
+	e.fills++
 	for i := range takeoversPods {
-		p := extenderPlaceholder(fmt.Sprint("hold-", i))
+		p := extenderPlaceholder(fmt.Sprintf("hold-%d-%d", e.fills, i)) // the scheduler deletes victims by name, maybe late
 		p.Spec.Containers[0].Resources = extenderPod("", "", "", gpus).Spec.Containers[0].Resources
 		if err := e.Client.Create(t.Context(), p); err != nil {
 			t.Fatal(err)

@@ -36,6 +36,8 @@ type extenderEnv struct {
 	binary, config, kubeconfig string
 	address, health, metrics   string
 	process                    *cluster.Process
+	// fills is how often placeholders were made for a burst.
+	fills int
 }
 
 func newExtenderEnv(t *testing.T) *extenderEnv {
