@@ -29,6 +29,8 @@ type env struct {
 	bin    string
 	values string
 	health map[string]string
+	// console is where browsers reach the console.
+	console string
 }
 
 func newEnv(t *testing.T) *env {
@@ -71,6 +73,7 @@ func (e *env) addresses(t *testing.T) string {
 		e.health[process] = free()
 		fmt.Fprintf(&values, "%s: {config: {%shealthAddress: %q, metricsAddress: %q}}\n", process, more, e.health[process], free())
 	}
+	values.WriteString("console: {enabled: true}\n")
 	return values.String()
 }
 

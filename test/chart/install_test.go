@@ -32,6 +32,7 @@ func TestInstall(t *testing.T) {
 		{"the extender runs beside the schedulers", besideSchedulers},
 		{"nothing preempts our pods", critical},
 		{"helm upgrades, CRDs too", upgrades},
+		{"people see in the console what they may", shows},
 		{"an eviction beyond the budget is refused", evictions},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, e) })
