@@ -5,8 +5,10 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
@@ -45,10 +47,11 @@ func totalsForgedOwner(t *testing.T, e *totalsEnv) {
 	e.rolled(t, "owner", 2)
 }
 
-// keepsLabels: the ReplicaSet that the Deployment has made cannot be taken from it.
+// keepsLabels: the ReplicaSet that the Deployment has made is taken from it by no tenant.
 func (e *totalsEnv) keepsLabels(t *testing.T, namespace string, deployment types.UID) {
 	t.Helper()
 	ctx := t.Context()
+	tenant := e.tenant(t, namespace)
 	made := &appsv1.ReplicaSet{}
 	cluster.Eventually(t, webhookWait, func() error {
 		var list appsv1.ReplicaSetList
@@ -66,17 +69,41 @@ func (e *totalsEnv) keepsLabels(t *testing.T, namespace string, deployment types
 	const refused = "its controller finds it by its labels"
 	relabelled := made.DeepCopy()
 	relabelled.Labels = map[string]string{"app": "mine"}
-	if err := webhookDenied(e.Client.Patch(ctx, relabelled, client.MergeFrom(made)), "ReplicaSet "+namespace+"/"+made.Name, refused); err != nil {
+	if err := webhookDenied(tenant.Patch(ctx, relabelled, client.MergeFrom(made)), "ReplicaSet "+namespace+"/"+made.Name, refused); err != nil {
 		t.Errorf("relabel: %v", err)
 	}
 	relabelled = made.DeepCopy()
 	relabelled.Labels = map[string]string{"app": "mine"}
-	if err := webhookDenied(e.Client.Status().Patch(ctx, relabelled, client.MergeFrom(made)), refused); err != nil {
+	if err := webhookDenied(tenant.Status().Patch(ctx, relabelled, client.MergeFrom(made)), refused); err != nil {
 		t.Errorf("relabel with a status: %v", err)
 	}
 	released := made.DeepCopy()
 	released.OwnerReferences = nil
-	if err := webhookDenied(e.Client.Patch(ctx, released, client.MergeFrom(made)), refused); err != nil {
+	if err := webhookDenied(tenant.Patch(ctx, released, client.MergeFrom(made)), refused); err != nil {
 		t.Errorf("release: %v", err)
 	}
+}
+
+// tenant is a client of somebody who may do with the ReplicaSets of a Namespace what the role edit lets him.
+func (e *totalsEnv) tenant(t *testing.T, namespace string) client.Client {
+	t.Helper()
+	const name = "tenant"
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "replicasets/status"}, Verbs: []string{"*"}}}}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+	}
+	for _, o := range []client.Object{role, binding} {
+		if err := e.Client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := e.RESTConfig()
+	config.Impersonate = rest.ImpersonationConfig{UserName: name}
+	c, err := client.New(config, client.Options{Scheme: e.Client.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
