@@ -38,9 +38,8 @@ func TestZones(t *testing.T) {
 	t.Logf("three nodes stand in two zones %s after the second", time.Since(started).Round(time.Second))
 
 	e.patch(t, loopName, `{"spec":{"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"8"},"waitCostPerHour":"0","idleCostPerHour":"3","min":6,"max":9}]}}`)
-	cluster.Eventually(t, loopWait, func() error {
-		return errors.Join(e.reserved(t, loopName, 6, 0), e.zone(t, "a", 3, 0), e.zone(t, "b", 3, 0)) // evenly
-	})
+	// More than the least are spread as far as Karpenter heeds what it need not.
+	cluster.Eventually(t, loopWait, func() error { return e.reserved(t, loopName, 6, 0) })
 	e.patch(t, loopName, `{"spec":{"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"8"},"waitCostPerHour":"0","idleCostPerHour":"3","min":0,"max":9}]}}`)
 	cluster.Eventually(t, loopWait, func() error {
 		least := errors.Join(e.zone(t, "a", 1, 0), e.zone(t, "b", 2, 0))
