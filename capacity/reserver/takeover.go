@@ -64,7 +64,8 @@ func (r *Reserver) takeOver(ctx context.Context, now time.Time) {
 		return
 	}
 	stuck := r.attempt(uids, pools, now)
-	if len(stuck) == 0 && !loads {
+	turn := r.options.Loads.InTurn(poolsNow{r, world{pools: pools}}.Of, now)
+	if len(stuck) == 0 && len(turn) == 0 {
 		return
 	}
 	w, err := r.observe(ctx, pools)
@@ -72,8 +73,8 @@ func (r *Reserver) takeOver(ctx context.Context, now time.Time) {
 		r.failed("TakeOver", err)
 		return
 	}
-	if loads {
-		if err := r.options.Loads.MakeRoom(ctx, w.Snapshot, poolsNow{r, w}, now); err != nil {
+	if len(turn) > 0 {
+		if err := r.options.Loads.MakeRoom(ctx, w.Snapshot, poolsNow{r, w}, turn, now); err != nil {
 			r.failed("TakeOver", err)
 		}
 	}
@@ -141,9 +142,11 @@ func (r *Reserver) freeFor(ctx context.Context, w world, pool *v1alpha1.WarmPool
 // giveWay deletes placeholders for somebody who cannot preempt them, and tells whether any are gone.
 func (r *Reserver) giveWay(ctx context.Context, w world, pool *v1alpha1.WarmPool, to client.Object, victims []string) (gave bool, err error) {
 	run := run{reserver: r, pool: pool}
+	var steps []capacity.Step
 	for _, victim := range victims {
-		run.one(ctx, capacity.Step{Action: capacity.Delete, Pod: victim, Reason: capacity.ReasonTakenOver})
+		steps = append(steps, capacity.Step{Action: capacity.Delete, Pod: victim, Reason: capacity.ReasonTakenOver})
 	}
+	run.all(ctx, capacity.Delete, steps)
 	if err := run.outcome.err; err != nil {
 		r.log.Error(err, "Takeover not whole", "pool", pool.Name, "for", klog.KObj(to))
 		return run.outcome.deleted > 0, err

@@ -2,6 +2,7 @@ package reserver
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -10,16 +11,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity/topology"
 )
 
 // takeoverNode runs one placeholder of 8 GPUs; pods need a toleration for dedicated ones.
@@ -118,6 +126,71 @@ func TestAPodThatDoesNotBindStopsNobody(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, gave); diff != "" || paused != len(want) {
 		t.Errorf("paused %d times, gave way after (-want +got):\n%s", paused, diff)
+	}
+}
+
+// TestPlaceholdersGoAtOnce: those of a whole Workload do not go one after the other.
+func TestPlaceholdersGoAtOnce(t *testing.T) {
+	objects := append(takeoverNode("a", false), takeoverNode("b", false)...)
+	r := takeoverReserver(t, objects...)
+	both, coming := make(chan struct{}), make(chan struct{}, 2)
+	r.cached = interceptor.NewClient(r.cached.(client.WithWatch), interceptor.Funcs{Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+		if coming <- struct{}{}; len(coming) == 2 {
+			close(both)
+		}
+		select {
+		case <-both:
+			return c.Delete(ctx, o, opts...)
+		case <-time.After(10 * time.Second):
+			return errors.New("no other is deleted meanwhile")
+		}
+	}})
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
+	if gave, err := r.giveWay(t.Context(), world{}, pool, gpuPod("train", "16"), []string{"held-a", "held-b"}); !gave || err != nil {
+		t.Errorf("gave way: %v, %v", gave, err)
+	}
+}
+
+// TestLoadsOfOthersAreNotLookedAt: a Workload that no pool acts for does not have the cluster observed.
+func TestLoadsOfOthersAreNotLookedAt(t *testing.T) {
+	version := schema.GroupVersion{Group: "kueue.x-k8s.io", Version: "v1beta2"}
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{version})
+	mapper.Add(version.WithKind("Workload"), meta.RESTScopeNamespace)
+	load := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": version.String(), "kind": "Workload", "metadata": map[string]any{"namespace": "ml", "name": "train", "uid": "train"},
+		"spec": map[string]any{"podSets": []any{map[string]any{"name": "main", "count": int64(1), "template": map[string]any{"spec": map[string]any{"containers": []any{}}}}}},
+		"status": map[string]any{"conditions": []any{map[string]any{
+			"type": "QuotaReserved", "status": "False", "reason": "Pending", "lastTransitionTime": "2026-11-30T08:00:00Z", "message": `topology "racks" doesn't allow to fit any of 1 pod(s)`,
+		}}},
+	}}
+	kinds := map[schema.GroupVersionResource]string{version.WithResource("workloads"): "WorkloadList"}
+	loads := topology.NewWatcher(topology.Options{Client: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, load), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+	woken := make(chan struct{})
+	loads.Wake(func() { close(woken) })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- loads.Start(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	<-woken
+	r := takeoverReserver(t)
+	r.options.Loads = loads
+	observed := 0
+	r.live = interceptor.NewClient(r.cached.(client.WithWatch), interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+		observed++
+		return c.List(ctx, list, opts...)
+	}})
+	now := time.Now()
+	if !loads.Due(now) {
+		t.Fatal("no Workload waits")
+	}
+	r.takeOver(t.Context(), now)
+	if observed != 0 || loads.Due(now.Add(time.Second)) {
+		t.Errorf("%d live lists for a Workload of no pool; due again at once: %v", observed, loads.Due(now.Add(time.Second)))
 	}
 }
 

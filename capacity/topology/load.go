@@ -2,7 +2,7 @@
 // what placeholders hold as used, whatever their priority, and lets no pod of a Workload come into being before
 // there is room for all of them: so nobody preempts, and placeholders have to go before.
 //
-// It reads Workload, ResourceFlavor and Topology of group kueue.x-k8s.io as their documentation has them
+// It reads Workload, LocalQueue, ClusterQueue, ResourceFlavor and Topology of group kueue.x-k8s.io as their documentation has them
 // (kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling); v1beta1, v1beta2 and v1 say it in the same places.
 package topology
 
@@ -24,6 +24,8 @@ type Load struct {
 	Kind metav1.TypeMeta
 	// Topology is the name of the Topology in which it found none.
 	Topology string
+	// Queue is the name of its LocalQueue.
+	Queue string
 	// Groups are its pods.
 	Groups []Group
 }
@@ -47,6 +49,7 @@ type workload struct {
 	Spec struct {
 		Active   *bool  `json:"active"`
 		Priority *int32 `json:"priority"`
+		Queue    string `json:"queueName"`
 		// Source, and Ref since v1beta2, say whose priority that is.
 		Source  string   `json:"priorityClassSource"`
 		Ref     *ref     `json:"priorityClassRef"`
@@ -96,7 +99,7 @@ func read(item *unstructured.Unstructured) (load Load, ok bool) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &w); err != nil {
 		return load, false // a version that says it elsewhere
 	}
-	load = Load{ObjectMeta: w.ObjectMeta, Kind: w.TypeMeta, Topology: topology}
+	load = Load{ObjectMeta: w.ObjectMeta, Kind: w.TypeMeta, Topology: topology, Queue: w.Spec.Queue}
 	for _, set := range w.Spec.PodSets {
 		group, ok := w.group(set)
 		if !ok {

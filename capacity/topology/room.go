@@ -3,7 +3,6 @@ package topology
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -16,12 +15,8 @@ import (
 	"forewarm.dev/internal/snapshot"
 )
 
-const (
-	// patience is how long is waited for what Kueue knows of topologies.
-	patience = 5 * time.Second
-	// atOnce bounds the Workloads that room is looked for at a time; the loop comes back within a second.
-	atOnce = 10
-)
+// patience is how long is waited for an answer about what Kueue knows of topologies and queues.
+const patience = 5 * time.Second
 
 // Pools are what is known of WarmPools where room is made.
 type Pools interface {
@@ -33,95 +28,41 @@ type Pools interface {
 	GiveWay(ctx context.Context, pool *v1alpha1.WarmPool, to *metav1.PartialObjectMetadata, victims []string) bool
 }
 
-// tried is the last attempt to make room for a Workload, and from which pool.
-type tried struct {
-	capacity.Attempt
-	pool string
-}
-
-// Due tells whether room is to be made for some Workload. What was freed for one stays so for a while after it
-// has stopped to wait: its pods are yet to come.
-func (w *Watcher) Due(now time.Time) bool {
-	if w == nil {
-		return false
+// MakeRoom has placeholders give way to Workloads, as InTurn has them, to all pods of each at once. What was freed for
+// others that still wait is kept from them. It is not for concurrent use.
+func (w *Watcher) MakeRoom(ctx context.Context, s snapshot.Snapshot, pools Pools, turn []Load, now time.Time) error {
+	m := maker{w: w, s: s, pools: pools, held: map[string][]capacity.HeldNode{}, trees: map[string]Tree{}, allowed: map[types.NamespacedName]map[string]bool{}}
+	holders, due := w.holders(now), map[types.UID]bool{}
+	for _, load := range turn {
+		due[load.UID] = true
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	maps.DeleteFunc(w.tried, func(uid types.UID, t tried) bool {
-		_, waits := w.loads[uid]
-		return !waits && !t.Holds(now)
-	})
-	for uid := range w.loads {
-		if w.due(uid, now) {
-			return true
-		}
-	}
-	return false
-}
-
-// due tells whether room is to be made for a Workload.
-func (w *Watcher) due(uid types.UID, now time.Time) bool {
-	t, was := w.tried[uid]
-	return !was || t.Due(now)
-}
-
-// Holds tells whether a pool is to ungate nothing, since what it freed lately is not for its own.
-func (w *Watcher) Holds(pool string, now time.Time) bool {
-	if w == nil {
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, t := range w.tried {
-		if t.pool == pool && t.Holds(now) {
-			return true
-		}
-	}
-	return false
-}
-
-// MakeRoom has placeholders give way to the Workloads that wait, to all pods of each at once. What was freed for
-// those that are not due is kept from the others. It is not for concurrent use.
-func (w *Watcher) MakeRoom(ctx context.Context, s snapshot.Snapshot, pools Pools, now time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	m := maker{w: w, s: s, pools: pools, held: map[string][]capacity.HeldNode{}, trees: map[string]Tree{}}
-	looked := 0
-	for _, load := range w.Waiting() {
-		due := w.due(load.UID, now) && looked < atOnce
-		if !due && !w.tried[load.UID].Holds(now) {
-			continue
-		}
+	for _, load := range append(holders, turn...) {
 		pool, victims := m.victims(ctx, load)
-		if !due {
+		if !due[load.UID] {
 			continue
 		}
-		looked++
-		t := tried{Attempt: w.tried[load.UID].Next(now)}
-		if pool != nil {
-			t.pool = pool.Name
-			t.Gave = len(victims) > 0 && pools.GiveWay(ctx, pool, &metav1.PartialObjectMetadata{TypeMeta: load.Kind, ObjectMeta: load.ObjectMeta}, victims)
-		}
-		w.mu.Lock()
-		w.tried[load.UID] = t
-		w.mu.Unlock()
+		due[load.UID] = false // one that holds room comes first, and once
+		gave := len(victims) > 0 && pools.GiveWay(ctx, pool, &metav1.PartialObjectMetadata{TypeMeta: load.Kind, ObjectMeta: load.ObjectMeta}, victims)
+		w.note(load, pool, gave, now)
 	}
 	return m.failed
 }
 
-// maker is what is known while room is made: of each pool what is left, and of each topology its tree.
+// maker is what is known while room is made: of each pool what is left, of each topology its tree, and of each LocalQueue the
+// flavors that it may use.
 type maker struct {
-	w      *Watcher
-	s      snapshot.Snapshot
-	pools  Pools
-	held   map[string][]capacity.HeldNode
-	trees  map[string]Tree
-	failed error
+	w       *Watcher
+	s       snapshot.Snapshot
+	pools   Pools
+	held    map[string][]capacity.HeldNode
+	trees   map[string]Tree
+	allowed map[types.NamespacedName]map[string]bool
+	failed  error
 }
 
 // victims are the placeholders that give way to a Workload, and whose; the pool is nil where none acts for it.
 func (m *maker) victims(ctx context.Context, load Load) (pool *v1alpha1.WarmPool, victims []string) {
-	pool, groups := poolOf(load, m.pools)
+	pool, groups := poolOf(load, m.pools.Of)
 	if pool == nil {
 		return nil, nil
 	}
@@ -133,21 +74,52 @@ func (m *maker) victims(ctx context.Context, load Load) (pool *v1alpha1.WarmPool
 	if !slices.ContainsFunc(held, func(n capacity.HeldNode) bool { return len(n.Held) > 0 }) {
 		return pool, nil // there is nothing to give
 	}
-	tree, known := m.trees[load.Topology]
-	if !known {
-		var err error
-		tree, err = m.w.Tree(ctx, load.Topology)
-		m.trees[load.Topology], m.failed = tree, errors.Join(m.failed, err)
+	tree := m.tree(ctx, load)
+	if len(tree.flavors) == 0 {
+		return pool, nil
 	}
 	victims, m.held[pool.Name] = tree.Victims(groups, m.s, held)
 	return pool, victims
 }
 
+// tree is the topology of a Workload, with the flavors that its queue may use; empty where it cannot be read.
+func (m *maker) tree(ctx context.Context, load Load) Tree {
+	tree, known := m.trees[load.Topology]
+	if !known {
+		m.ask(ctx, func(within context.Context) (err error) {
+			tree, err = m.w.Tree(within, load.Topology)
+			return err
+		})
+		m.trees[load.Topology] = tree
+	}
+	key := types.NamespacedName{Namespace: load.Namespace, Name: load.Queue}
+	allowed, known := m.allowed[key]
+	if !known {
+		m.ask(ctx, func(within context.Context) (err error) {
+			allowed, err = m.w.flavors(within, key)
+			return err
+		})
+		m.allowed[key] = allowed
+	}
+	tree.flavors = slices.DeleteFunc(slices.Clone(tree.flavors), func(f flavor) bool { return !allowed[f.Name] })
+	return tree
+}
+
+// ask reads something of Kueue, unless it has not answered in time before.
+func (m *maker) ask(ctx context.Context, read func(context.Context) error) {
+	if errors.Is(m.failed, context.DeadlineExceeded) {
+		return
+	}
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	m.failed = errors.Join(m.failed, read(within))
+}
+
 // poolOf is the pool that acts for the pods of a Workload, and those of its groups that are of it; nil where
 // none does, or several.
-func poolOf(load Load, pools Pools) (pool *v1alpha1.WarmPool, groups []Group) {
+func poolOf(load Load, of func(*corev1.Pod) *v1alpha1.WarmPool) (pool *v1alpha1.WarmPool, groups []Group) {
 	for _, g := range load.Groups {
-		one := pools.Of(g.Pod)
+		one := of(g.Pod)
 		switch {
 		case one == nil:
 			continue

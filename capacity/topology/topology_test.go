@@ -59,6 +59,7 @@ kind: Workload
 metadata: {namespace: ml, name: %s, uid: %s, creationTimestamp: "2026-11-30T08:00:00Z"}
 spec:
   active: true
+  queueName: team
   podSets:
   - name: main
     count: 2
@@ -124,12 +125,16 @@ func newMapper() *meta.DefaultRESTMapper {
 func kueue(t *testing.T, mapper *meta.DefaultRESTMapper, objects ...runtime.Object) *dynamicfake.FakeDynamicClient {
 	t.Helper()
 	lists := map[schema.GroupVersionResource]string{}
-	for kind, scope := range map[string]meta.RESTScope{"Workload": meta.RESTScopeNamespace, "ResourceFlavor": meta.RESTScopeRoot, "Topology": meta.RESTScopeRoot} {
+	for kind, scope := range map[string]meta.RESTScope{"Workload": meta.RESTScopeNamespace, "LocalQueue": meta.RESTScopeNamespace, "ClusterQueue": meta.RESTScopeRoot, "ResourceFlavor": meta.RESTScopeRoot, "Topology": meta.RESTScopeRoot} {
 		mapper.Add(version.WithKind(kind), scope)
 		plural, _ := meta.UnsafeGuessKindToResource(version.WithKind(kind))
 		lists[plural] = kind + "List"
 	}
 	objects = append(objects,
+		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: LocalQueue, metadata: {name: team, namespace: ml}, spec: {clusterQueue: shared}}"),
+		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: ClusterQueue, metadata: {name: shared}, spec: {resourceGroups: [{coveredResources: [cpu], flavors: [{name: plain}]}, {coveredResources: [nvidia.com/gpu], flavors: [{name: l4}, {name: a100}, {name: z}]}]}}"),
+		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: LocalQueue, metadata: {name: cpus, namespace: ml}, spec: {clusterQueue: cpus}}"),
+		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: ClusterQueue, metadata: {name: cpus}, spec: {resourceGroups: [{coveredResources: [cpu], flavors: [{name: plain}]}]}}"),
 		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: Topology, metadata: {name: racks}, spec: {levels: [{nodeLabel: example.com/block}, {nodeLabel: example.com/rack}, {nodeLabel: kubernetes.io/hostname}]}}"),
 		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: Topology, metadata: {name: other}, spec: {levels: [{nodeLabel: example.com/block}]}}"),
 		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: a100}, spec: {topologyName: racks, nodeLabels: {gpu: a100}, tolerations: [{key: gpu, operator: Exists}]}}"),
@@ -182,6 +187,12 @@ func cluster(t *testing.T) (snapshot.Snapshot, *pools) {
 	return s, p
 }
 
+// makeRoom does so for those whose turn it is.
+func makeRoom(t *testing.T, w *Watcher, s snapshot.Snapshot, p Pools, now time.Time) error {
+	t.Helper()
+	return w.MakeRoom(t.Context(), s, p, w.InTurn(p.Of, now), now)
+}
+
 // TestRoomIsMadeForAllPodsAtOnce: within a domain whose path, not whose label alone, is the same; on nodes of a flavor of
 // the topology; and not again at once.
 func TestRoomIsMadeForAllPodsAtOnce(t *testing.T) {
@@ -191,19 +202,22 @@ func TestRoomIsMadeForAllPodsAtOnce(t *testing.T) {
 		mode v1alpha1.Mode
 		want []string
 	}{
-		"within a rack":         {nil, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2"}},
-		"no rack has so much":   {[]string{"count: 2", "count: 3"}, v1alpha1.ModeEnforce, nil},
-		"a block has":           {[]string{"count: 2", "count: 3", "example.com/rack", "example.com/block"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2 on-n3"}},
-		"a rack is preferred":   {[]string{"required", "preferred"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2"}},
-		"else its block":        {[]string{"required", "preferred", "count: 2", "count: 3"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2 on-n3"}},
-		"else anywhere":         {[]string{"required", "preferred", "count: 2", "count: 4"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2 on-n3 on-n4"}},
-		"not on other nodes":    {[]string{"required", "preferred", "count: 2", "count: 5"}, v1alpha1.ModeEnforce, nil},
-		"no level of that name": {[]string{"example.com/rack", "example.com/row"}, v1alpha1.ModeEnforce, nil},
-		"by its own selector":   {[]string{"count: 2", "count: 1", "containers:", "nodeSelector: {kubernetes.io/hostname: n4}, containers:"}, v1alpha1.ModeEnforce, []string{"train: on-n4"}},
-		"a pool that observes":  {nil, v1alpha1.ModeObserve, nil},
-		"of no pool":            {[]string{"nvidia.com/gpu", "cpu"}, v1alpha1.ModeEnforce, nil},
-		"another topology":      {[]string{`topology \"racks\"`, `topology \"other\"`}, v1alpha1.ModeEnforce, nil},
-		"there is no such":      {[]string{`topology \"racks\"`, `topology \"gone\"`}, v1alpha1.ModeEnforce, nil},
+		"within a rack":          {nil, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2"}},
+		"no rack has so much":    {[]string{"count: 2", "count: 3"}, v1alpha1.ModeEnforce, nil},
+		"a block has":            {[]string{"count: 2", "count: 3", "example.com/rack", "example.com/block"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2 on-n3"}},
+		"a rack is preferred":    {[]string{"required", "preferred"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2"}},
+		"else its block":         {[]string{"required", "preferred", "count: 2", "count: 3"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2 on-n3"}},
+		"else anywhere":          {[]string{"required", "preferred", "count: 2", "count: 4"}, v1alpha1.ModeEnforce, []string{"train: on-n1 on-n2 on-n3 on-n4"}},
+		"not on other nodes":     {[]string{"required", "preferred", "count: 2", "count: 5"}, v1alpha1.ModeEnforce, nil},
+		"no level of that name":  {[]string{"example.com/rack", "example.com/row"}, v1alpha1.ModeEnforce, nil},
+		"by its own selector":    {[]string{"count: 2", "count: 1", "containers:", "nodeSelector: {kubernetes.io/hostname: n4}, containers:"}, v1alpha1.ModeEnforce, []string{"train: on-n4"}},
+		"a pool that observes":   {nil, v1alpha1.ModeObserve, nil},
+		"of no pool":             {[]string{"nvidia.com/gpu", "cpu"}, v1alpha1.ModeEnforce, nil},
+		"another topology":       {[]string{`topology \"racks\"`, `topology \"other\"`}, v1alpha1.ModeEnforce, nil},
+		"no flavor of its queue": {[]string{"queueName: team", "queueName: cpus"}, v1alpha1.ModeEnforce, nil},
+		"its queue is gone":      {[]string{"queueName: team", "queueName: gone"}, v1alpha1.ModeEnforce, nil},
+		"it has no queue":        {[]string{"queueName: team", "paused: false"}, v1alpha1.ModeEnforce, nil},
+		"there is no such":       {[]string{`topology \"racks\"`, `topology \"gone\"`}, v1alpha1.ModeEnforce, nil},
 	} {
 		mapper := newMapper()
 		w := NewWatcher(Options{Client: kueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
@@ -213,7 +227,7 @@ func TestRoomIsMadeForAllPodsAtOnce(t *testing.T) {
 		if !w.Due(now) {
 			t.Fatalf("%s: nothing to do", name)
 		}
-		if err := w.MakeRoom(t.Context(), s, p, now); err != nil {
+		if err := makeRoom(t, w, s, p, now); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(c.want, p.gone); diff != "" {
@@ -237,7 +251,7 @@ func TestAnotherFlavorHasRoom(t *testing.T) {
 	w.seen(waiting(t, "train", "Pending", nothingFits))
 	s, p := cluster(t)
 	p.held[4].Room = quantity.Vector{gpu: 8, corev1.ResourcePods: 100}
-	if err := w.MakeRoom(t.Context(), s, p, now); err != nil || len(p.gone) != 0 {
+	if err := makeRoom(t, w, s, p, now); err != nil || len(p.gone) != 0 {
 		t.Errorf("gave way: %v, %v; want none", p.gone, err)
 	}
 }
@@ -253,7 +267,7 @@ func TestRoomIsMadeForEach(t *testing.T) {
 	s, p := cluster(t)
 	make := func(at time.Time) {
 		t.Helper()
-		if err := w.MakeRoom(t.Context(), s, p, at); err != nil {
+		if err := makeRoom(t, w, s, p, at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,7 +284,7 @@ func TestRoomIsMadeForEach(t *testing.T) {
 	w.seen(waiting(t, "one", "QuotaReserved", "", `status: "False"`, `status: "True"`))
 	w.gone(waiting(t, "three", "Pending", nothingFits))
 	w.gone(waiting(t, "two", "Pending", nothingFits))
-	if w.Due(now.Add(2*time.Second)) || !w.Holds("a100", now.Add(9*time.Second)) || w.Holds("a100", now.Add(11*time.Second)) {
+	if w.Due(now.Add(2*time.Second)) || !w.Holds("a100", now.Add(9*time.Second)) || w.Holds("a100", now.Add(13*time.Second)) {
 		t.Error("want the pool held still for ten seconds, and nothing to do")
 	}
 	if w.Due(now.Add(time.Hour)); len(w.tried) != 0 {
@@ -290,7 +304,7 @@ func TestABacklogIsLookedThroughInParts(t *testing.T) {
 	}
 	s, p := cluster(t)
 	for _, want := range []int{10, 20, 30, 40, 50, 50} {
-		if err := w.MakeRoom(t.Context(), s, p, now); err != nil {
+		if err := makeRoom(t, w, s, p, now); err != nil {
 			t.Fatal(err)
 		}
 		if len(w.tried) != want || w.Due(now) != (want < 50) {
@@ -301,7 +315,7 @@ func TestABacklogIsLookedThroughInParts(t *testing.T) {
 		p.held[i].Held = nil
 	}
 	c.ClearActions()
-	if err := w.MakeRoom(t.Context(), s, p, now.Add(time.Minute)); err != nil || len(c.Actions()) != 0 {
+	if err := makeRoom(t, w, s, p, now.Add(time.Minute)); err != nil || len(c.Actions()) != 0 {
 		t.Errorf("%v, and %d requests where nothing can be given", err, len(c.Actions()))
 	}
 }

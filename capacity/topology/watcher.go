@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 )
@@ -24,6 +23,8 @@ const (
 	group = "kueue.x-k8s.io"
 	// lookAgain is how often is looked whether there is a Kueue by now.
 	lookAgain = 30 * time.Second
+	// page is how many Workloads are read at once.
+	page = 500
 )
 
 // Options are what a Watcher needs.
@@ -84,7 +85,12 @@ func (w *Watcher) Start(ctx context.Context) error {
 }
 
 func (w *Watcher) watch(ctx context.Context, resource schema.GroupVersionResource) error {
-	informer := dynamicinformer.NewFilteredDynamicInformer(w.options.Client, resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
+	workloads := w.options.Client.Resource(resource)
+	follow := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return all(ctx, workloads, o) },
+		WatchFuncWithContext: workloads.Watch,
+	}, w.options.Client)
+	informer := cache.NewSharedIndexInformerWithOptions(follow, &unstructured.Unstructured{}, cache.SharedIndexInformerOptions{ObjectDescription: resource.String()})
 	if err := informer.SetTransform(lean); err != nil {
 		return err
 	}
@@ -98,6 +104,30 @@ func (w *Watcher) watch(ctx context.Context, resource schema.GroupVersionResourc
 	}
 	informer.RunWithContext(ctx)
 	return nil
+}
+
+// all lists Workloads in pages, and keeps of each page what is read: the whole of many of them may be gigabytes. A
+// server gives pages only of the newest version.
+func all(ctx context.Context, workloads dynamic.ResourceInterface, o metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	o.ResourceVersion, o.ResourceVersionMatch, o.Limit, o.Continue = "", "", page, ""
+	whole := &unstructured.UnstructuredList{}
+	for {
+		part, err := workloads.List(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("list Kueue's Workloads: %w", err)
+		}
+		for i := range part.Items {
+			thin, err := lean(&part.Items[i])
+			if err != nil {
+				return nil, err
+			}
+			whole.Items = append(whole.Items, *thin.(*unstructured.Unstructured))
+		}
+		whole.Object = part.Object
+		if o.Continue = part.GetContinue(); o.Continue == "" {
+			return whole, nil
+		}
+	}
 }
 
 // lean leaves out what is not read: nearly all of a Workload that does not wait for room.
@@ -161,71 +191,4 @@ func (w *Watcher) Waiting() []Load {
 	}
 	slices.SortFunc(loads, compare)
 	return loads
-}
-
-// Tree is a Topology, and the flavors of nodes that are in it.
-type Tree struct {
-	// levels are node labels, the widest first.
-	levels  []string
-	flavors []flavor
-}
-
-type flavor struct {
-	Spec struct {
-		NodeLabels  map[string]string   `json:"nodeLabels"`
-		Tolerations []corev1.Toleration `json:"tolerations"`
-		Topology    *string             `json:"topologyName"`
-	} `json:"spec"`
-}
-
-// Tree reads a Topology and its ResourceFlavors.
-func (w *Watcher) Tree(ctx context.Context, name string) (Tree, error) {
-	var tree Tree
-	var topology struct {
-		Spec struct {
-			Levels []struct {
-				NodeLabel string `json:"nodeLabel"`
-			} `json:"levels"`
-		} `json:"spec"`
-	}
-	if err := w.list(ctx, "Topology", func(item *unstructured.Unstructured) error {
-		if item.GetName() != name {
-			return nil
-		}
-		return into(item, &topology)
-	}); err != nil {
-		return tree, err
-	}
-	for _, level := range topology.Spec.Levels {
-		tree.levels = append(tree.levels, level.NodeLabel)
-	}
-	err := w.list(ctx, "ResourceFlavor", func(item *unstructured.Unstructured) error {
-		var f flavor
-		if err := into(item, &f); err != nil {
-			return err
-		}
-		if f.Spec.Topology != nil && *f.Spec.Topology == name {
-			tree.flavors = append(tree.flavors, f)
-		}
-		return nil
-	})
-	return tree, err
-}
-
-// list shows all objects of a kind, of which there are few.
-func (w *Watcher) list(ctx context.Context, kind string, show func(*unstructured.Unstructured) error) error {
-	mapping, err := w.options.Mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind})
-	if err != nil {
-		return fmt.Errorf("find Kueue's kind %s: %w", kind, err)
-	}
-	items, err := w.options.Client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("list %s of Kueue: %w", kind, err)
-	}
-	for i := range items.Items {
-		if err := show(&items.Items[i]); err != nil {
-			return fmt.Errorf("%s %s: %w", kind, items.Items[i].GetName(), err)
-		}
-	}
-	return nil
 }
