@@ -28,6 +28,8 @@ type Pod struct {
 	Plain bool
 	// Placeholder tells that it is one of ours.
 	Placeholder bool
+	// Waited tells that it has waited for room that comes for as long as it is to.
+	Waited bool
 }
 
 // Node is a node that the scheduler finds fit, or could make fit.

@@ -296,6 +296,11 @@ func TestRealWorkIsSpared(t *testing.T) {
 		if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: nodes (-want +got):\n%s", name, diff)
 		}
+		waited := asks(1, "a100")
+		waited.Waited = true
+		if len(SelectVictims(waited, test.candidates, held)) == 0 {
+			t.Errorf("%s: nothing for a pod that has waited long enough", name)
+		}
 	}
 }
 

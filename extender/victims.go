@@ -29,7 +29,9 @@ import (
 // A node is not returned, and rule 4 holds for the pod, as long as among the scheduler's victims there
 // is a placeholder that we are deleting, or, where all are placeholders, one of several that another
 // pod has been given: it would go a second time, in vain, and a pod for which the scheduler finds several victims gone is not tried
-// again for five minutes. Where it waits it is tried when the placeholder goes.
+// again for five minutes. Where it waits it is tried when the placeholder goes. For a pod that has waited
+// long enough (Waited) this does not hold, nor does rule 4: whatever fails, what comes never keeps it from
+// ordinary preemption for longer.
 //
 // A node where nobody dies (schedulers after 1.37 send such) costs nothing and is kept if it is
 // not refused. Nodes are never added.
@@ -41,7 +43,7 @@ func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[s
 		if dropped(pod, c, held) {
 			continue
 		}
-		twice := inVain(c.Pods)
+		twice := inVain(pod, c.Pods)
 		if !twice {
 			allowed[name] = c.Victims
 		}
@@ -60,24 +62,25 @@ func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[s
 		maps.DeleteFunc(allowed, func(name string, v Victims) bool { return len(v.Pods) > 0 && name != best })
 		return allowed
 	}
-	return spareWork(allowed, wait)
+	return spareWork(pod, allowed, wait)
 }
 
 // spareWork leaves real work alone if placeholders that others have been given would go instead, or
-// if the pod has only to wait for such.
-func spareWork(allowed map[string]Victims, wait bool) map[string]Victims {
+// if the pod has only to wait for such, and has not for too long.
+func spareWork(pod *Pod, allowed map[string]Victims, wait bool) map[string]Victims {
 	kept := maps.Clone(allowed)
 	maps.DeleteFunc(kept, func(_ string, v Victims) bool { return slices.ContainsFunc(v.Pods, isWork) })
-	if len(kept) > 0 || wait {
+	if len(kept) > 0 || wait && !pod.Waited {
 		return kept
 	}
 	return allowed
 }
 
-// inVain tells whether the scheduler would delete placeholders that somebody else is deleting.
-func inVain(victims []Victim) bool {
+// inVain tells whether the scheduler would delete placeholders that somebody else is deleting, for a pod
+// that can wait.
+func inVain(pod *Pod, victims []Victim) bool {
 	several := len(victims) > 1 && !slices.ContainsFunc(victims, isWork)
-	return slices.ContainsFunc(victims, func(v Victim) bool { return v.Going || v.Taken && several })
+	return !pod.Waited && slices.ContainsFunc(victims, func(v Victim) bool { return v.Going || v.Taken && several })
 }
 
 func isWork(v Victim) bool { return v.Pool == "" }

@@ -28,6 +28,8 @@ const (
 type pendingPod struct {
 	pod   *corev1.Pod
 	order int
+	// since is from when on it has been told to wait for what comes; zero if it has not.
+	since time.Time
 }
 
 // burst are pods alike for one of which the scheduler has just found no room, or for which we see that
@@ -92,17 +94,18 @@ func (a *ahead) rouse() {
 // arrived keeps the place of a pod in the order in which they came.
 func (x *Index) arrived(pod *corev1.Pod, before pendingPod) pendingPod {
 	if before.pod != nil {
-		return pendingPod{pod, before.order}
+		before.pod = pod
+		return before
 	}
 	x.ahead.arrivals++
-	return pendingPod{pod, x.ahead.arrivals}
+	return pendingPod{pod: pod, order: x.ahead.arrivals}
 }
 
 // follow remembers that the scheduler has just found no room for a pod, nor for those alike, and on which
 // nodes it could make some. Where placeholders do, such pods are served from now on, whether they are
 // there or come within the next seconds.
 func (x *Index) follow(pod *corev1.Pod, asked *extender.Pod, candidates Candidates, placeholders bool) {
-	if !x.ahead.on || !extender.Simple(pod) {
+	if !x.clears() || !extender.Simple(pod) {
 		return
 	}
 	b := x.burstOf(pod)
@@ -146,6 +149,9 @@ func (x *Index) newBurst(pod *corev1.Pod, asked *extender.Pod) *burst {
 	return b
 }
 
+// clears tells whether room may be made ahead now.
+func (x *Index) clears() bool { return x.ahead.on && !x.resting() }
+
 // kept tells whether a node has placeholders, and is kept warm for a pod, so that others which ask for
 // the same are refused there.
 func (x *Index) kept(asked *extender.Pod, e *nodeEntry) bool {
@@ -163,7 +169,7 @@ func (x *Index) burstOf(pod *corev1.Pod) *burst {
 
 // join has a pod that is on no node served if it comes in a burst.
 func (x *Index) join(pod *corev1.Pod) {
-	if !x.ahead.on || x.pending[pod.UID].pod == nil || !extender.Untried(pod) || !extender.Simple(pod) {
+	if !x.clears() || x.pending[pod.UID].pod == nil || !extender.Untried(pod) || !extender.Simple(pod) {
 		return
 	}
 	b := x.burstOf(pod)
@@ -204,6 +210,9 @@ func (x *Index) next() (given []PodRef, more bool) {
 	defer x.mu.Unlock()
 	now := x.now()
 	x.ahead.bursts = slices.DeleteFunc(x.ahead.bursts, func(b *burst) bool { return now.After(b.until) })
+	if x.resting() {
+		return nil, false
+	}
 	for _, b := range x.ahead.bursts {
 		if pod := x.first(b); pod != nil {
 			given, served := x.promiseTo(b, pod)

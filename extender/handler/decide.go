@@ -61,14 +61,17 @@ type CandidateVictims struct {
 // SelectVictims chooses among candidates. Where the answer is a takeover, the pod is expected on
 // its node and the placeholders are given to it; else it is expected where it was nominated once
 // the scheduler says so. A pod that room is being made for ahead waits for that. Either tells that
-// there is no room for pods alike.
+// there is no room for pods alike. What comes leaves a pod without an answer for waitAtMost in a row,
+// and no longer, whatever fails.
 func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string]extender.Victims {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ahead.callers[pod.Spec.SchedulerName] = true
 	x.release(pod.UID)
 	asked := x.pod(pod)
-	if x.comes(asked, pod.ResourceVersion) {
+	asked.Waited = x.waited(pod)
+	if !asked.Waited && x.comes(asked, pod.ResourceVersion) {
+		x.waits(pod.UID, true)
 		x.remember(pod, asked, candidates, nil)
 		x.follow(pod, asked, candidates, true)
 		return nil
@@ -90,6 +93,7 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 		x.claim(pod.UID, victims)
 	}
 	x.follow(pod, asked, candidates, ok)
+	x.waits(pod.UID, x.hides(*asked, converted, answer))
 	x.remember(pod, asked, candidates, answer)
 	return answer
 }

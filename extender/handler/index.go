@@ -51,6 +51,7 @@ type Index struct {
 	pending    map[types.UID]pendingPod // those that are on no node and stay
 	ahead      ahead
 	waiting    waiting
+	rests      time.Time // until when we delete nothing
 	devices    *devices.Devices
 }
 
@@ -64,6 +65,8 @@ type nodeEntry struct {
 	offered quantity.Vector
 	// settles is until when the scheduler may not have seen that a taken placeholder is gone.
 	settles time.Time
+	// rests is until when we delete nothing there.
+	rests time.Time
 }
 
 // podEntry is what a pod holds on its node.

@@ -51,16 +51,20 @@ func (x *Index) Send(placeholder types.UID) bool {
 	return true
 }
 
-// Unsent says that a placeholder could not be deleted after all. Nobody counts on it any more, and no
-// other is given ahead for now.
+// Unsent says that a placeholder could not be deleted after all, ahead or for a pod that waited. Nobody
+// counts on it any more, so that the scheduler may delete it itself, and for a while we do not try.
 func (x *Index) Unsent(placeholder types.UID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ahead.bursts = nil
+	x.rest(placeholder)
 	if p := x.promiseOf(placeholder); p != nil {
 		x.withdraw(p.pod.UID)
 	}
-	x.dropClaims(func(uid types.UID, c claim) bool { return uid == placeholder && c.by == "" })
+	if c := x.claims[placeholder]; c.going {
+		x.unexpect(c.by, x.pods[placeholder].node)
+		x.dropClaims(func(uid types.UID, _ claim) bool { return uid == placeholder })
+	}
 }
 
 // promiseOf is what a placeholder that stands is part of; nil if nothing.
@@ -175,10 +179,15 @@ func (x *Index) withdraw(uid types.UID) {
 	if p == nil {
 		return
 	}
-	if hold, _ := x.holds.Of(uid); hold.Node == p.node && !hold.Nominated {
+	x.unexpect(uid, p.node)
+	x.unclaim(uid)
+}
+
+// unexpect expects a pod no more on a node where we were to make it room.
+func (x *Index) unexpect(uid types.UID, node string) {
+	if hold, ok := x.holds.Of(uid); ok && hold.Node == node && !hold.Nominated {
 		x.release(uid)
 	}
-	x.unclaim(uid)
 }
 
 // outdate ends the promises whose time is over.

@@ -110,6 +110,8 @@ type model struct {
 	ahead []types.UID
 	// cleared is how many it has deleted.
 	cleared int
+	// refused is how many it could not delete for pods that waited.
+	refused int
 }
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -263,6 +265,27 @@ func (m *model) send() {
 	m.ahead = nil
 }
 
+// serve has the extender delete what it gives to a pod that waits; every other deletion fails.
+func (m *model) serve() {
+	_, given, ok := m.x.Overdue()
+	if !ok {
+		return
+	}
+	for _, p := range given {
+		if m.random.IntN(2) == 0 {
+			m.refused++
+			if m.x.Unsent(p.UID); m.x.taken(p.UID) {
+				m.t.Fatalf("seed %d: %s could not be deleted, and is given still", m.seed, p.UID)
+			}
+		} else if delete(m.given, p.UID); m.pods[p.UID] != nil {
+			m.remove(p.UID)
+		}
+	}
+	if _, more, ok := m.x.Overdue(); ok && m.x.resting() {
+		m.t.Fatalf("seed %d: %v are given after a deletion failed", m.seed, more)
+	}
+}
+
 // come has some pods alike come at once.
 func (m *model) come() {
 	for range 1 + m.random.IntN(6) {
@@ -273,7 +296,7 @@ func (m *model) come() {
 
 // step does one thing that happens in a cluster.
 func (m *model) step() {
-	switch m.random.IntN(14) {
+	switch m.random.IntN(15) {
 	case 0, 1, 2:
 		m.serial++
 		p := pod([]string{"ml", "web"}[m.random.IntN(2)], fmt.Sprintf("p%04d", m.serial), "", fmt.Sprint(1+m.random.IntN(4)))
@@ -311,6 +334,8 @@ func (m *model) step() {
 		m.clear()
 	case 12:
 		m.send()
+	case 13:
+		m.serve()
 	default:
 		by := time.Duration(m.random.IntN(20)) * time.Second
 		later(m.x, by)
@@ -376,14 +401,14 @@ func (m *model) checkPromises(x *Index) {
 // placeholder is given to two pods, and once all events have come each replica is what the API
 // server says.
 func TestStateNeverOverAllocates(t *testing.T) {
-	cleared := 0
+	cleared, refused := 0, 0
 	for seed := range uint64(30) {
 		m := newModel(t, seed)
 		for range 300 {
 			m.step()
 			m.check()
 		}
-		cleared += m.cleared
+		cleared, refused = cleared+m.cleared, refused+m.refused
 		for _, x := range []*Index{m.x, m.y} {
 			for _, uid := range m.uids() {
 				x.SetPod(m.pods[uid])
@@ -404,8 +429,8 @@ func TestStateNeverOverAllocates(t *testing.T) {
 			}
 		}
 	}
-	if cleared == 0 {
-		t.Error("nothing was given ahead")
+	if cleared == 0 || refused == 0 {
+		t.Errorf("%d were deleted ahead, %d could not be for pods that waited", cleared, refused)
 	}
 }
 

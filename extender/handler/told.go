@@ -76,7 +76,7 @@ func (x *Index) impatient() []PodRef {
 	maps.DeleteFunc(x.told, func(_ types.UID, t told) bool { return now.After(t.until) })
 	var due []*corev1.Pod
 	for _, t := range x.told {
-		if now.After(t.next) {
+		if now.After(t.next) && !x.resting() {
 			due = append(due, t.pod)
 		}
 	}
@@ -91,7 +91,7 @@ func (x *Index) impatient() []PodRef {
 }
 
 // serve gives a pod what Overdue says. It is asked for again if it is not tried then, as where a
-// placeholder could not be deleted. Nothing is given to a pod that is not known to wait, nor to one
+// placeholder could not be deleted (Unsent). Nothing is given to a pod that is not known to wait, nor to one
 // that is expected on a node already: another replica may have been asked about it since. Room that
 // we made for it ahead, and that it has not taken by now, is not its own any more. Room that is there
 // is left to the scheduler once: another replica may have made it.
@@ -128,12 +128,12 @@ func (x *Index) serve(uid types.UID) (given []PodRef) {
 }
 
 // again are nodes on which the scheduler would delete we do not know whom; those that are about to go
-// are none any more.
+// are none any more, nor those on which a deletion has just failed.
 func (x *Index) again(nodes []string) map[string]extender.Candidate {
 	candidates, somebody := make(map[string]extender.Candidate, len(nodes)), extender.Victims{Pods: []extender.Victim{{}}}
 	for _, name := range nodes {
 		c := x.candidate(name, somebody)
-		if c.Node != nil && !c.Node.Leaving {
+		if c.Node != nil && !c.Node.Leaving && !x.now().Before(x.nodes[name].rests) {
 			candidates[name] = c
 		}
 	}

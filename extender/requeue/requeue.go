@@ -94,6 +94,7 @@ func (r *Requeuer) take(ctx context.Context) bool {
 		target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}}
 		err := client.IgnoreNotFound(r.Client.Delete(ctx, target, client.GracePeriodSeconds(0), client.Preconditions{UID: &p.UID}))
 		if err != nil {
+			r.Index.Unsent(p.UID)
 			r.Log.Error(err, "Placeholder not deleted; the scheduler retries who waits for it within five minutes", "placeholder", p.NamespacedName, "pod", pod)
 		} else {
 			r.Log.Info("Deleted a placeholder for a pod that was not tried again", "placeholder", p.NamespacedName, "pod", pod)

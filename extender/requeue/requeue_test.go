@@ -1,7 +1,10 @@
 package requeue
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -10,9 +13,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
@@ -66,10 +71,10 @@ func held(name string) *corev1.Pod {
 	return p
 }
 
-// TestTake: a placeholder was given to a pod that takes the room of real work instead, and another
-// pod was told to wait for it.
-func TestTake(t *testing.T) {
-	r := requeuer(held("held"), held("other"))
+// waiting has a placeholder given to a pod that takes the room of real work instead, and another
+// pod told to wait for it.
+func waiting(t *testing.T, r *Requeuer) {
+	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
 	node.Status.Allocatable = corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("3"), corev1.ResourcePods: resource.MustParse("9")}
 	work := gpuPod("web", "work", "n", "2")
@@ -85,6 +90,12 @@ func TestTake(t *testing.T) {
 		t.Fatalf("victims %v, want none: room is coming", got)
 	}
 	r.Index.SetPod(gpuPod("ml", "first", "n", "1"))
+}
+
+// TestTake: the pod that waits gets it in the end.
+func TestTake(t *testing.T) {
+	r := requeuer(held("held"), held("other"))
+	waiting(t, r)
 	if r.take(t.Context()) {
 		t.Error("a placeholder was deleted at once")
 	}
@@ -100,5 +111,49 @@ func TestTake(t *testing.T) {
 	}
 	if err := r.Client.Get(t.Context(), client.ObjectKey{Namespace: "hold", Name: "other"}, &corev1.Pod{}); err != nil {
 		t.Errorf("another: %v", err)
+	}
+}
+
+// TestTakeFails: what could not be deleted the scheduler may delete for anybody, and we do not try again at
+// once. What is gone was deleted.
+func TestTakeFails(t *testing.T) {
+	pods := schema.GroupResource{Resource: "pods"}
+	for name, test := range map[string]struct {
+		fails error
+		free  bool
+	}{
+		"too many requests": {apierrors.NewTooManyRequests("no", 1), true},
+		"it may not":        {apierrors.NewForbidden(pods, "held", errors.New("no")), true},
+		"nobody answers":    {context.DeadlineExceeded, true},
+		"it is gone":        {apierrors.NewNotFound(pods, "held"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries := 0
+				refuse := interceptor.Funcs{Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+					tries++
+					return test.fails
+				}}
+				r := requeuer()
+				r.Client = fake.NewClientBuilder().WithInterceptorFuncs(refuse).Build()
+				waiting(t, r)
+				time.Sleep(3 * time.Second)
+				if !r.take(t.Context()) || tries != 1 {
+					t.Fatalf("%d tries, want one", tries)
+				}
+				got := r.Index.SelectVictims(gpuPod("ml", "third", "", "1"), handler.Candidates{"n": {Pods: []types.UID{"held"}}})
+				if (len(got) > 0) != test.free {
+					t.Errorf("candidates %v, want some: %v", got, test.free)
+				}
+				r.Index.DropPod(gpuPod("ml", "third", "", "1"))
+				if time.Sleep(9 * time.Second); r.take(t.Context()) {
+					t.Error("tried again at once")
+				}
+				time.Sleep(time.Minute)
+				if r.Index.Expire(); !r.take(t.Context()) || tries != 2 {
+					t.Errorf("%d tries in the end, want another", tries)
+				}
+			})
+		})
 	}
 }
