@@ -155,3 +155,22 @@ func TestCeilingOfTheNodePool(t *testing.T) {
 		}
 	}
 }
+
+// TestRoomThatAPlaceholderHasJustTaken is not free, though the cache does not have it there yet: else another
+// would be ungated for which a node too many is bought.
+func TestRoomThatAPlaceholderHasJustTaken(t *testing.T) {
+	objects := takeoverNode("a", false)
+	objects[1].SetUID("held")
+	behind := objects[1].DeepCopyObject().(*corev1.Pod)
+	behind.Spec.NodeName = ""
+	r := takeoverReserver(t, objects[0], behind)
+	r.live = takeoverReserver(t, objects...).live
+	w, err := r.observe(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _ := w.rooms(w.Nodes, "hold")
+	if len(all) != 1 || all[0][gpu] != 0 {
+		t.Errorf("room %v, want none", all)
+	}
+}

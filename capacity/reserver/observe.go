@@ -67,6 +67,9 @@ func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (wor
 	if w.placeholders, err = r.listPlaceholders(ctx); err != nil {
 		return w, err
 	}
+	for _, pods := range w.placeholders {
+		w.Snapshot = w.With(pods) // else their room would be taken for free while the cache is behind
+	}
 	w.asked = pending(w.placeholders)
 	w.templates, err = karpenter.NodePools(ctx, r.live)
 	return w, err

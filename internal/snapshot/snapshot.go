@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,8 +42,7 @@ func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
 		s.Nodes = append(s.Nodes, &nodes.Items[i])
 	}
 	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+		if pod := &pods.Items[i]; !ended(pod) {
 			s.Pods = append(s.Pods, pod)
 		}
 	}
@@ -59,6 +59,23 @@ func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
 		}
 	}
 	return s, nil
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// With is the snapshot with pods that were read later: those on a node where it does not have them yet.
+func (s Snapshot) With(later []*corev1.Pod) Snapshot {
+	byNode := maps.Clone(s.byNode)
+	for _, pod := range later {
+		on := byNode[pod.Spec.NodeName]
+		if pod.Spec.NodeName != "" && !ended(pod) && !slices.ContainsFunc(on, func(p *corev1.Pod) bool { return p.UID == pod.UID }) {
+			byNode[pod.Spec.NodeName] = append(slices.Clip(on), pod)
+		}
+	}
+	s.byNode = byNode
+	return s
 }
 
 // PodsOn are the pods on a node that have not ended, by namespace and name.

@@ -46,3 +46,29 @@ func TestTakeSortsAndLeavesEndedPodsOut(t *testing.T) {
 		t.Errorf("pods on n2: %v", got)
 	}
 }
+
+// TestWithWhatWasReadLater: pods that are bound meanwhile count on their node, once, and those that ended do not;
+// the snapshot itself stays.
+func TestWithWhatWasReadLater(t *testing.T) {
+	known, bound := pod("known", "n1", corev1.PodRunning), pod("bound", "n1", corev1.PodPending)
+	known.UID, bound.UID = "known", "bound"
+	waited := bound.DeepCopy()
+	waited.Spec.NodeName = ""
+	s, err := Take(t.Context(), fake.NewClientBuilder().WithObjects(known, waited).Build())
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, waits := pod("over", "n1", corev1.PodFailed), pod("waits", "", corev1.PodPending)
+	over.UID, waits.UID = "over", "waits"
+	later := s.With([]*corev1.Pod{known, bound, over, waits})
+	var names []string
+	for _, p := range later.PodsOn("n1") {
+		names = append(names, p.Name)
+	}
+	if diff := cmp.Diff([]string{"known", "bound"}, names); diff != "" {
+		t.Errorf("pods on n1 (-want +got):\n%s", diff)
+	}
+	if len(s.PodsOn("n1")) != 1 {
+		t.Errorf("before: %d pods on n1, want one", len(s.PodsOn("n1")))
+	}
+}
