@@ -97,11 +97,13 @@ func giveBack(b *bytes.Buffer) {
 // verb wraps a call with the limits, the deadline and the metrics that all verbs share.
 func (h *handler) verb(name string, decode func([]byte) (answer, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		started, result := time.Now(), "ok"
+		started := time.Now()
+		result := "ok"
 		defer func() { h.Metrics.observe(request.Context(), name, result, time.Since(started)) }()
 		in := buffers.Get().(*bytes.Buffer)
 		defer giveBack(in)
-		a, err := answer{}, read(w, request, in)
+		err := read(w, request, in)
+		var a answer
 		if err == nil {
 			a, err = decode(in.Bytes())
 		}
@@ -157,7 +159,8 @@ func read(w http.ResponseWriter, request *http.Request, into *bytes.Buffer) erro
 	if n := request.ContentLength; n > 0 && n <= maxBody {
 		into.Grow(int(n) + bytes.MinRead)
 	}
-	if _, err := into.ReadFrom(http.MaxBytesReader(w, request.Body, maxBody)); err != nil {
+	_, err := into.ReadFrom(http.MaxBytesReader(w, request.Body, maxBody))
+	if err != nil {
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return badRequest{http.StatusRequestEntityTooLarge, fmt.Errorf("the body exceeds %d bytes: set nodeCacheCapable to true", tooLarge.Limit)}
 		}
@@ -191,13 +194,15 @@ func (h *handler) decide(verb string, a answer, left time.Duration) (r reply, re
 		}()
 		done <- a.decide()
 	}()
+	timer := time.NewTimer(left)
+	defer timer.Stop()
 	select {
 	case r = <-done:
 		if r == nil {
 			return undecided("failed")
 		}
 		return r, "ok"
-	case <-time.After(left):
+	case <-timer.C:
 		return undecided("late")
 	}
 }
