@@ -67,12 +67,16 @@ func ended(pod *corev1.Pod) bool {
 
 // With is the snapshot with pods that were read later: those on a node where it does not have them yet.
 func (s Snapshot) With(later []*corev1.Pod) Snapshot {
-	byNode := maps.Clone(s.byNode)
+	byNode, cloned := s.byNode, false
 	for _, pod := range later {
 		on := byNode[pod.Spec.NodeName]
-		if pod.Spec.NodeName != "" && !ended(pod) && !slices.ContainsFunc(on, func(p *corev1.Pod) bool { return p.UID == pod.UID }) {
-			byNode[pod.Spec.NodeName] = append(slices.Clip(on), pod)
+		if pod.Spec.NodeName == "" || ended(pod) || slices.ContainsFunc(on, func(p *corev1.Pod) bool { return p.UID == pod.UID }) {
+			continue
 		}
+		if !cloned {
+			byNode, cloned = maps.Clone(s.byNode), true // seldom: the cache is hardly ever behind
+		}
+		byNode[pod.Spec.NodeName] = append(slices.Clip(on), pod)
 	}
 	s.byNode = byNode
 	return s
