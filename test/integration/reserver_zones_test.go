@@ -38,8 +38,10 @@ func TestZones(t *testing.T) {
 	t.Logf("three nodes stand in two zones %s after the second", time.Since(started).Round(time.Second))
 
 	e.patch(t, loopName, `{"spec":{"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"8"},"waitCostPerHour":"0","idleCostPerHour":"3","min":6,"max":9}]}}`)
-	// More than the least are spread as far as Karpenter heeds what it need not.
-	cluster.Eventually(t, loopWait, func() error { return e.reserved(t, loopName, 6, 0) })
+	// What is beyond the least of each zone is spread as far as Karpenter heeds what it need not.
+	cluster.Eventually(t, loopWait, func() error {
+		return errors.Join(e.reserved(t, loopName, 6, 0), e.zoneHasSome(t, "a"), e.zoneHasSome(t, "b"), e.zone(t, "c", 0, 1))
+	})
 	e.patch(t, loopName, `{"spec":{"chunks":[{"name":"single","requests":{"nvidia.com/gpu":"8"},"waitCostPerHour":"0","idleCostPerHour":"3","min":0,"max":9}]}}`)
 	cluster.Eventually(t, loopWait, func() error {
 		least := errors.Join(e.zone(t, "a", 1, 0), e.zone(t, "b", 2, 0))
@@ -62,4 +64,18 @@ func (e *loopEnv) zone(t *testing.T, name string, reserved, overdue int32) error
 		}
 	}
 	return fmt.Errorf("zones %+v, want %d reserved and %d overdue in %s", chunk.Zones, reserved, overdue, name)
+}
+
+// zoneHasSome fails unless the pool holds its least in a zone, which is one.
+func (e *loopEnv) zoneHasSome(t *testing.T, name string) error {
+	_, chunk, err := e.status(t.Context(), loopName)
+	if err != nil {
+		return err
+	}
+	for _, z := range chunk.Zones {
+		if z.Name == name && z.Reserved >= 1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("zones %+v, want some reserved in %s", chunk.Zones, name)
 }
