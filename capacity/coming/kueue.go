@@ -6,66 +6,26 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/capacity/kueue"
 )
 
-// workload is what we read of a Workload of Kueue; v1beta1, v1beta2 and v1 say it in the same places.
-type workload struct {
-	metav1.ObjectMeta `json:"metadata"`
-
-	Spec struct {
-		Active  *bool    `json:"active"`
-		PodSets []podSet `json:"podSets"`
-	} `json:"spec"`
-	Status struct {
-		Conditions      []metav1.Condition `json:"conditions"`
-		AdmissionChecks []check            `json:"admissionChecks"`
-		Admission       struct {
-			Assignments []assignment `json:"podSetAssignments"`
-		} `json:"admission"`
-	} `json:"status"`
-}
-
-type podSet struct {
-	Name     string                 `json:"name"`
-	Count    int64                  `json:"count"`
-	Template corev1.PodTemplateSpec `json:"template"`
-}
-
-// check is one that must pass before the workload is admitted.
-type check struct {
-	Name string `json:"name"`
-}
-
-type assignment struct {
-	Name  string `json:"name"`
-	Count *int64 `json:"count"`
-}
-
-var (
-	workloadKind = schema.GroupKind{Group: "kueue.x-k8s.io", Kind: "Workload"}
-	checkKind    = schema.GroupKind{Group: "kueue.x-k8s.io", Kind: "AdmissionCheck"}
-)
+var checkKind = schema.GroupKind{Group: kueue.Group, Kind: "AdmissionCheck"}
 
 // elsewhere are the controllers of AdmissionChecks which see to the nodes themselves: by a
 // ProvisioningRequest to Cluster Autoscaler, and in another cluster. A new one is a row here.
-var elsewhere = []string{"kueue.x-k8s.io/provisioning-request", "kueue.x-k8s.io/multikueue"}
-
-// page is how many Workloads are read at once.
-const page = 500
+var elsewhere = []string{kueue.Group + "/provisioning-request", kueue.Group + "/multikueue"}
 
 // workloads are the pods of Workloads that have their quota and are not admitted yet; none where there
 // is no Kueue. All are looked through now and then. Those that had their quota are looked at each time, so
 // that what has been admitted does not count beside its own pods.
 func (f *Finder) workloads(ctx context.Context, now time.Time) ([]Pods, error) {
-	mapping, err := f.cached.RESTMapper().RESTMapping(workloadKind)
+	mapping, err := f.cached.RESTMapper().RESTMapping(kueue.WorkloadKind)
 	if meta.IsNoMatchError(err) {
 		return nil, nil
 	} else if err != nil {
@@ -89,7 +49,7 @@ func (f *Finder) workloads(ctx context.Context, now time.Time) ([]Pods, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("get Workload %s: %w", key, err)
 		}
-		found = append(found, read(item).pods(now)...)
+		found = append(found, pods(&item, now)...)
 	}
 	return found, nil
 }
@@ -101,15 +61,16 @@ func (f *Finder) search(ctx context.Context, kind schema.GroupVersionKind) error
 	if err != nil {
 		return err
 	}
-	seen := func(c check) bool { return elsewhere[c.Name] }
+	seen := func(c kueue.Check) bool { return elsewhere[c.Name] }
 	for token := ""; ; {
 		var list unstructured.UnstructuredList
 		list.SetGroupVersionKind(kind.GroupVersion().WithKind("WorkloadList"))
-		if err := f.live.List(ctx, &list, client.Limit(page), client.Continue(token)); err != nil {
+		if err := f.live.List(ctx, &list, client.Limit(kueue.Page), client.Continue(token)); err != nil {
 			return fmt.Errorf("list Kueue's Workloads: %w", err)
 		}
 		for i := range list.Items {
-			if w := read(list.Items[i]); w.waits() && !slices.ContainsFunc(w.Status.AdmissionChecks, seen) {
+			w, ok := waiting(&list.Items[i])
+			if ok && !slices.ContainsFunc(w.Status.AdmissionChecks, seen) {
 				f.reserved = append(f.reserved, client.ObjectKeyFromObject(&list.Items[i]))
 			}
 		}
@@ -140,30 +101,23 @@ func (f *Finder) checksElsewhere(ctx context.Context) (map[string]bool, error) {
 	return checks, nil
 }
 
-// read is a Workload; one that waits for nothing where its version says it elsewhere.
-func read(item unstructured.Unstructured) workload {
-	var w workload
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &w); err != nil {
-		return workload{}
+// waiting is a Workload that has its quota and is not admitted yet; false for another.
+func waiting(item *unstructured.Unstructured) (w kueue.Workload, ok bool) {
+	p := kueue.ProgressOf(item)
+	if !p.Active() || !p.Is("QuotaReserved") || p.Is("Admitted", "Finished", "Evicted") {
+		return w, false
 	}
-	return w
+	return kueue.Read(item)
 }
 
-// waits tells that it has its quota and is not admitted yet.
-func (w workload) waits() bool {
-	is := func(condition string) bool { return meta.IsStatusConditionTrue(w.Status.Conditions, condition) }
-	active := w.Spec.Active == nil || *w.Spec.Active
-	return active && is("QuotaReserved") && !is("Admitted") && !is("Finished") && !is("Evicted")
-}
-
-// pods are those that start once the workload is admitted, as many as it was given quota for.
-func (w workload) pods(now time.Time) []Pods {
-	if !w.waits() {
+// pods are those that start once a Workload is admitted, as many as it was given quota for.
+func pods(item *unstructured.Unstructured, now time.Time) (found []Pods) {
+	w, ok := waiting(item)
+	if !ok {
 		return nil
 	}
-	var found []Pods
 	for _, set := range w.Spec.PodSets {
-		if count := w.countOf(set); count > 0 {
+		if count := countOf(w, set); count > 0 {
 			found = append(found, Pods{At: now, Pod: podOf(w.ObjectMeta, set.Template), Count: count})
 		}
 	}
@@ -171,7 +125,7 @@ func (w workload) pods(now time.Time) []Pods {
 }
 
 // countOf is how many pods of a set were given quota.
-func (w workload) countOf(set podSet) int64 {
+func countOf(w kueue.Workload, set kueue.PodSet) int64 {
 	for _, a := range w.Status.Admission.Assignments {
 		if a.Name == set.Name && a.Count != nil {
 			return *a.Count

@@ -2,8 +2,8 @@
 // what placeholders hold as used, whatever their priority, and lets no pod of a Workload come into being before
 // there is room for all of them: so nobody preempts, and placeholders have to go before.
 //
-// It reads Workload, LocalQueue, ClusterQueue, ResourceFlavor and Topology of group kueue.x-k8s.io as their documentation has them
-// (kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling); v1beta1, v1beta2 and v1 say it in the same places.
+// It reads LocalQueue, ClusterQueue, ResourceFlavor and Topology of Kueue as their documentation has them
+// (kueue.sigs.k8s.io/docs/concepts/topology_aware_scheduling), as capacity/kueue does Workloads.
 package topology
 
 import (
@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+
+	"forewarm.dev/capacity/kueue"
 )
 
 // Load is a Workload that waits for room.
@@ -41,43 +42,6 @@ type Group struct {
 	Required bool
 }
 
-// workload is what we read of one.
-type workload struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata"`
-
-	Spec struct {
-		Active   *bool  `json:"active"`
-		Priority *int32 `json:"priority"`
-		Queue    string `json:"queueName"`
-		// Source, and Ref since v1beta2, say whose priority that is.
-		Source  string   `json:"priorityClassSource"`
-		Ref     *ref     `json:"priorityClassRef"`
-		PodSets []podSet `json:"podSets"`
-	} `json:"spec"`
-	Status struct {
-		Conditions []metav1.Condition `json:"conditions"`
-	} `json:"status"`
-}
-
-type ref struct {
-	Kind string `json:"kind"`
-}
-
-type podSet struct {
-	Count    int64                  `json:"count"`
-	Template corev1.PodTemplateSpec `json:"template"`
-	Topology *request               `json:"topologyRequest"`
-}
-
-// request is where the pods of a set are to run.
-type request struct {
-	Required  *string `json:"required"`
-	Preferred *string `json:"preferred"`
-	// SliceRequired asks for parts of the set to run together, each within one domain.
-	SliceRequired *string `json:"podSetSliceRequiredTopology"`
-}
-
 // Annotations of pod templates that say the same.
 const (
 	requiredAnnotation  = "kueue.x-k8s.io/podset-required-topology"
@@ -95,33 +59,28 @@ func read(item *unstructured.Unstructured) (load Load, ok bool) {
 	if topology == "" {
 		return load, false
 	}
-	var w workload
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &w); err != nil {
-		return load, false // a version that says it elsewhere
+	w, ok := kueue.Read(item)
+	if !ok {
+		return load, false
 	}
 	load = Load{ObjectMeta: w.ObjectMeta, Kind: w.TypeMeta, Topology: topology, Queue: w.Spec.Queue}
 	for _, set := range w.Spec.PodSets {
-		group, ok := w.group(set)
+		one, ok := groupOf(w, set)
 		if !ok {
 			return load, false
 		}
-		load.Groups = append(load.Groups, group)
+		load.Groups = append(load.Groups, one)
 	}
 	return load, true
 }
 
 // waitsFor is the topology that a Workload finds no room in; empty if it waits for none.
 func waitsFor(item *unstructured.Unstructured) string {
-	if active, is, _ := unstructured.NestedBool(item.Object, "spec", "active"); is && !active || item.GetDeletionTimestamp() != nil {
+	p := kueue.ProgressOf(item)
+	if !p.Active() || p.Is("Admitted", "Finished") || item.GetDeletionTimestamp() != nil {
 		return ""
 	}
-	conditions := conditionsOf(item)
-	for _, over := range []string{"Admitted", "Finished"} {
-		if meta.IsStatusConditionTrue(conditions, over) {
-			return ""
-		}
-	}
-	reserved := meta.FindStatusCondition(conditions, "QuotaReserved")
+	reserved := meta.FindStatusCondition(p.Status.Conditions, "QuotaReserved")
 	if reserved == nil || reserved.Status != metav1.ConditionFalse {
 		return ""
 	}
@@ -131,25 +90,13 @@ func waitsFor(item *unstructured.Unstructured) string {
 	return ""
 }
 
-// conditionsOf are those that can be read.
-func conditionsOf(item *unstructured.Unstructured) (conditions []metav1.Condition) {
-	list, _, _ := unstructured.NestedSlice(item.Object, "status", "conditions")
-	for _, one := range list {
-		var c metav1.Condition
-		if fields, is := one.(map[string]any); is && runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &c) == nil {
-			conditions = append(conditions, c)
-		}
-	}
-	return conditions
-}
-
-// group is a pod set; false for one of which parts must run together, which is not reckoned with.
-func (w workload) group(set podSet) (Group, bool) {
+// groupOf is a pod set; false for one of which parts must run together, which is not reckoned with.
+func groupOf(w kueue.Workload, set kueue.PodSet) (Group, bool) {
 	pod := &corev1.Pod{ObjectMeta: set.Template.ObjectMeta, Spec: set.Template.Spec}
 	pod.Namespace, pod.Name = w.Namespace, w.Name
-	pod.Spec.Priority, pod.Spec.SchedulingGates = new(w.priorityOf(pod)), nil
+	pod.Spec.Priority, pod.Spec.SchedulingGates = new(priorityOf(w, pod)), nil
 	g := Group{Pod: pod, Count: set.Count}
-	say := request{}
+	say := kueue.TopologyRequest{}
 	if set.Topology != nil {
 		say = *set.Topology
 	}
@@ -170,8 +117,8 @@ func (w workload) group(set podSet) (Group, bool) {
 // priorityOf is the priority that pods of the Workload will have: the Workload's own, if that comes from
 // their PriorityClass; else, since pods get theirs at creation, zero without a class, and the lowest
 // where it is not known.
-func (w workload) priorityOf(pod *corev1.Pod) int32 {
-	ofPods := w.Spec.Source == "scheduling.k8s.io/priorityclass" || w.Spec.Ref != nil && w.Spec.Ref.Kind == "PriorityClass"
+func priorityOf(w kueue.Workload, pod *corev1.Pod) int32 {
+	ofPods := w.Spec.Source == "scheduling.k8s.io/priorityclass" || w.Spec.Ref.Kind == "PriorityClass"
 	switch {
 	case ofPods && w.Spec.Priority != nil:
 		return *w.Spec.Priority

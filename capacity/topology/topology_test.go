@@ -27,6 +27,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/kueue"
 	"forewarm.dev/internal/quantity"
 	"forewarm.dev/internal/snapshot"
 )
@@ -115,14 +116,14 @@ func TestWhoWaitsForRoom(t *testing.T) {
 	}
 }
 
-var version = schema.GroupVersion{Group: group, Version: "v1beta2"}
+var version = schema.GroupVersion{Group: kueue.Group, Version: "v1beta2"}
 
 func newMapper() *meta.DefaultRESTMapper {
 	return meta.NewDefaultRESTMapper([]schema.GroupVersion{version})
 }
 
-// kueue is a client of a cluster with a topology of racks in blocks, and two flavors, one in another topology.
-func kueue(t *testing.T, mapper *meta.DefaultRESTMapper, objects ...runtime.Object) *dynamicfake.FakeDynamicClient {
+// newKueue is a client of a cluster with a topology of racks in blocks, and two flavors, one in another topology.
+func newKueue(t *testing.T, mapper *meta.DefaultRESTMapper, objects ...runtime.Object) *dynamicfake.FakeDynamicClient {
 	t.Helper()
 	lists := map[schema.GroupVersionResource]string{}
 	for kind, scope := range map[string]meta.RESTScope{"Workload": meta.RESTScopeNamespace, "LocalQueue": meta.RESTScopeNamespace, "ClusterQueue": meta.RESTScopeRoot, "ResourceFlavor": meta.RESTScopeRoot, "Topology": meta.RESTScopeRoot} {
@@ -220,7 +221,7 @@ func TestRoomIsMadeForAllPodsAtOnce(t *testing.T) {
 		"there is no such":       {[]string{`topology \"racks\"`, `topology \"gone\"`}, v1alpha1.ModeEnforce, nil},
 	} {
 		mapper := newMapper()
-		w := NewWatcher(Options{Client: kueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+		w := NewWatcher(Options{Client: newKueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 		w.seen(waiting(t, "train", "Pending", nothingFits, c.edit...))
 		s, p := cluster(t)
 		p.pool.Spec.Mode = c.mode
@@ -246,7 +247,7 @@ func TestRoomIsMadeForAllPodsAtOnce(t *testing.T) {
 func TestAnotherFlavorHasRoom(t *testing.T) {
 	now := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	mapper := newMapper()
-	w := NewWatcher(Options{Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard(), Client: kueue(t, mapper,
+	w := NewWatcher(Options{Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard(), Client: newKueue(t, mapper,
 		object(t, "{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: z}, spec: {topologyName: racks, nodeLabels: {gpu: none}, tolerations: [{key: gpu, operator: Exists}]}}"))})
 	w.seen(waiting(t, "train", "Pending", nothingFits))
 	s, p := cluster(t)
@@ -261,7 +262,7 @@ func TestAnotherFlavorHasRoom(t *testing.T) {
 func TestRoomIsMadeForEach(t *testing.T) {
 	now := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	mapper := newMapper()
-	w := NewWatcher(Options{Client: kueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+	w := NewWatcher(Options{Client: newKueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 	w.seen(waiting(t, "two", "Pending", nothingFits))
 	w.seen(waiting(t, "one", "Pending", nothingFits, "count: 2", "count: 1", "active: true", "active: true\n  priority: 7\n  priorityClassSource: scheduling.k8s.io/priorityclass"))
 	s, p := cluster(t)
@@ -297,7 +298,7 @@ func TestRoomIsMadeForEach(t *testing.T) {
 func TestABacklogIsLookedThroughInParts(t *testing.T) {
 	now := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	mapper := newMapper()
-	c := kueue(t, mapper)
+	c := newKueue(t, mapper)
 	w := NewWatcher(Options{Client: c, Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 	for i := range 50 {
 		w.seen(waiting(t, fmt.Sprintf("train-%02d", i), "Pending", nothingFits, "count: 2", "count: 3"))
@@ -325,7 +326,7 @@ func TestWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mapper := newMapper()
 		empty := meta.NewDefaultRESTMapper(nil)
-		c := kueue(t, mapper)
+		c := newKueue(t, mapper)
 		late := &lateMapper{DefaultRESTMapper: empty}
 		w := NewWatcher(Options{Client: c, Mapper: late, Clock: clock.RealClock{}, Log: logr.Discard()})
 		woken := 0
@@ -336,7 +337,7 @@ func TestWatcher(t *testing.T) {
 		time.Sleep(time.Minute)
 		late.there = mapper
 		time.Sleep(lookAgain)
-		workloads := c.Resource(schema.GroupVersionResource{Group: group, Version: "v1beta2", Resource: "workloads"}).Namespace("ml")
+		workloads := c.Resource(schema.GroupVersionResource{Group: kueue.Group, Version: "v1beta2", Resource: "workloads"}).Namespace("ml")
 		item := waiting(t, "train", "Pending", noQuota)
 		if _, err := workloads.Create(ctx, item, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)

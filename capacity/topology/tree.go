@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"forewarm.dev/capacity/kueue"
 )
 
 // Tree is a Topology, and the flavors of nodes that are in it.
@@ -100,7 +102,7 @@ func (w *Watcher) get(ctx context.Context, kind string, key types.NamespacedName
 	if key.Name == "" {
 		return false, nil
 	}
-	mapping, err := w.options.Mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind})
+	mapping, err := w.options.Mapper.RESTMapping(schema.GroupKind{Group: kueue.Group, Kind: kind})
 	if err != nil {
 		return false, fmt.Errorf("find Kueue's kind %s: %w", kind, err)
 	}
@@ -118,7 +120,7 @@ func (w *Watcher) get(ctx context.Context, kind string, key types.NamespacedName
 
 // list shows all objects of a kind, of which there are few.
 func (w *Watcher) list(ctx context.Context, kind string, show func(*unstructured.Unstructured) error) error {
-	mapping, err := w.options.Mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind})
+	mapping, err := w.options.Mapper.RESTMapping(schema.GroupKind{Group: kueue.Group, Kind: kind})
 	if err != nil {
 		return fmt.Errorf("find Kueue's kind %s: %w", kind, err)
 	}

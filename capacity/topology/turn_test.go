@@ -27,7 +27,7 @@ import (
 func TestABacklogStarvesNobody(t *testing.T) {
 	start := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	mapper := newMapper()
-	w := NewWatcher(Options{Client: kueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+	w := NewWatcher(Options{Client: newKueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 	urgent := []string{"active: true", "active: true\n  priority: 7\n  priorityClassSource: scheduling.k8s.io/priorityclass"}
 	for i := range 150 {
 		w.seen(waiting(t, fmt.Sprintf("other-%03d", i), "Pending", nothingFits, append(urgent, "nvidia.com/gpu", "cpu")...))
@@ -97,7 +97,7 @@ func (r *refilled) GiveWay(_ context.Context, _ *v1alpha1.WarmPool, to *metav1.P
 func TestKueueThatIsSlowToLook(t *testing.T) {
 	start := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	mapper := newMapper()
-	w := NewWatcher(Options{Client: kueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+	w := NewWatcher(Options{Client: newKueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 	w.seen(waiting(t, "train", "Pending", nothingFits))
 	s, p := cluster(t)
 	r := &refilled{pools: p, full: slices.Clone(p.held)}
@@ -135,7 +135,7 @@ func TestKueueThatIsSlowToLook(t *testing.T) {
 func TestRoomIsKeptWhileItWaits(t *testing.T) {
 	start := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	mapper := newMapper()
-	w := NewWatcher(Options{Client: kueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+	w := NewWatcher(Options{Client: newKueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 	w.seen(waiting(t, "train", "Pending", nothingFits))
 	s, p := cluster(t)
 	if err := makeRoom(t, w, s, p, start); err != nil {
@@ -203,7 +203,7 @@ func (k pagedKueue) Resource(r schema.GroupVersionResource) dynamic.Namespaceabl
 func TestTheInformerReadsInPages(t *testing.T) {
 	mapper := newMapper()
 	var asked []metav1.ListOptions
-	w := NewWatcher(Options{Client: pagedKueue{kueue(t, mapper), t, &asked}, Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+	w := NewWatcher(Options{Client: pagedKueue{newKueue(t, mapper), t, &asked}, Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 	woken := make(chan struct{})
 	w.Wake(func() { close(woken) })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -248,14 +248,14 @@ func (s slow) GiveWay(ctx context.Context, pool *v1alpha1.WarmPool, to *metav1.P
 func TestWhatIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mapper := newMapper()
-		w := NewWatcher(Options{Client: kueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+		w := NewWatcher(Options{Client: newKueue(t, mapper), Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 		w.seen(waiting(t, "train", "Pending", nothingFits))
 		s, p := cluster(t)
 		if err := makeRoom(t, w, s, slow{p}, time.Now()); err != nil || strings.Join(p.gone, ",") != "train: on-n1 on-n2" {
 			t.Errorf("%v, gave way: %v", err, p.gone)
 		}
 		p.gone = nil
-		w = NewWatcher(Options{Client: mute{kueue(t, mapper)}, Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
+		w = NewWatcher(Options{Client: mute{newKueue(t, mapper)}, Mapper: mapper, Clock: clock.RealClock{}, Log: logr.Discard()})
 		w.seen(waiting(t, "train", "Pending", nothingFits))
 		w.seen(waiting(t, "other", "Pending", strings.Replace(nothingFits, "racks", "other", 1)))
 		began := time.Now()

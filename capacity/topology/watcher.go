@@ -17,15 +17,12 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
+
+	"forewarm.dev/capacity/kueue"
 )
 
-const (
-	group = "kueue.x-k8s.io"
-	// lookAgain is how often is looked whether there is a Kueue by now.
-	lookAgain = 30 * time.Second
-	// page is how many Workloads are read at once.
-	page = 500
-)
+// lookAgain is how often is looked whether there is a Kueue by now.
+const lookAgain = 30 * time.Second
 
 // Options are what a Watcher needs.
 type Options struct {
@@ -69,7 +66,7 @@ func (w *Watcher) Start(ctx context.Context) error {
 	ticker := w.options.Clock.NewTicker(lookAgain)
 	defer ticker.Stop()
 	for {
-		mapping, err := w.options.Mapper.RESTMapping(schema.GroupKind{Group: group, Kind: "Workload"})
+		mapping, err := w.options.Mapper.RESTMapping(kueue.WorkloadKind)
 		if err == nil {
 			return w.watch(ctx, mapping.Resource)
 		}
@@ -106,10 +103,9 @@ func (w *Watcher) watch(ctx context.Context, resource schema.GroupVersionResourc
 	return nil
 }
 
-// all lists Workloads in pages, and keeps of each page what is read: the whole of many of them may be gigabytes. A
-// server gives pages only of the newest version.
+// all lists Workloads in pages, and keeps of each page what is read. A server gives pages only of the newest version.
 func all(ctx context.Context, workloads dynamic.ResourceInterface, o metav1.ListOptions) (*unstructured.UnstructuredList, error) {
-	o.ResourceVersion, o.ResourceVersionMatch, o.Limit, o.Continue = "", "", page, ""
+	o.ResourceVersion, o.ResourceVersionMatch, o.Limit, o.Continue = "", "", kueue.Page, ""
 	whole := &unstructured.UnstructuredList{}
 	for {
 		part, err := workloads.List(ctx, o)
