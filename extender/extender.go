@@ -61,13 +61,21 @@ type Node struct {
 	Settling bool
 }
 
-// left is what is left of a resource; negative where more is expected than fits.
-func (n *Node) left(name corev1.ResourceName) int64 {
-	return n.Allocatable[name] - n.Real[name] - n.Placeholders[name] - n.Tentative[name]
+// amounts are what a node has of one resource, looked up once: that is most of what a score costs.
+type amounts struct{ offered, real, placeholders, tentative int64 }
+
+func (n *Node) of(name corev1.ResourceName) amounts {
+	return amounts{n.Allocatable[name], n.Real[name], n.Placeholders[name], n.Tentative[name]}
 }
 
-// free is the same, and never negative.
-func (n *Node) free(name corev1.ResourceName) int64 { return max(n.left(name), 0) }
+// left is what is left; negative where more is expected than fits.
+func (a amounts) left() int64 { return a.offered - a.real - a.placeholders - a.tentative }
+
+// whole tells whether nobody works, or is about to, on what there is.
+func (a amounts) whole() bool { return a.real <= 0 && a.tentative <= 0 }
+
+// left is what is left of a resource; negative where more is expected than fits.
+func (n *Node) left(name corev1.ResourceName) int64 { return n.of(name).left() }
 
 // going is what placeholders hold of a resource that have been given to others.
 func (n *Node) going(name corev1.ResourceName) (sum int64) {

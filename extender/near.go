@@ -25,7 +25,7 @@ func keepNear(t *task, a, b option) int {
 func wholeNodes(nodes []*Node, name corev1.ResourceName) map[string]int {
 	var counts map[string]int
 	for _, node := range nodes {
-		if node.Domain == "" || !whole(node, name) {
+		if node.Domain == "" || !node.of(name).whole() {
 			continue
 		}
 		if counts == nil {

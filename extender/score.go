@@ -63,10 +63,11 @@ func Score(pod *Pod, nodes []*Node, held []Held) []int64 {
 	t.whole = wholeNodes(nodes, t.scarce)
 	best, at := option{}, -1
 	for i, node := range nodes {
-		if node.Leaving || node.Allocatable[t.scarce] <= 0 {
+		has := node.of(t.scarce)
+		if node.Leaving || has.offered <= 0 {
 			continue
 		}
-		o := t.option(node)
+		o := t.option(node, has)
 		scores[i] = o.level()
 		if at < 0 || t.compare(o, best) < 0 {
 			best, at = o, i
@@ -78,11 +79,11 @@ func Score(pod *Pod, nodes []*Node, held []Held) []int64 {
 	return scores
 }
 
-func (t *task) option(node *Node) option {
-	free, shares := node.free(t.scarce), max(node.Shares, 1)
+func (t *task) option(node *Node, has amounts) option {
+	free, shares := max(has.left(), 0), max(node.Shares, 1)
 	return option{
-		node: node, free: free, left: (max(free-t.asks, 0) + shares - 1) / shares, over: over(node, t.scarce, t.asks),
-		breaks: whole(node, t.scarce) && t.asks < node.Allocatable[t.scarce],
+		node: node, free: free, left: (max(free-t.asks, 0) + shares - 1) / shares, over: t.over(node, has),
+		breaks: has.whole() && t.asks < has.offered,
 	}
 }
 
@@ -125,10 +126,10 @@ func firstExtended(requests quantity.Vector) corev1.ResourceName {
 	return first
 }
 
-// over tells whether it is for those who are expected on a node that an amount does not fit there.
-func over(node *Node, name corev1.ResourceName, amount int64) bool {
-	room := node.left(name) + node.going(name)
-	return amount > room && amount <= room+node.Tentative[name]
+// over tells whether it is for those who are expected on a node that the pod does not fit there.
+func (t *task) over(node *Node, has amounts) bool {
+	room := has.left() + node.going(t.scarce)
+	return t.asks > room && t.asks <= room+has.tentative
 }
 
 // keepRoom prefers nodes where the pod fits beside those that are expected there.

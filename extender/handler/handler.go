@@ -53,7 +53,7 @@ func New(o Options) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/filter", h.verb("filter", call(nodes, h.filter, passAll)))
-	mux.Handle("/prioritize", h.verb("prioritize", call(nodes, h.prioritize, zeroScores)))
+	mux.Handle("/prioritize", h.verb("prioritize", call(nodes, h.prioritize, noScores)))
 	mux.Handle("/preempt", h.verb("preempt", call(wire.DecodeVictims, h.preempt, keepCandidates)))
 	return mux
 }

@@ -54,8 +54,8 @@ func (h *handler) prioritize(c *wire.Nodes) reply {
 	return func(b []byte) ([]byte, error) { return wire.AppendScores(b, c.Names, scores), nil }
 }
 
-func zeroScores(c *wire.Nodes) reply {
-	return func(b []byte) ([]byte, error) { return wire.AppendScores(b, c.Names, nil), nil }
+func noScores(*wire.Nodes) reply {
+	return func(b []byte) ([]byte, error) { return wire.AppendScores(b, nil, nil), nil }
 }
 
 func encoded(result any) reply {

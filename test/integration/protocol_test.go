@@ -201,6 +201,7 @@ func protocolPrioritize(t *testing.T, e *protocolEnv) {
 		asked int
 	}{
 		"best-wins":        {answers{"prioritize": scores(map[string]int64{"n-0": 0, "n-1": 10, "n-2": 0})}, on("n-1"), 3},
+		"names-one":        {answers{"prioritize": scores(map[string]int64{"n-1": 9})}, on("n-1"), 3},
 		"beyond-ten":       {answers{"prioritize": scores(map[string]int64{"n-0": 10, "n-1": 10, "n-2": 1000})}, on("n-2"), 3},
 		"unknown-host":     {answers{"prioritize": scores(map[string]int64{"nobody": 1000, "n-0": 10})}, on("n-0"), 3},
 		"null":             {answers{"prioritize": always(said{body: "null"})}, bound, 3},
