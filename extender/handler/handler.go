@@ -46,14 +46,14 @@ type handler struct{ Options }
 // New serves /filter, /prioritize and /preempt.
 func New(o Options) http.Handler {
 	h := &handler{Options: o}
-	nodes := func(body []byte) (*wire.Nodes, error) {
+	twice := &twice{decode: func(body []byte) (*wire.Nodes, error) {
 		intern, done := o.Index.names.reader()
 		defer done()
 		return wire.DecodeNodes(body, intern)
-	}
+	}}
 	mux := http.NewServeMux()
-	mux.Handle("/filter", h.verb("filter", call(nodes, h.filter, passAll)))
-	mux.Handle("/prioritize", h.verb("prioritize", call(nodes, h.prioritize, noScores)))
+	mux.Handle("/filter", h.verb("filter", call(twice.nodes, h.filter, passAll)))
+	mux.Handle("/prioritize", h.verb("prioritize", call(twice.nodes, h.prioritize, noScores)))
 	mux.Handle("/preempt", h.verb("preempt", call(wire.DecodeVictims, h.preempt, keepCandidates)))
 	return mux
 }
