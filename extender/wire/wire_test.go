@@ -42,3 +42,21 @@ func FuzzShortWay(f *testing.F) {
 		}
 	})
 }
+
+// TestScoresAreWhatIsAboveTheLowest: the scheduler adds zero to a node that is not named.
+func TestScoresAreWhatIsAboveTheLowest(t *testing.T) {
+	names := []string{"a", "b", `c"`}
+	for _, test := range []struct {
+		scores []int64
+		want   string
+	}{
+		{[]int64{1, 10, 8}, `[{"Host":"b","Score":9},{"Host":"c\"","Score":7}]`},
+		{[]int64{0, 0, 3}, `[{"Host":"c\"","Score":3}]`},
+		{[]int64{2, 2, 2}, `[]`},
+		{nil, `[]`},
+	} {
+		if got := string(AppendScores(nil, names[:len(test.scores)], test.scores)); got != test.want {
+			t.Errorf("scores %v: %s, want %s", test.scores, got, test.want)
+		}
+	}
+}
