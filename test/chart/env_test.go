@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"forewarm.dev/test/cluster"
+	"forewarm.dev/test/cluster/relay"
 )
 
 // patience bounds what takes milliseconds on an idle machine.
@@ -31,6 +33,8 @@ type env struct {
 	health map[string]string
 	// console is where browsers reach the console.
 	console string
+	// mounts are the folders here that play what is mounted in pods, by where.
+	mounts map[string]string
 }
 
 func newEnv(t *testing.T) *env {
@@ -40,7 +44,7 @@ func newEnv(t *testing.T) *env {
 		maps.Copy(all, labels)
 		return cluster.NodeTemplate{Name: name, Count: 1, Labels: all, GPUs: 2}
 	}
-	e := &env{bin: t.TempDir(), health: map[string]string{}}
+	e := &env{bin: t.TempDir(), health: map[string]string{}, mounts: map[string]string{}}
 	e.Cluster = cluster.ForTest(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true,
 		StaticNodes: []cluster.NodeTemplate{
@@ -77,12 +81,24 @@ func (e *env) addresses(t *testing.T) string {
 	return values.String()
 }
 
-func (e *env) helm(t *testing.T) *action.Configuration {
+// through puts a relay before the webhook, which plays its Service.
+func (e *env) through(t *testing.T) *relay.Relay {
 	t.Helper()
-	flags, namespace := genericclioptions.NewConfigFlags(false), Namespace
+	service, err := relay.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(service.Close)
+	e.values = regexp.MustCompile(`url: '[^']*'`).ReplaceAllString(e.values, fmt.Sprintf("url: 'https://127.0.0.1:%d'", service.Port()))
+	return service
+}
+
+func (e *env) helm(t *testing.T, namespace string) *action.Configuration {
+	t.Helper()
+	flags := genericclioptions.NewConfigFlags(false)
 	flags.KubeConfig, flags.Namespace = &e.Kubeconfig, &namespace
 	c := action.NewConfiguration()
-	if err := c.Init(flags, Namespace, "secret"); err != nil {
+	if err := c.Init(flags, namespace, "secret"); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -105,7 +121,7 @@ func (e *env) install(t *testing.T, loaded *chart.Chart) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	install := action.NewInstall(e.helm(t))
+	install := action.NewInstall(e.helm(t, Namespace))
 	install.ReleaseName, install.Namespace, install.WaitStrategy, install.Timeout = Release, Namespace, kube.HookOnlyStrategy, patience
 	install.ServerSideApply = true
 	if _, err := install.RunWithContext(t.Context(), loaded, values); err != nil {
@@ -120,7 +136,7 @@ func (e *env) upgrade(t *testing.T, more string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upgrade := action.NewUpgrade(e.helm(t))
+	upgrade := action.NewUpgrade(e.helm(t, Namespace))
 	upgrade.Namespace, upgrade.WaitStrategy, upgrade.Timeout, upgrade.ReuseValues, upgrade.ServerSideApply = Namespace, kube.HookOnlyStrategy, patience, true, "auto"
 	if _, err := upgrade.RunWithContext(t.Context(), Release, load(t), values); err != nil {
 		t.Fatalf("helm upgrade: %v", err)

@@ -203,7 +203,7 @@ func (e *env) uninstall(t *testing.T, processes []*cluster.Process) {
 	defer e.cordon(t, false)
 	ran := make(chan error, 1)
 	go func() { ran <- e.job(context.WithoutCancel(t.Context())) }()
-	uninstall := action.NewUninstall(e.helm(t))
+	uninstall := action.NewUninstall(e.helm(t, Namespace))
 	uninstall.WaitStrategy, uninstall.Timeout = kube.HookOnlyStrategy, 4*patience
 	if _, err := uninstall.Run(Release); err != nil {
 		t.Fatalf("helm uninstall: %v", errors.Join(err, <-ran))

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,12 +42,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	if err := cluster.BuildBinaries(t.Context(), e.bin); err != nil {
 		t.Fatal(err)
 	}
-	service, err := relay.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(service.Close)
-	e.values = regexp.MustCompile(`url: '[^']*'`).ReplaceAllString(e.values, fmt.Sprintf("url: 'https://127.0.0.1:%d'", service.Port()))
+	service := e.through(t)
 	e.install(t, previous(t))
 	old := []replica{e.replica(t, service, "webhook", "webhook-a"), e.replica(t, service, "webhook", "webhook-b"), e.replica(t, nil, "reserver", "reserver-a")}
 	e.use(t)
@@ -185,8 +179,12 @@ func (e *env) replica(t *testing.T, service *relay.Relay, part, name string) rep
 	if err := e.Client.Get(t.Context(), client.ObjectKey{Namespace: Namespace, Name: "forewarm-" + part}, written); err != nil {
 		t.Fatal(err)
 	}
+	config := written.Data["config.yaml"]
+	for path, folder := range e.mounts {
+		config = strings.ReplaceAll(config, path, folder)
+	}
 	settings := map[string]any{}
-	if err := yaml.Unmarshal([]byte(written.Data["config.yaml"]), &settings); err != nil {
+	if err := yaml.Unmarshal([]byte(config), &settings); err != nil {
 		t.Fatal(err)
 	}
 	ports := map[string]int{}
@@ -211,7 +209,7 @@ func (e *env) replica(t *testing.T, service *relay.Relay, part, name string) rep
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := e.StartProcess(context.WithoutCancel(t.Context()), name, filepath.Join(e.bin, part), []string{"--config=" + path, "--kubeconfig=" + kubeconfig}, nil)
+	p, err := e.StartProcess(context.WithoutCancel(t.Context()), name, filepath.Join(e.bin, part), append(e.args(t, part, path), "--kubeconfig="+kubeconfig), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,6 +231,20 @@ func (e *env) replica(t *testing.T, service *relay.Relay, part, name string) rep
 		return nil
 	})
 	return replica{p, ports["address"]}
+}
+
+// args are the arguments that the chart gives a part, whose configuration file is at path.
+func (e *env) args(t *testing.T, part, path string) []string {
+	t.Helper()
+	d := &appsv1.Deployment{}
+	if err := e.Client.Get(t.Context(), client.ObjectKey{Namespace: Namespace, Name: "forewarm-" + part}, d); err != nil {
+		t.Fatal(err)
+	}
+	args := d.Spec.Template.Spec.Containers[0].Args
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "/etc/forewarm/config/config.yaml", path)
+	}
+	return args
 }
 
 // counted is the sum of what the API server counts of our webhooks in rows that begin so.
