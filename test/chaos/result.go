@@ -30,8 +30,8 @@ type result struct {
 	FailedOpen int `json:"writesFailedOpen"`
 	// ClockJumps are those that were seen in a Lease.
 	ClockJumps int `json:"clockJumpsSeen"`
-	// EndedThemselves counts ends of processes that no fault had killed, as of one that loses its Lease.
-	EndedThemselves map[string]int `json:"endedThemselves"`
+	// EndedThemselves are the last words of processes that no fault had killed, as of one that loses its Lease.
+	EndedThemselves map[string][]string `json:"endedThemselves"`
 	// PeakMiB is the most memory that any process of a kind had.
 	PeakMiB map[string]int64 `json:"peakMiB"`
 	// Cycles are those of the reserver's leader that made most.

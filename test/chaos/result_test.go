@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"forewarm.dev/test/chaos/invariant"
+	"forewarm.dev/test/demo/stack"
 )
 
 // whole is a run that did all that it should.
@@ -43,5 +44,21 @@ func TestResult(t *testing.T) {
 	idle.judge(nil, nil)
 	if err := idle.err(); err == nil || !strings.Contains(err.Error(), "no placeholder was taken over") {
 		t.Errorf("nothing was taken over: %v", err)
+	}
+}
+
+// TestUnasked: of ours, only who lost its Lease may end by itself.
+func TestUnasked(t *testing.T) {
+	s := &supervisor{
+		stack: &stack.Stack{Replicas: []*stack.Replica{{Name: "reserver-0"}, {Name: "webhook-1"}}},
+		ends: map[string][]string{
+			"reserver-0": {lastLine("{}\nreserver: leader election lost\n")},
+			"webhook-1":  {lastLine("webhook: no certificate")},
+			"karpenter":  {lastLine("")},
+		},
+	}
+	found := s.unasked()
+	if len(found) != 1 || found[0].Says != "webhook-1 ended by itself: webhook: no certificate" {
+		t.Errorf("found %v, want the webhook's end alone", found)
 	}
 }

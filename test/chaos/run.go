@@ -297,6 +297,7 @@ func (r *chaos) judge(ctx context.Context) error {
 	r.journal.add(invariant.Unseen(asked, mustShow)...)
 	r.journal.add(invariant.Uncounted(asked, r.lives)...)
 	r.journal.add(r.panics()...)
+	r.journal.add(r.unasked()...)
 	r.tell()
 	for _, q := range asked {
 		if strings.HasPrefix(q.ID, mustShow) && q.Code >= 200 && q.Code < 300 {
@@ -306,7 +307,7 @@ func (r *chaos) judge(ctx context.Context) error {
 			r.result.FailedOpen++
 		}
 	}
-	r.result.Writes, r.result.counts, r.result.EndedThemselves, r.result.ClockJumps = r.load.written(), r.journal.done(), r.restarts, r.jumps
+	r.result.Writes, r.result.counts, r.result.EndedThemselves, r.result.ClockJumps = r.load.written(), r.journal.done(), r.ends, r.jumps
 	r.result.PeakMiB = map[string]int64{}
 	for kind, bytes := range r.memory {
 		r.result.PeakMiB[kind] = bytes >> 20
@@ -321,7 +322,7 @@ func (r *chaos) judge(ctx context.Context) error {
 
 // invariants are the names of all that a run is held to.
 func invariants() []string {
-	names := []string{invariant.OpenName, "no-process-panics", "everything-recovers"}
+	names := []string{invariant.OpenName, "no-process-panics", endsName, "everything-recovers"}
 	for _, checker := range []invariant.Checker{
 		invariant.MaxReplicas(invariant.Ceilings{}), invariant.Totals(invariant.Ceilings{}), invariant.Evictions(), invariant.Deadlines(0), invariant.Decisions(0),
 	} {

@@ -22,6 +22,9 @@ import (
 	"forewarm.dev/test/demo/stack"
 )
 
+// leaseLost is what a process that lost its Lease says last, and endsName the invariant that others do not end.
+const leaseLost, endsName = "leader election lost", "no-process-ends-by-itself"
+
 // backOff is how long after its end a process is started again.
 const backOff = time.Second
 
@@ -34,13 +37,13 @@ type supervisor struct {
 	mu    sync.Mutex
 	down  map[string]bool
 	ended map[string]time.Time
-	// killed are those that a fault has killed, and restarts how often others ended by themselves.
-	killed   map[string]bool
-	restarts map[string]int
-	memory   map[string]int64
-	lives    []invariant.Life
-	jumps    int
-	cycles   cycles
+	// killed are those that a fault has killed, and ends what others last said that ended by themselves.
+	killed map[string]bool
+	ends   map[string][]string
+	memory map[string]int64
+	lives  []invariant.Life
+	jumps  int
+	cycles cycles
 }
 
 // cycles are the reserver's, as its leader counted them.
@@ -98,7 +101,7 @@ func (s *supervisor) components() []string {
 func newSupervisor(c *cluster.Cluster, s *stack.Stack, j *journal) *supervisor {
 	return &supervisor{
 		cluster: c, stack: s, journal: j, down: map[string]bool{}, ended: map[string]time.Time{}, killed: map[string]bool{},
-		restarts: map[string]int{}, memory: map[string]int64{}, lives: []invariant.Life{{Began: time.Now()}},
+		ends: map[string][]string{}, memory: map[string]int64{}, lives: []invariant.Life{{Began: time.Now()}},
 	}
 }
 
@@ -167,7 +170,7 @@ func (s *supervisor) revive(name string, now time.Time) error {
 	if !noticed {
 		s.ended[name] = now
 		if !s.killed[name] {
-			s.restarts[name]++
+			s.ends[name] = append(s.ends[name], lastLine(s.process(name).Log()))
 		}
 		return nil
 	}
@@ -185,6 +188,12 @@ func (s *supervisor) revive(name string, now time.Time) error {
 		s.lives = append(s.lives, invariant.Life{Began: now})
 	}
 	return s.cluster.Restart(name)
+}
+
+// lastLine is the last line of a log, cut short.
+func lastLine(log string) string {
+	log = strings.TrimSpace(log)
+	return fmt.Sprintf("%.300s", log[strings.LastIndexByte(log, '\n')+1:])
 }
 
 // measure keeps the most memory that each process of ours has had, in bytes.
@@ -288,6 +297,22 @@ func (s *supervisor) jumped() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.jumps++
+}
+
+// unasked are ends of our processes that no fault brought about, save of one that lost its Lease: it
+// has to end then, since another one leads.
+func (s *supervisor) unasked() []invariant.Violation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []invariant.Violation
+	for _, r := range s.stack.Replicas {
+		for _, last := range s.ends[r.Name] {
+			if !strings.HasSuffix(last, leaseLost) {
+				found = append(found, invariant.Violation{Invariant: endsName, At: time.Now(), Says: fmt.Sprintf("%s ended by itself: %s", r.Name, last)})
+			}
+		}
+	}
+	return found
 }
 
 // panics are those that the logs of our processes tell of.
