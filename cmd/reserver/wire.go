@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -43,12 +44,16 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
+	lease, err := leaseOf(flags.Kubeconfig, settings.Namespace)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := observe.Manager(ctx, observe.ManagerOptions{
 		Scheme: scheme, Kubeconfig: flags.Kubeconfig, Process: settings.Process,
 		Customize: func(o *ctrl.Options) {
-			o.LeaderElection = true
-			o.LeaderElectionID = "forewarm-reserver"
-			o.LeaderElectionNamespace = settings.Namespace
+			o.LeaderElection, o.LeaderElectionResourceLockInterface = true, lease
+			o.LeaseDuration, o.RenewDeadline, o.RetryPeriod = new(observe.LeaseDuration), new(observe.RenewDeadline), new(observe.RetryPeriod)
+			o.LeaderElectionID = "forewarm-reserver" // names it in metrics
 			o.LeaderElectionReleaseOnCancel = true
 			o.Client = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&v1alpha1.DemandHistory{}, &v1alpha1.ForecastModel{}}}}
 			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
@@ -65,7 +70,7 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		return nil, err
 	}
 	kept.tracer = tracer
-	for _, runs := range []manager.Runnable{kept.prices, kept.loads, loop(mgr, log, settings, kept), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
+	for _, runs := range []manager.Runnable{lease, kept.prices, kept.loads, loop(mgr, log, settings, kept), drain(mgr, log, settings), showbackOf(mgr, settings, log)} {
 		if err := mgr.Add(runs); err != nil {
 			return nil, err
 		}
@@ -74,6 +79,20 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 		return nil, err
 	}
 	return mgr, checks(mgr)
+}
+
+// leaseOf is the Lease of the leader, asked for with a time limit so that no single request that hangs loses it.
+func leaseOf(kubeconfig, namespace string) (*observe.Lease, error) {
+	restConfig, err := observe.RESTConfig(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	restConfig.Timeout = observe.RenewDeadline / 2
+	clients, err := kubernetes.NewForConfig(restConfig)
+	if err != nil {
+		return nil, err
+	}
+	return observe.NewLease(clients, namespace, "forewarm-reserver")
 }
 
 // keeps is what the reserver reads and writes beside the API, and what it traces with.

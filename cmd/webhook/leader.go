@@ -3,15 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"forewarm.dev/internal/observe"
 )
 
 // leaseName is the Lease by which replicas agree on a leader.
@@ -20,31 +18,26 @@ const leaseName = "forewarm-webhook"
 // leader says which replica does the work that one is enough for. A manager's own election
 // would end the process that loses it, and with it the reviews that it serves.
 type leader struct {
-	leading atomic.Bool
+	elected atomic.Bool
+	lease   *observe.Lease
 	config  leaderelection.LeaderElectionConfig
 }
 
 func newLeader(clients kubernetes.Interface, namespace string, log logr.Logger) (*leader, error) {
-	host, err := os.Hostname()
+	lease, err := observe.NewLease(clients, namespace, leaseName)
 	if err != nil {
-		return nil, fmt.Errorf("find the name of this host: %w", err)
+		return nil, err
 	}
-	identity := host + "_" + string(uuid.NewUUID())
-	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, namespace, leaseName,
-		clients.CoreV1(), clients.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity})
-	if err != nil {
-		return nil, fmt.Errorf("make the lock of Lease %s/%s: %w", namespace, leaseName, err)
-	}
-	l := &leader{}
+	l := &leader{lease: lease}
 	l.config = leaderelection.LeaderElectionConfig{
-		Lock: lock, Name: leaseName, ReleaseOnCancel: true,
-		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+		Lock: lease, Name: leaseName, ReleaseOnCancel: true,
+		LeaseDuration: observe.LeaseDuration, RenewDeadline: observe.RenewDeadline, RetryPeriod: observe.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(leading context.Context) { // runs beside the election
 				log.Info("Leads", "lease", leaseName)
-				l.leading.Store(true)
+				l.elected.Store(true)
 				<-leading.Done()
-				l.leading.Store(false)
+				l.elected.Store(false)
 				log.Info("Leads no longer", "lease", leaseName)
 			},
 			OnStoppedLeading: func() {},
@@ -52,6 +45,9 @@ func newLeader(clients kubernetes.Interface, namespace string, log logr.Logger) 
 	}
 	return l, nil
 }
+
+// leads says whether this replica does; not once its Lease has run out, though it may not have noticed.
+func (l *leader) leads() bool { return l.elected.Load() && l.lease.Lasts() }
 
 // Start runs for election until ctx ends, again each time that it is lost.
 func (l *leader) Start(ctx context.Context) error {

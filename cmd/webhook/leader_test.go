@@ -33,7 +33,7 @@ func TestLeader(t *testing.T) {
 	leads := func(l *leader, want bool) {
 		t.Helper()
 		cluster.Eventually(t, 20*time.Second, func() error {
-			if got := l.leading.Load(); got != want {
+			if got := l.leads(); got != want {
 				return fmt.Errorf("leads: %t, want %t", got, want)
 			}
 			return nil
@@ -43,7 +43,7 @@ func TestLeader(t *testing.T) {
 	leads(first, true)
 	second, stopSecond := start()
 	defer stopSecond()
-	if second.leading.Load() {
+	if second.leads() {
 		t.Error("two lead")
 	}
 	stopFirst()

@@ -16,7 +16,7 @@ import (
 // keepLimits has node autoscalers hold max-nodes by themselves as well.
 func (p *process) keepLimits(ctx context.Context, clients kubernetes.Interface, live dynamic.Interface, leader *leader) error {
 	keeper := limits.NewKeeper(limits.KeeperOptions{
-		Cached: p.manager.GetCache(), Live: live, Disarmed: p.disarmed(clients), Leading: leader.leading.Load,
+		Cached: p.manager.GetCache(), Live: live, Disarmed: p.disarmed(clients), Leading: leader.leads,
 		Events: p.manager.GetEventRecorder("forewarm-webhook"), Log: p.log.WithName("limits"),
 	})
 	namespace := &metav1.PartialObjectMetadata{}

@@ -13,7 +13,7 @@ import (
 func (p *process) watchers(options handler.Options, clients kubernetes.Interface, leader *leader) []manager.Runnable {
 	recorder := p.manager.GetEventRecorder("forewarm-webhook")
 	return []manager.Runnable{
-		audit.NewAuditor(options, audit.AuditorOptions{Events: recorder, Excluded: p.target.Excluded(), Leading: leader.leading.Load, Log: p.log.WithName("auditor")}),
-		&registration.Guard{Client: clients, Target: p.target, Events: recorder, Leading: leader.leading.Load, Again: p.writer.Again, Log: p.log},
+		audit.NewAuditor(options, audit.AuditorOptions{Events: recorder, Excluded: p.target.Excluded(), Leading: leader.leads, Log: p.log.WithName("auditor")}),
+		&registration.Guard{Client: clients, Target: p.target, Events: recorder, Leading: leader.leads, Again: p.writer.Again, Log: p.log},
 	}
 }

@@ -192,7 +192,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 	if err := p.keepLimits(ctx, clients, objects, leader); err != nil {
 		return err
 	}
-	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Disarmed: p.disarmed(clients), Leading: leader.leading.Load}); err != nil {
+	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Disarmed: p.disarmed(clients), Leading: leader.leads}); err != nil {
 		return err
 	}
 	return add(p.manager, append(p.watchers(options, clients, leader), p.pools, p.claims, leader)...)
@@ -220,7 +220,7 @@ func (p *process) keepLedgers(ctx context.Context, o ledger.KeeperOptions) error
 // keepAutoscalers brings existing HPAs in line with ceilings that change.
 func (p *process) keepAutoscalers(options handler.Options, leader *leader) error {
 	autoscalers := handler.NewAutoscalers(options, handler.AutoscalersOptions{
-		Client: p.manager.GetClient(), Excluded: p.target.Excluded(), Manager: registration.TouchManager, Leading: leader.leading.Load,
+		Client: p.manager.GetClient(), Excluded: p.target.Excluded(), Manager: registration.TouchManager, Leading: leader.leads,
 	})
 	if err := autoscalers.Register(p.manager); err != nil {
 		return fmt.Errorf("watch HorizontalPodAutoscalers: %w", err)

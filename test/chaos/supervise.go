@@ -307,7 +307,7 @@ func (s *supervisor) unasked() []invariant.Violation {
 	var found []invariant.Violation
 	for _, r := range s.stack.Replicas {
 		for _, last := range s.ends[r.Name] {
-			if !strings.HasSuffix(last, leaseLost) {
+			if !strings.Contains(last, leaseLost) {
 				found = append(found, invariant.Violation{Invariant: endsName, At: time.Now(), Says: fmt.Sprintf("%s ended by itself: %s", r.Name, last)})
 			}
 		}
