@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -24,11 +25,14 @@ type node struct {
 
 // rooms finds nodes by what is free on them, and by what would be without placeholders.
 type rooms struct {
-	gpus int
-	free [][]*node // ready nodes by free GPUs
+	gpus   int
+	free   [][]*node // ready nodes by free GPUs
+	random *rand.Rand
 }
 
-func newRooms(gpus int) rooms { return rooms{gpus: gpus, free: make([][]*node, gpus+1)} }
+func newRooms(gpus int, random *rand.Rand) rooms {
+	return rooms{gpus: gpus, free: make([][]*node, gpus+1), random: random}
+}
 
 func (r *rooms) row(n *node) *[]*node { return &r.free[r.gpus-n.used-n.held] }
 
@@ -46,15 +50,15 @@ func (r *rooms) remove(n *node) {
 	*row = (*row)[:len(*row)-1]
 }
 
-// fit is a node with room: the fullest, or the emptiest.
+// fit is a node with room: the fullest, or any of the emptiest, as the default scheduler draws among equals.
 func (r *rooms) fit(gpus int, spread bool) *node {
 	if gpus > r.gpus {
 		return nil
 	}
 	if spread {
 		for free := r.gpus; free >= gpus; free-- {
-			if len(r.free[free]) > 0 {
-				return r.free[free][0]
+			if row := r.free[free]; len(row) > 0 {
+				return row[r.random.IntN(len(row))]
 			}
 		}
 		return nil
@@ -114,7 +118,7 @@ func (w *world) arrive(n *node) {
 		life := time.Duration(w.random.ExpFloat64() / rate * float64(time.Hour))
 		w.push(event{at: w.now + max(life, time.Second), kind: nodeLost, node: n})
 	}
-	w.dirty = true
+	w.dirty, w.came = true, true
 }
 
 // leave takes a pod off its node.

@@ -11,6 +11,8 @@ type Outcome struct {
 	// Waits are the times from submission until all pods of a job ran, sorted; of a job that
 	// never ran, until it ended or the scored time did.
 	Waits []time.Duration
+	// ByJob are the same in order of submission.
+	ByJob []time.Duration
 	// Started, Never and Waiting count the jobs submitted in the scored time that ran, that ended
 	// before they could, and that still wait at the end.
 	Started, Never, Waiting int
@@ -84,7 +86,7 @@ func (w *world) finish() Outcome {
 		if p.job != nil && !p.gone && p.job.missing > 0 {
 			if w.scored(p.job.At) {
 				w.outcome.Waiting++
-				w.outcome.Waits = append(w.outcome.Waits, w.Until-p.job.At)
+				w.waited(p.job, w.Until)
 			}
 			p.job.missing = 0
 		}
@@ -94,9 +96,12 @@ func (w *world) finish() Outcome {
 			w.bill(n)
 		}
 	}
-	slices.Sort(w.outcome.Waits)
+	w.outcome.Waits = slices.Sorted(slices.Values(w.outcome.ByJob))
 	return w.outcome
 }
+
+// waited notes until when a job did.
+func (w *world) waited(j *job, until time.Duration) { w.outcome.ByJob[j.place] = until - j.At }
 
 // advance adds up what has been there since the last change.
 func (w *world) advance(to time.Duration) {

@@ -42,9 +42,13 @@ type Pool struct {
 	StockOuts []Span
 	// InterruptionsPerHour is how often a node is lost, per hour that it exists.
 	InterruptionsPerHour float64
-	// Spread places pods on the emptiest node, as the default scheduler does, instead of on the
-	// fullest.
+	// Spread places pods on the emptiest node, and has those placeholders give way that began last, as the
+	// default scheduler does; else they go to the fullest, and small placeholders give way first.
 	Spread bool
+	// AnyFirst has pods tried from any of them on when a node comes, not from the oldest on: the scheduler hears of
+	// a node before it may use it, and is somewhere among the pods that wait when it may. So large pods that
+	// wait for a whole node are overtaken.
+	AnyFirst bool
 	// Priority is that of the placeholders; zero is above every cutoff.
 	Priority int32
 	// Deployment keeps placeholders without us: they have no gate, and one that goes is replaced at

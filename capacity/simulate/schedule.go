@@ -10,12 +10,9 @@ import (
 func (w *world) schedule() {
 	w.dirty = false
 	smallest := w.Pool.NodeGPUs + 1 // what has no room any more
-	w.pending = slices.DeleteFunc(w.pending, func(p *pod) bool {
-		if p.gone {
-			return true
-		}
-		if p.gpus >= smallest {
-			return false
+	for _, p := range w.turn() {
+		if p.gone || p.gpus >= smallest {
+			continue
 		}
 		n, delay := w.rooms.fit(p.gpus, w.Pool.Spread), w.Pool.Start
 		if n == nil {
@@ -23,18 +20,18 @@ func (w *world) schedule() {
 		}
 		if n == nil {
 			smallest = p.gpus
-			return false
+			continue
 		}
 		w.start(p, n, delay)
-		return true
-	})
+	}
+	w.pending = slices.DeleteFunc(w.pending, func(p *pod) bool { return p.gone || p.node != nil })
 	w.keep()
 	for _, p := range w.warm {
 		if p.gated || p.node != nil {
 			continue
 		}
 		if n := w.rooms.fit(p.gpus, w.Pool.Spread); n != nil {
-			p.node = n
+			p.node, p.since = n, w.now
 			n.pods = append(n.pods, p)
 			w.resize(n, 0, p.gpus)
 		}
@@ -42,28 +39,71 @@ func (w *world) schedule() {
 	w.lookAfter()
 }
 
-// preempt makes room where placeholders are: on the node on which the fewest GPUs of them give
-// way. Small placeholders go first.
+// turn is the order in which pods are tried: from any of them on where a node has just come and Pool.AnyFirst is set.
+func (w *world) turn() []*pod {
+	came := w.came
+	w.came = false
+	if !came || !w.Pool.AnyFirst || len(w.pending) == 0 {
+		return w.pending
+	}
+	first := w.random.IntN(len(w.pending))
+	return slices.Concat(w.pending[first:], w.pending[:first])
+}
+
+// preempt makes room where placeholders are: on the node on which the fewest of them give way; then where the most is
+// free, or, as the default scheduler has it, where those began last.
 func (w *world) preempt(gpus int) *node {
 	var best *node
+	var least []*pod
 	for _, n := range w.nodes {
-		if n.ready && n.held > 0 && w.free(n)+n.held >= gpus && (best == nil || w.free(n) > w.free(best)) {
-			best = n
+		if !n.ready || n.held == 0 || w.free(n)+n.held < gpus {
+			continue
+		}
+		if victims := w.victims(n, gpus); best == nil || w.rather(n, victims, best, least) {
+			best, least = n, victims
 		}
 	}
-	if best == nil {
-		return nil
-	}
-	victims := slices.DeleteFunc(slices.Clone(best.pods), func(p *pod) bool { return p.job != nil })
-	slices.SortStableFunc(victims, func(a, b *pod) int { return a.gpus - b.gpus })
-	for _, p := range victims {
-		if w.free(best) >= gpus {
-			break
+	for _, p := range least {
+		if w.scored(w.now) {
+			w.outcome.Takeovers++
 		}
-		w.outcome.Takeovers++
 		w.remove(p)
 	}
 	return best
+}
+
+// rather tells whether the victims on a node are chosen before others.
+func (w *world) rather(n *node, victims []*pod, other *node, others []*pod) bool {
+	switch {
+	case len(victims) != len(others):
+		return len(victims) < len(others)
+	case w.Pool.Spread:
+		return victims[0].since > others[0].since // the first is the oldest
+	default:
+		return w.free(n) > w.free(other)
+	}
+}
+
+// victims are the placeholders that give way on a node: small ones first, or, as the default scheduler has it, those
+// that began last.
+func (w *world) victims(n *node, gpus int) []*pod {
+	held := slices.DeleteFunc(slices.Clone(n.pods), func(p *pod) bool { return p.job != nil }) // as they began
+	if !w.Pool.Spread {
+		slices.SortStableFunc(held, func(a, b *pod) int { return a.gpus - b.gpus })
+		room, last := w.free(n), 0
+		for ; room < gpus; last++ {
+			room += held[last].gpus
+		}
+		return held[:last]
+	}
+	room := w.free(n) + n.held
+	return slices.DeleteFunc(held, func(p *pod) bool {
+		stays := room-p.gpus >= gpus
+		if stays {
+			room -= p.gpus
+		}
+		return stays
+	})
 }
 
 // free is how many GPUs of a node neither pods nor placeholders have.

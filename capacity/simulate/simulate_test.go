@@ -259,7 +259,7 @@ func TestProperties(t *testing.T) {
 
 // oracleless are the nodes that the jobs that run at the start fill, which no limit forbids.
 func oracleless(o Options) []*node {
-	w := &world{Options: o, now: o.From, demand: make([]float64, len(o.Pool.Chunks)), rooms: newRooms(o.Pool.NodeGPUs), random: rand.New(rand.NewPCG(1, 1))}
+	w := &world{Options: o, now: o.From, demand: make([]float64, len(o.Pool.Chunks)), rooms: newRooms(o.Pool.NodeGPUs, nil), random: rand.New(rand.NewPCG(1, 1))}
 	w.prime()
 	return w.nodes
 }

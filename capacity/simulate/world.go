@@ -20,7 +20,7 @@ type Options struct {
 	Expect Expect
 	// Limits are those of the plan: its interval, lead time, hold, chunks and their costs.
 	Limits capacity.Limits
-	// Seed draws lead times and interruptions.
+	// Seed draws lead times, interruptions, and nodes among equals.
 	Seed uint64
 	// Record fills the timeline.
 	Record bool
@@ -72,6 +72,7 @@ type job struct {
 	Job
 	missing int           // pods that do not run yet
 	runs    time.Duration // when the last of its pods does
+	place   int           // among those that are scored
 }
 
 // pod is one pod of a job, or a placeholder if it has none.
@@ -85,7 +86,8 @@ type pod struct {
 	gone    bool // ended or deleted
 	name    string
 	gated   bool
-	looked  bool // the autoscaler was told to look
+	looked  bool          // the autoscaler was told to look
+	since   time.Duration // when a placeholder got its node
 }
 
 type world struct {
@@ -110,6 +112,7 @@ type world struct {
 	refused    int           // how often nodes were since the last that was bought
 	backoff    time.Duration // until when the autoscaler asks for none
 	dirty      bool
+	came       bool // a node, since pods were last placed
 
 	offered, used, wanting int // GPUs of ready nodes, of running pods, of pods that wait
 	outcome                Outcome
@@ -120,10 +123,10 @@ func Run(o Options) (Outcome, error) {
 	if err := o.check(); err != nil {
 		return Outcome{}, err
 	}
+	random := rand.New(rand.NewPCG(o.Seed, 0x666f7265))
 	w := &world{
 		Options: o, now: o.From, scanAt: never, backoff: never, bought: o.From - o.Pool.Autoscaler.AfterAdd,
-		random: rand.New(rand.NewPCG(o.Seed, 0x666f7265)), demand: make([]float64, len(o.Pool.Chunks)),
-		rooms: newRooms(o.Pool.NodeGPUs),
+		random: random, demand: make([]float64, len(o.Pool.Chunks)), rooms: newRooms(o.Pool.NodeGPUs, random),
 	}
 	w.prime()
 	for _, steps := range [][]Scale{o.Pool.Deployment.Steps, o.Pool.Buffer.Steps} {
@@ -241,6 +244,10 @@ func (w *world) submit(j Job, runs bool) {
 	pods, gpus := w.Pool.podsOf(j)
 	one := &job{Job: j, missing: pods, runs: never}
 	chunk, _ := w.Pool.chunkOf(gpus)
+	if w.scored(j.At) && !runs {
+		one.place = len(w.outcome.ByJob)
+		w.outcome.ByJob = append(w.outcome.ByJob, 0)
+	}
 	for range pods {
 		p := &pod{job: one, gpus: gpus, chunk: chunk, created: w.now}
 		w.count(p, 1)
@@ -292,7 +299,7 @@ func (w *world) start(p *pod, n *node, delay time.Duration) {
 	p.job.runs = max(p.job.runs, w.now+delay)
 	if p.job.missing--; p.job.missing == 0 && w.scored(p.job.At) {
 		w.outcome.Started++
-		w.outcome.Waits = append(w.outcome.Waits, p.job.runs-p.job.At)
+		w.waited(p.job, p.job.runs)
 	}
 }
 
@@ -313,7 +320,7 @@ func (w *world) end(p *pod, life int) {
 		p.job.missing = 0
 		if w.scored(p.job.At) {
 			w.outcome.Never++
-			w.outcome.Waits = append(w.outcome.Waits, w.now-p.job.At)
+			w.waited(p.job, w.now)
 		}
 	}
 	w.dirty = true
