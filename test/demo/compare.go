@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -11,59 +12,6 @@ import (
 	"forewarm.dev/test/demo/arrivals"
 	"forewarm.dev/test/demo/play"
 )
-
-// compared is how long jobs waited in all, as measured and as simulated, over all seeds so far.
-type compared struct {
-	Measured  float64 `json:"measured_mean_wait_s"`
-	Simulated float64 `json:"simulated_mean_wait_s"`
-	Ratio     float64 `json:"ratio"`
-	Jobs      int     `json:"jobs"`
-}
-
-func (c *compared) add(m play.Measured, s simulate.Outcome) {
-	mean := func(before float64, waits []time.Duration) float64 {
-		sum := before * float64(c.Jobs)
-		for _, wait := range waits {
-			sum += wait.Seconds()
-		}
-		return sum / float64(c.Jobs+len(m.Waits))
-	}
-	c.Measured, c.Simulated = mean(c.Measured, m.Waits), mean(c.Simulated, s.Waits)
-	c.Jobs += len(m.Waits)
-	if c.Measured > 0 {
-		c.Ratio = c.Simulated / c.Measured
-	}
-}
-
-// delays are what the control loops took: until a job ran where there was room, and where placeholders
-// gave way, and what a node took beyond its boot time.
-type delays struct{ start, takeover, overhead time.Duration }
-
-// delaysOf are those that were measured. The machine is the same for all arms: where jobs wait longer
-// than in another arm it is for room, which the simulator has to find by itself.
-func delaysOf(arms map[play.Arm]play.Measured) delays {
-	d := delays{overhead: arms[play.Autoscaler].Overhead}
-	for _, m := range arms {
-		d.start, d.takeover = least(d.start, m.Start), least(d.takeover, m.Takeover)
-	}
-	return d
-}
-
-// least is the shorter of two durations that were measured.
-func least(a, b time.Duration) time.Duration {
-	if a == 0 || b > 0 && b < a {
-		return b
-	}
-	return a
-}
-
-// delayed gives a simulated arm these delays, and Karpenter's wait for more pods.
-func delayed(o simulate.Options, d delays, factor float64) simulate.Options {
-	o.Pool.Start, o.Pool.Takeover = d.start, max(d.takeover-d.start, 0)
-	o.Pool.Autoscaler.Batch = time.Duration(factor * float64(play.BatchIdle))
-	o.Pool.Lead.P50 += max(d.overhead-o.Pool.Autoscaler.Batch-d.start, 0)
-	return o
-}
 
 // forewarmed is the arm with Forewarm: the same pool, on the same history, through the same plan.
 func forewarmed(w arrivals.Workload) (simulate.Case, error) {
@@ -75,6 +23,7 @@ func forewarmed(w arrivals.Workload) (simulate.Case, error) {
 		return simulate.Case{}, err
 	}
 	o := simulation(w)
+	o.Pool.Spread = false // the extender prefers the fullest node
 	o.Pool.Chunks = nil
 	for i, chunk := range limits.Chunks {
 		size := int(chunk.Requests[pool.Spec.Demand.Resource])
@@ -102,15 +51,17 @@ func forewarmed(w arrivals.Workload) (simulate.Case, error) {
 	return c, nil
 }
 
-// compare simulates each arm, and adds it to what was pooled before.
-func compare(o *outcome, pooled map[play.Arm]*compared) error {
-	o.delays = delaysOf(o.arms)
-	o.simulated, o.pooled = map[play.Arm]simulate.Outcome{}, pooled
+// draws is how often each arm is simulated: the scheduler draws among nodes alike, and so does what follows.
+const draws = 100
+
+// simulated simulates each arm of a seed.
+func simulated(o *outcome) error {
+	o.simulated, o.delays = map[play.Arm][]simulate.Outcome{}, map[play.Arm]delays{}
 	ours, err := forewarmed(o.workload)
 	if err != nil {
 		return fmt.Errorf("simulate: %w", err)
 	}
-	for arm, m := range o.arms {
+	for arm := range o.arms {
 		options := simulation(o.workload)
 		switch arm {
 		case play.Constant:
@@ -118,34 +69,104 @@ func compare(o *outcome, pooled map[play.Arm]*compared) error {
 		case play.Forewarm:
 			options, _ = ours.Forewarmed()
 		}
-		if o.simulated[arm], err = simulate.Run(delayed(options, o.delays, o.settings.factor)); err != nil {
-			return fmt.Errorf("simulate %s: %w", arm, err)
+		o.delays[arm] = delaysOf(arm, o.arms, o.settings.factor)
+		options = delayed(options, o.delays[arm])
+		for options.Seed = range draws {
+			got, err := simulate.Run(options)
+			if err != nil {
+				return fmt.Errorf("simulate %s: %w", arm, err)
+			}
+			o.simulated[arm] = append(o.simulated[arm], got)
 		}
-		if pooled[arm] == nil {
-			pooled[arm] = &compared{}
-		}
-		pooled[arm].add(m, o.simulated[arm])
 	}
 	return nil
 }
 
-// comparison prints what was measured beside what the simulator says.
-func comparison(out io.Writer, o outcome) error {
+// agreement is how far the simulator agrees: mean waits, their ratio, and the range of 90 % of the draws.
+type agreement struct {
+	Jobs      int     `json:"jobs"`
+	Measured  float64 `json:"measured_mean_wait_s"`
+	Simulated float64 `json:"simulated_mean_wait_s"`
+	Ratio     float64 `json:"ratio"`
+	Low       float64 `json:"ratio_low"`
+	High      float64 `json:"ratio_high"`
+}
+
+// agree compares the jobs of some arms that came by their places in one of some ways, over all seeds.
+func agree(seeds []outcome, rooms []play.Room, arms ...play.Arm) (a agreement) {
+	sums := make([]float64, draws)
+	for _, o := range seeds {
+		for _, arm := range arms {
+			for i, job := range o.arms[arm].ByJob {
+				if !slices.Contains(rooms, job.Room) {
+					continue
+				}
+				a.Jobs++
+				a.Measured += job.Wait.Seconds()
+				for draw, got := range o.simulated[arm] {
+					sums[draw] += got.ByJob[i].Seconds()
+				}
+			}
+		}
+	}
+	if a.Jobs == 0 || a.Measured == 0 {
+		return a
+	}
+	for _, sum := range sums {
+		a.Simulated += sum / draws
+	}
+	slices.Sort(sums)
+	a.Ratio, a.Low, a.High = a.Simulated/a.Measured, sums[draws/20]/a.Measured, sums[draws-1-draws/20]/a.Measured
+	a.Measured, a.Simulated = a.Measured/float64(a.Jobs), a.Simulated/float64(a.Jobs)
+	return a
+}
+
+// order is that in which arms are shown, and rooms that of the ways to a place.
+var (
+	order = []play.Arm{play.Autoscaler, play.Constant, play.Forewarm}
+	rooms = []play.Room{play.Free, play.Taken, play.Awaited}
+)
+
+// agreements are those of each arm, and of all together.
+func agreements(seeds []outcome) map[play.Arm]agreement {
+	all := map[play.Arm]agreement{"all": agree(seeds, rooms, order...)}
+	for _, arm := range order {
+		all[arm] = agree(seeds, rooms, arm)
+	}
+	return all
+}
+
+// comparison prints what was measured beside what the simulator says, pooled over all seeds.
+func comparison(out io.Writer, seeds []outcome) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	write := func(format string, a ...any) { _, _ = fmt.Fprintf(w, format, a...) }
-	write("\nmeasured | simulated\tmean wait\tp95\tidle\ttakeovers\tpooled over seeds so far: mean wait\tsimulated ÷ measured\t\n")
-	for _, arm := range []play.Arm{play.Autoscaler, play.Constant, play.Forewarm} {
-		m, s, p := o.arms[arm], o.simulated[arm], o.pooled[arm]
-		write("%s\t%.1f | %.1f s\t%.1f | %.1f s\t%.1f | %.1f\t%d | %d\t%.1f | %.1f s\t%.2f\t\n", arm,
-			m.MeanWait().Seconds(), s.MeanWait().Seconds(), play.Quantile(m.Waits, 0.95).Seconds(), s.Wait(0.95).Seconds(),
-			m.IdleGPUHours, s.IdleGPUHours(), m.Takeovers, s.Takeovers, p.Measured, p.Simulated, p.Ratio)
+	write("\nmeasured | simulated, seeds: %d\tjobs\tmean wait\tof those that found room\ttook placeholders\twaited\tidle\ttakeovers\tmean wait simulated ÷ measured\t90 %% of draws\t\n", len(seeds))
+	found := agreements(seeds)
+	for _, arm := range order {
+		a := found[arm]
+		write("%s\t%d\t%.1f | %.1f s\t", arm, a.Jobs, a.Measured, a.Simulated)
+		for _, room := range rooms {
+			of := agree(seeds, []play.Room{room}, arm)
+			write("%d: %.1f | %.1f s\t", of.Jobs, of.Measured, of.Simulated)
+		}
+		var idle [2]float64
+		var takeovers [2]int
+		for _, o := range seeds {
+			idle[0], takeovers[0] = idle[0]+o.arms[arm].IdleGPUHours, takeovers[0]+o.arms[arm].Takeovers
+			for _, got := range o.simulated[arm] {
+				idle[1], takeovers[1] = idle[1]+got.IdleGPUHours()/draws, takeovers[1]+got.Takeovers
+			}
+		}
+		write("%.1f | %.1f\t%d | %d\t%.2f\t%.2f..%.2f\t\n", idle[0], idle[1], takeovers[0], takeovers[1]/draws, a.Ratio, a.Low, a.High)
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	a := found["all"]
+	write("all\t%d\t%.1f | %.1f s\t\t\t\t\t\t%.2f\t%.2f..%.2f\t\n", a.Jobs, a.Measured, a.Simulated, a.Ratio, a.Low, a.High)
+	write("\ndelays given\tstart\ttakeover\task\tsettle\t\n")
+	for _, o := range seeds {
+		for _, arm := range order {
+			d := o.delays[arm]
+			write("seed %d, %s\t%.1f s\t%.1f s\t%.1f s\t%.1f s\t\n", o.settings.seed, arm, d.start.Seconds(), d.takeover.Seconds(), d.ask.Seconds(), d.settle.Seconds())
+		}
 	}
-	_, err := fmt.Fprintf(out, `The simulator has the delays of the control loops that were measured: the median wait of jobs that
-found room, that of jobs to which placeholders gave way, each of the arm where it was the shortest,
-and what a node takes beyond its boot time, 0 where none could be measured: %.1f, %.1f and %.1f s.
-`, o.delays.start.Seconds(), o.delays.takeover.Seconds(), o.delays.overhead.Seconds())
-	return err
+	return w.Flush()
 }

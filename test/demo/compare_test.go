@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/simulate"
@@ -46,30 +48,88 @@ func TestForewarmIsSimulatedOnTheSameHour(t *testing.T) {
 }
 
 func TestDelaysAreThoseThatWereMeasured(t *testing.T) {
-	d := delaysOf(map[play.Arm]play.Measured{
-		play.Autoscaler: {Start: time.Minute, Overhead: 12 * time.Second}, // its jobs wait for room
-		play.Constant:   {Start: time.Second, Takeover: 5 * time.Second},
-		play.Forewarm:   {Start: 2 * time.Second, Takeover: 4 * time.Second, Overhead: time.Minute},
-	})
-	got := delayed(simulation(arrivals.Workload{}), d, 20).Pool
-	// Karpenter waits 200 ms for more, 4 s uncompressed; a node takes what is left of the 12 s.
-	if got.Start != time.Second || got.Takeover != 3*time.Second || got.Autoscaler.Batch != 4*time.Second || got.Lead.P50 != times().Boot+7*time.Second {
+	after := func(d time.Duration) *time.Duration { return &d }
+	arms := map[play.Arm]play.Measured{
+		play.Autoscaler: {
+			ByJob: []play.Met{
+				{At: time.Minute, Wait: 2 * time.Second, Room: play.Free},
+				{At: time.Minute, Wait: 4 * time.Second, Room: play.Free},
+				{At: 110 * time.Second, Wait: 7 * time.Minute, Room: play.Awaited},
+			},
+			Nodes: []play.Node{
+				{Came: after(-time.Hour)}, // of the jobs that ran already
+				{Asked: after(2 * time.Minute), Came: after(9 * time.Minute), Ran: after(2*time.Minute + times().Boot + 12*time.Second)},
+			},
+		},
+		play.Forewarm: {ByJob: []play.Met{{Wait: time.Second, Room: play.Free}, {Wait: 5 * time.Second, Room: play.Taken}, {Wait: 9 * time.Minute, Room: play.Awaited}}},
+	}
+	d := delaysOf(play.Forewarm, arms, 20)
+	if want := (delays{start: time.Second, takeover: 5 * time.Second, ask: 10 * time.Second, settle: 12 * time.Second}); d != want {
+		t.Errorf("delays %v, want %v", d, want)
+	}
+	got := delayed(simulation(arrivals.Workload{}), d).Pool
+	if got.Start != time.Second || got.Takeover != 4*time.Second || got.Autoscaler.Batch != 10*time.Second || got.Lead.P50 != times().Boot+11*time.Second {
 		t.Errorf("start %v, takeover %v, batch %v, lead %v", got.Start, got.Takeover, got.Autoscaler.Batch, got.Lead.P50)
+	}
+	arms[play.Autoscaler].Nodes[1].Asked = after(time.Hour) // for no job that is known
+	if d := delaysOf(play.Autoscaler, arms, 20); d.start != 3*time.Second || d.ask != 7*time.Second {
+		t.Errorf("start %v, asked after %v; want Karpenter's shortest batch and the start", d.start, d.ask)
 	}
 }
 
-func TestSeedsArePooledByTheirJobs(t *testing.T) {
-	o := outcome{arms: map[play.Arm]play.Measured{}, simulated: map[play.Arm]simulate.Outcome{}, pooled: map[play.Arm]*compared{}}
-	for _, arm := range []play.Arm{play.Autoscaler, play.Constant, play.Forewarm} {
-		o.pooled[arm] = &compared{}
-		o.pooled[arm].add(play.Measured{Waits: waits(10, 20, 30)}, simulate.Outcome{Waits: waits(10, 20, 24)})
-		o.pooled[arm].add(play.Measured{Waits: waits(40)}, simulate.Outcome{Waits: waits(26)})
+// met are jobs of a minute each that waited.
+func met(seconds ...int) (jobs []play.Met) {
+	for i, wait := range waits(seconds...) {
+		jobs = append(jobs, play.Met{At: time.Duration(i) * time.Minute, Wait: wait, Room: play.Free})
 	}
-	if got := *o.pooled[play.Forewarm]; got != (compared{Measured: 25, Simulated: 20, Ratio: 0.8, Jobs: 4}) {
-		t.Errorf("pooled %+v", got)
+	return jobs
+}
+
+func TestSeedsArePooledByTheirJobs(t *testing.T) {
+	var seeds []outcome
+	for _, one := range []struct{ measured, simulated []int }{{[]int{30, 20, 10}, []int{24, 20, 10}}, {[]int{40}, []int{26}}} {
+		o := outcome{arms: map[play.Arm]play.Measured{}, simulated: map[play.Arm][]simulate.Outcome{}}
+		for _, arm := range order {
+			o.arms[arm] = play.Measured{ByJob: met(one.measured...), Waits: waits(one.measured...)}
+			for range draws {
+				o.simulated[arm] = append(o.simulated[arm], simulate.Outcome{ByJob: waits(one.simulated...)})
+			}
+			o.simulated[arm][0] = simulate.Outcome{ByJob: make([]time.Duration, len(one.simulated))} // outside of 90 %
+		}
+		seeds = append(seeds, o)
+	}
+	want := agreement{Jobs: 4, Measured: 25, Simulated: 19.8, Ratio: 0.792, Low: 0.8, High: 0.8}
+	if diff := cmp.Diff(want, agreements(seeds)[play.Forewarm], cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("pooled (-want +got):\n%s", diff)
 	}
 	var out bytes.Buffer
-	if err := comparison(&out, o); err != nil || strings.Count(out.String(), "25.0 | 20.0 s ") != 3 || strings.Count(out.String(), " 0.80") != 3 {
+	if err := comparison(&out, seeds); err != nil || strings.Count(out.String(), "25.0 | 19.8 s ") != 7 || strings.Count(out.String(), " 0.79 ") != 4 {
 		t.Errorf("%v:\n%s", err, out.String())
+	}
+}
+
+func TestWhatWasKeptIsReadAgain(t *testing.T) {
+	s := settings{hours: 0.25, seed: 3, factor: 20}
+	w, err := s.workload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := outcome{settings: s, workload: w, placeholders: 9, arms: map[play.Arm]play.Measured{}}
+	for _, arm := range order {
+		o.arms[arm] = play.Measured{ByJob: met(make([]int, len(w.Between(0, w.Window)))...)}
+	}
+	path := filepath.Join(t.TempDir(), "measured.json")
+	if err := keep(path, []outcome{o}); err != nil {
+		t.Fatal(err)
+	}
+	back, err := again(path)
+	if err != nil || len(back) != 1 || back[0].placeholders != 9 || back[0].settings != s {
+		t.Fatalf("read %+v, %v", back, err)
+	}
+	if diff := cmp.Diff(w, back[0].workload); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(o.arms, back[0].arms); diff != "" {
+		t.Error(diff)
 	}
 }

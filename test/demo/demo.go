@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,25 +41,28 @@ type outcome struct {
 	placeholders int
 	oracle       simulate.Outcome
 	took         time.Duration
-	// simulated are the arms in the simulator, and pooled how that compares over all seeds so far; nil
-	// where it was not asked for.
-	simulated map[play.Arm]simulate.Outcome
-	delays    delays
-	pooled    map[play.Arm]*compared
+	// simulated are the arms in the simulator, a number of times, with the delays that it was given; nil where it was
+	// not asked for.
+	simulated map[play.Arm][]simulate.Outcome
+	delays    map[play.Arm]delays
 }
 
-// run plays the three arms, for each seed, and prints what was measured.
+// run plays the three arms, for each seed, and prints what was measured; or compares what was measured before.
 func run(ctx context.Context, s settings, out, progress io.Writer) error {
-	pooled := map[play.Arm]*compared{}
+	if s.again != "" {
+		return compareAgain(s.again, out)
+	}
+	var seeds []outcome
 	for range max(s.seeds, 1) {
 		o, err := arms(ctx, s, out, progress)
 		if err == nil && s.seeds > 0 {
-			err = compare(&o, pooled)
-		}
-		if err == nil {
-			err = report(out, o)
+			err = simulated(&o)
 		}
 		if err != nil {
+			return err
+		}
+		seeds = append(seeds, o)
+		if err := errors.Join(keep(s.keep, seeds), report(out, seeds)); err != nil {
 			return err
 		}
 		s.seed++

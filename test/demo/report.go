@@ -17,7 +17,8 @@ type result struct {
 	Factor         float64                `json:"factor"`
 	Arms           map[play.Arm]armResult `json:"arms"`
 	CeilingRefused bool                   `json:"ceiling_refused"`
-	Pooled         map[play.Arm]*compared `json:"pooled,omitempty"`
+	// Pooled is how far the simulator agrees, over all seeds so far.
+	Pooled map[play.Arm]agreement `json:"pooled,omitempty"`
 }
 
 // armResult is one arm.
@@ -46,9 +47,10 @@ func convert(m play.Measured) armResult {
 
 func round(value float64) float64 { return math.Round(value*10) / 10 }
 
-// report prints the table, the refused ceiling and the RESULT line.
-func report(out io.Writer, o outcome) error {
-	r := result{Input: o.workload.Input, Seed: o.settings.seed, Factor: o.settings.factor, Arms: map[play.Arm]armResult{}, Pooled: o.pooled}
+// report prints the table of the last seed, the refused ceiling and the RESULT line.
+func report(out io.Writer, seeds []outcome) error {
+	o := seeds[len(seeds)-1]
+	r := result{Input: o.workload.Input, Seed: o.settings.seed, Factor: o.settings.factor, Arms: map[play.Arm]armResult{}}
 	for arm, m := range o.arms {
 		row := convert(m)
 		if arm == play.Forewarm {
@@ -62,7 +64,8 @@ func report(out io.Writer, o outcome) error {
 		return err
 	}
 	if o.simulated != nil {
-		if err := comparison(out, o); err != nil {
+		r.Pooled = agreements(seeds)
+		if err := comparison(out, seeds); err != nil {
 			return err
 		}
 	}
@@ -70,6 +73,10 @@ func report(out io.Writer, o outcome) error {
 	if err != nil {
 		return err
 	}
+	return resultLine(out, r)
+}
+
+func resultLine(out io.Writer, r any) error {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err

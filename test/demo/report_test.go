@@ -34,7 +34,7 @@ func TestResultIsTheLastLineWithTheAgreedKeys(t *testing.T) {
 		oracle: simulate.Outcome{Waits: waits(0, 0, 0, 0)},
 	}
 	var out bytes.Buffer
-	if err := report(&out, o); err != nil {
+	if err := report(&out, []outcome{o}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")

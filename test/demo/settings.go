@@ -21,6 +21,8 @@ type settings struct {
 	factor  float64
 	// seeds are played and compared with the simulator; zero plays one, without.
 	seeds int
+	// keep is a file for what was measured, and again one from which it is compared anew, without playing.
+	keep, again string
 }
 
 const about = `demo plays the same arrivals of GPU jobs three times on a real control plane: on Karpenter
@@ -33,7 +35,8 @@ and removes what it started, also when interrupted.
 Examples:
   make demo
   make demo SEED=2
-  make demo HOURS=0.25 ARGS='--simulate 3'
+  make demo HOURS=0.25 ARGS='--simulate 3 --keep measured.json'
+  make demo ARGS='--again measured.json'
   make demo TRACE=philly_jobs.csv.gz START='2017-10-09 05:00:00'
 
 Flags:
@@ -49,6 +52,8 @@ func parse(args []string) (settings, error) {
 	set.Uint64Var(&s.seed, "seed", 1, "seed of the generator")
 	set.Float64Var(&s.factor, "factor", 20, "by how much time is compressed, from 1 to 20")
 	set.IntVar(&s.seeds, "simulate", 0, "play so many seeds, from --seed on, and tell what the simulator says of each arm")
+	set.StringVar(&s.keep, "keep", "", "file for what --simulate measured")
+	set.StringVar(&s.again, "again", "", "file that --keep wrote: simulate that again, and play nothing")
 	set.Usage = func() { fmt.Fprint(os.Stdout, about+set.FlagUsages()) }
 	if err := set.Parse(args); err != nil {
 		return s, err

@@ -19,7 +19,8 @@ func simulation(w arrivals.Workload) simulate.Options {
 		Trace: simulate.NewTrace(w.Start, w.Window, jobs),
 		Pool: simulate.Pool{
 			NodeGPUs: arrivals.NodeGPUs, Chunks: []simulate.ChunkSize{{Name: "single", GPUs: 1}},
-			Lead: simulate.Lead{P50: t.Boot}, Autoscaler: simulate.Autoscaler{EmptyFor: t.ConsolidateAfter}, Spread: true,
+			Lead: simulate.Lead{P50: t.Boot}, Autoscaler: simulate.Autoscaler{EmptyFor: t.ConsolidateAfter},
+			Spread: true, AnyFirst: true,
 		},
 		From: -t.PreRoll, Score: 0, Until: w.Window,
 	}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/forecast/history"
@@ -36,6 +37,21 @@ func (r *run) seedAndPool(ctx context.Context, now time.Time) error {
 		}
 	}
 	return r.cluster.Client.Create(ctx, pool)
+}
+
+// policies are how the pool estimates the need of each chunk.
+func (r *run) policies(ctx context.Context) (map[string]v1alpha1.PolicyStatus, error) {
+	var pool v1alpha1.WarmPool
+	if err := r.cluster.Client.Get(ctx, client.ObjectKey{Name: poolName}, &pool); err != nil {
+		return nil, fmt.Errorf("get the WarmPool: %w", err)
+	}
+	policies := map[string]v1alpha1.PolicyStatus{}
+	for _, chunk := range pool.Status.Chunks {
+		if chunk.Policy != nil {
+			policies[chunk.Name] = *chunk.Policy
+		}
+	}
+	return policies, nil
 }
 
 // ceiling asks for more replicas than a ceiling allows, and returns the refusal.

@@ -1,9 +1,13 @@
 package play
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
+
+	"forewarm.dev/api/v1alpha1"
 )
 
 // Measured is what one arm reached, in uncompressed time.
@@ -26,12 +30,34 @@ type Measured struct {
 	// by then, it is not known. Where it is zero, so is Overhead, and means nothing.
 	Overhead      time.Duration
 	OverheadNodes int
-	// Start is the median wait of jobs for which there was room, Takeover that of jobs to which
-	// placeholders gave way: what the control loops alone take.
-	Start, Takeover time.Duration
+	// ByJob are the jobs in order of submission, and Nodes those that were there in the window.
+	ByJob []Met
+	Nodes []Node
+	// Policies are how the need of each chunk was estimated at the end.
+	Policies map[string]v1alpha1.PolicyStatus
 	// CeilingMessage is the refusal of a replica count above its ceiling.
 	CeilingMessage string
 }
+
+// Room is how a job came by its place.
+type Room string
+
+// The ways: there was room, or there were placeholders that gave way, or the job had to wait for room.
+const (
+	Free    Room = "free"
+	Taken   Room = "taken"
+	Awaited Room = "awaited"
+)
+
+// Met is what one job met: when it was created, since the window opened, and how long it waited.
+type Met struct {
+	At, Wait time.Duration
+	Room     Room
+}
+
+// Node is when a node was asked for, when it came, when the first pod ran there that had waited for it, and when it
+// went, since the window opened; nil for what is not known.
+type Node struct{ Asked, Came, Ran, Gone *time.Duration }
 
 // submitted is a job of the window.
 type submitted struct {
@@ -44,14 +70,23 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := Measured{Jobs: len(jobs)}
-	r.measureJobs(&m, jobs, to)
-	for i, wait := range m.Waits {
-		m.Waits[i] = stretch(wait, factor)
+	since := func(at time.Time) *time.Duration {
+		if at.IsZero() {
+			return nil
+		}
+		return new(stretch(at.Sub(from), factor))
+	}
+	r.measureJobs(&m, jobs, from, to, factor)
+	for _, job := range m.ByJob {
+		m.Waits = append(m.Waits, job.Wait)
 	}
 	slices.Sort(m.Waits)
-	for _, node := range r.nodes {
+	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
+		node := r.nodes[name]
 		m.GPUHours += node.gpus * node.within(from, to).Hours() * factor
+		m.Nodes = append(m.Nodes, Node{Asked: since(r.asked[name]), Came: since(node.from), Ran: since(node.ran), Gone: since(node.to)})
 	}
+	slices.SortStableFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(*a.Came, *b.Came) })
 	m.IdleGPUHours = m.GPUHours
 	for _, pod := range r.pods {
 		if !pod.from.IsZero() {
@@ -63,41 +98,61 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 			m.Takeovers++
 		}
 	}
-	m.Start, m.Takeover = stretch(m.Start, factor), stretch(m.Takeover, factor)
 	m.Overhead, m.OverheadNodes = r.overhead(jobs, time.Duration(float64(boot)/factor))
 	m.Overhead = stretch(m.Overhead, factor)
 	return m
 }
 
-// measureJobs adds what the jobs met, in wall time.
-func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, to time.Time) {
+// measureJobs adds what the jobs met.
+func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, from, to time.Time, factor float64) {
 	byJob := map[string][]*podSeen{}
 	for _, pod := range r.pods {
 		byJob[pod.job] = append(byJob[pod.job], pod)
 	}
 	waited := 0
-	var found, taken []time.Duration
-	for name, job := range jobs {
-		running, wait, later := r.outcome(byJob[name], job, to)
-		m.Waits = append(m.Waits, wait)
+	for _, name := range slices.Sorted(maps.Keys(jobs)) {
+		running, wait, later := r.outcome(byJob[name], jobs[name], to)
+		m.ByJob = append(m.ByJob, Met{At: stretch(jobs[name].created.Sub(from), factor), Wait: stretch(wait, factor), Room: r.roomOf(byJob[name], jobs[name].created, running)})
 		if !running {
 			m.NotStarted++
 		}
-		switch {
-		case later:
+		if later {
 			waited++
-		case running && slices.ContainsFunc(byJob[name], func(p *podSeen) bool { return p.nominated }):
-			taken = append(taken, wait)
-		case running:
-			found = append(found, wait)
 		}
 	}
-	slices.Sort(found)
-	slices.Sort(taken)
-	m.Start, m.Takeover = Quantile(found, 0.5), Quantile(taken, 0.5)
 	if len(jobs) > 0 {
 		m.WaitedShare = float64(waited) / float64(len(jobs))
 	}
+}
+
+// roomOf is how the pods of a job came by their places; what had to wait counts before what took some.
+func (r *recorder) roomOf(pods []*podSeen, created time.Time, running bool) Room {
+	room := Free
+	for _, pod := range pods {
+		switch {
+		case r.gaveWay(pod, created):
+			if room == Free {
+				room = Taken
+			}
+		case pod.refused:
+			room = Awaited
+		}
+	}
+	if !running {
+		return Awaited
+	}
+	return room
+}
+
+// gaveWay tells whether a placeholder went from a pod's node before the pod ran, which had run there when the pod was
+// created.
+func (r *recorder) gaveWay(pod *podSeen, created time.Time) bool {
+	for _, held := range r.held {
+		if held.node == pod.node && held.from.Before(created) && held.to.After(created) && held.to.Before(pod.from) {
+			return true
+		}
+	}
+	return false
 }
 
 // outcome tells whether all pods of a job ran by the end, how long that took, and whether

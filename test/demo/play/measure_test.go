@@ -12,25 +12,29 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// uncompressed is a time in the window, in seconds of wall time that are compressed 20 times.
+func uncompressed(seconds int) *time.Duration { return new(time.Duration(20*seconds) * time.Second) }
+
 func TestMeasureInUncompressedTime(t *testing.T) {
 	from := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	at := func(seconds float64) time.Time { return from.Add(time.Duration(seconds * float64(time.Second))) }
 	to := at(60)
 	r := &recorder{
 		nodes: map[string]*nodeSeen{
-			"old":  {span{from: at(-100)}, 8},
-			"gone": {span{from: at(-100), to: at(30)}, 8},
-			"new":  {span{from: at(20)}, 8},
+			"old":  {span: span{from: at(-100)}, gpus: 8},
+			"gone": {span: span{from: at(-100), to: at(30)}, gpus: 8},
+			"new":  {span: span{from: at(20)}, gpus: 8, ran: at(22)},
 		},
 		asked: map[string]time.Time{"old": at(-110), "gone": at(-110), "new": at(11)}, // one second after the gang
 		pods: map[types.UID]*podSeen{
 			"before": {span: span{from: at(-50), to: at(30)}, job: "before", gpus: 8, node: "gone"},
 			"quick":  {span: span{from: at(1)}, job: "quick", gpus: 4, node: "old"},
-			"taker":  {span: span{from: at(3)}, job: "taker", gpus: 1, node: "old", nominated: true},
+			"taker":  {span: span{from: at(3)}, job: "taker", gpus: 1, node: "old", refused: true},
 			"gang-0": {span: span{from: at(12)}, job: "gang", gpus: 4, node: "old"},
-			"gang-1": {span: span{from: at(22), to: at(40)}, job: "gang", gpus: 8, node: "new"},
+			"gang-1": {span: span{from: at(22), to: at(40)}, job: "gang", gpus: 8, node: "new", refused: true},
 			"stuck":  {job: "stuck", gpus: 8},
 		},
+		held:  map[types.UID]*heldSeen{"b": {span: span{from: at(-1), to: at(2.5)}, node: "old"}, "c": {span: span{from: at(-1)}, node: "new"}},
 		taken: map[types.UID]time.Time{"a": at(-5), "b": at(5)},
 	}
 	jobs := map[string]submitted{"quick": {at(0.5), 1}, "taker": {at(2), 1}, "gang": {at(10), 2}, "stuck": {at(50), 1}}
@@ -38,10 +42,19 @@ func TestMeasureInUncompressedTime(t *testing.T) {
 	hour := 20.0 / 3600
 	want := Measured{
 		Jobs: 4, NotStarted: 1,
-		Waits:        []time.Duration{10 * time.Second, 20 * time.Second, 200 * time.Second, 240 * time.Second},
-		WaitedShare:  1.0 / 4,
-		Start:        10 * time.Second,
-		Takeover:     20 * time.Second,
+		Waits:       []time.Duration{10 * time.Second, 20 * time.Second, 200 * time.Second, 240 * time.Second},
+		WaitedShare: 1.0 / 4,
+		ByJob: []Met{
+			{At: 200 * time.Second, Wait: 240 * time.Second, Room: Awaited},
+			{At: 10 * time.Second, Wait: 10 * time.Second, Room: Free},
+			{At: 1000 * time.Second, Wait: 200 * time.Second, Room: Awaited},
+			{At: 40 * time.Second, Wait: 20 * time.Second, Room: Taken},
+		},
+		Nodes: []Node{
+			{Asked: uncompressed(-110), Came: uncompressed(-100), Gone: uncompressed(30)},
+			{Asked: uncompressed(-110), Came: uncompressed(-100)},
+			{Asked: uncompressed(11), Came: uncompressed(20), Ran: uncompressed(22)},
+		},
 		GPUHours:     8 * (60 + 30 + 40) * hour,
 		IdleGPUHours: (8*(60+30+40) - 8*30 - 4*59 - 57 - 4*48 - 8*18) * hour,
 		Takeovers:    1,
@@ -62,7 +75,7 @@ func TestWhatIsNotMeasuredIsNotZero(t *testing.T) {
 	from := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	at := func(seconds float64) time.Time { return from.Add(time.Duration(seconds * float64(time.Second))) }
 	r := &recorder{
-		nodes: map[string]*nodeSeen{"old": {span{from: at(-100)}, 8}, "new": {span{from: at(21)}, 8}},
+		nodes: map[string]*nodeSeen{"old": {span: span{from: at(-100)}, gpus: 8}, "new": {span: span{from: at(21)}, gpus: 8}},
 		asked: map[string]time.Time{"new": at(1)},
 		pods: map[types.UID]*podSeen{
 			"cause": {span: span{from: at(3)}, job: "cause", gpus: 4, node: "old"},

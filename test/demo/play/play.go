@@ -111,7 +111,9 @@ func Play(ctx context.Context, o Options) (m Measured, err error) {
 	m = r.seen.measure(r.jobs, opened, closed, r.Factor, r.Times.Boot)
 	m.Takeovers += after - before
 	if o.Arm == Forewarm {
-		m.CeilingMessage, err = r.ceiling(ctx)
+		if m.Policies, err = r.policies(ctx); err == nil {
+			m.CeilingMessage, err = r.ceiling(ctx)
+		}
 	}
 	return m, err
 }

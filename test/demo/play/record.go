@@ -40,6 +40,8 @@ func (s span) within(from, to time.Time) time.Duration {
 type nodeSeen struct {
 	span
 	gpus float64
+	// ran is when the first pod ran there that had waited for the node.
+	ran time.Time
 }
 
 type podSeen struct {
@@ -47,8 +49,14 @@ type podSeen struct {
 	job  string
 	gpus float64
 	node string
-	// nominated: placeholders gave way to it.
-	nominated bool
+	// refused: the scheduler found no room for it.
+	refused bool
+}
+
+// heldSeen is a placeholder that ran on a node.
+type heldSeen struct {
+	span
+	node string
 }
 
 // recorder notes, with its own clock, when nodes come and go and pods run.
@@ -59,8 +67,10 @@ type recorder struct {
 	nodes     map[string]*nodeSeen
 	pods      map[types.UID]*podSeen
 	taken     map[types.UID]time.Time
-	waitingPH map[types.UID]bool // placeholders without a node
-	heldPH    map[types.UID]bool // running placeholders
+	waitingPH map[types.UID]bool      // placeholders without a node
+	heldPH    map[types.UID]bool      // running placeholders
+	seen      map[types.UID]time.Time // when each pod was first seen without a gate
+	held      map[types.UID]*heldSeen // placeholders that have run
 }
 
 // record starts watching; it ends with ctx.
@@ -68,7 +78,8 @@ func record(ctx context.Context, c *cluster.Cluster) (*recorder, error) {
 	r := &recorder{
 		claims: map[string]time.Time{}, asked: map[string]time.Time{},
 		nodes: map[string]*nodeSeen{}, pods: map[types.UID]*podSeen{}, taken: map[types.UID]time.Time{},
-		waitingPH: map[types.UID]bool{}, heldPH: map[types.UID]bool{},
+		waitingPH: map[types.UID]bool{}, heldPH: map[types.UID]bool{}, seen: map[types.UID]time.Time{},
+		held: map[types.UID]*heldSeen{},
 	}
 	restConfig := c.RESTConfig()
 	restConfig.QPS = -1
@@ -149,6 +160,7 @@ func (r *recorder) nodeGone(node *corev1.Node) {
 func (r *recorder) pod(pod *corev1.Pod) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ranOn(pod)
 	if job := pod.Labels[batchv1.JobNameLabel]; job != "" {
 		r.realPod(pod, job)
 		return
@@ -165,8 +177,22 @@ func (r *recorder) pod(pod *corev1.Pod) {
 		}
 	case pod.Status.Phase == corev1.PodRunning:
 		r.heldPH[pod.UID] = true
+		if r.held[pod.UID] == nil {
+			r.held[pod.UID] = &heldSeen{span: span{from: time.Now()}, node: pod.Spec.NodeName}
+		}
 	case len(pod.Spec.SchedulingGates) == 0:
 		r.waitingPH[pod.UID] = true
+	}
+}
+
+// ranOn notes the first pod on a node that had waited for it.
+func (r *recorder) ranOn(pod *corev1.Pod) {
+	if _, known := r.seen[pod.UID]; !known && len(pod.Spec.SchedulingGates) == 0 {
+		r.seen[pod.UID] = time.Now()
+	}
+	node, seen := r.nodes[pod.Spec.NodeName], r.seen[pod.UID]
+	if node != nil && node.ran.IsZero() && pod.Status.Phase == corev1.PodRunning && seen.Before(node.from) {
+		node.ran = time.Now()
 	}
 }
 
@@ -178,7 +204,7 @@ func (r *recorder) realPod(pod *corev1.Pod, job string) {
 		r.pods[pod.UID] = seen
 	}
 	seen.node = pod.Spec.NodeName
-	seen.nominated = seen.nominated || pod.Status.NominatedNodeName != ""
+	seen.refused = seen.refused || unschedulable(pod)
 	switch pod.Status.Phase {
 	case corev1.PodRunning:
 		if seen.from.IsZero() {
@@ -192,6 +218,15 @@ func (r *recorder) realPod(pod *corev1.Pod, job string) {
 			seen.to = time.Now()
 		}
 	}
+}
+
+func unschedulable(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return true
+		}
+	}
+	return false
 }
 
 func preempted(pod *corev1.Pod) bool {
@@ -208,6 +243,9 @@ func (r *recorder) podGone(pod *corev1.Pod) {
 	defer r.mu.Unlock()
 	delete(r.waitingPH, pod.UID)
 	delete(r.heldPH, pod.UID)
+	if held := r.held[pod.UID]; held != nil {
+		held.to = time.Now()
+	}
 	if seen := r.pods[pod.UID]; seen != nil && !seen.from.IsZero() && seen.to.IsZero() {
 		seen.to = time.Now()
 	}
