@@ -151,6 +151,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 		return fmt.Errorf("make a client of any kind: %w", err)
 	}
 	informers, lastGood := p.manager.GetCache(), p.lastGood
+	namespaces := sources.NewNamespaces(informers, live, lastGood)
 	for _, gvk := range append([]schema.GroupVersionKind{sources.NamespaceKind}, sources.ParentKinds...) {
 		o := &metav1.PartialObjectMetadata{}
 		o.SetGroupVersionKind(gvk)
@@ -161,10 +162,13 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 		if _, err := informer.AddEventHandler(lastGood.Handler()); err != nil {
 			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
 		}
+		if gvk == sources.NamespaceKind {
+			namespaces.Hold(informer)
+		}
 	}
 	p.pools, p.claims = sources.NewPools(informers, lastGood, p.log), devices.New(informers, clients.ResourceV1(), p.log)
 	options := handler.Options{
-		Namespaces: sources.NewNamespaces(informers, live, lastGood),
+		Namespaces: namespaces,
 		Parents:    sources.NewParents(informers, live, p.manager.GetRESTMapper()),
 		Owners:     sources.NewOwners(objects, p.kinds, p.log),
 		Access:     sources.NewAccess(clients.AuthorizationV1()),
