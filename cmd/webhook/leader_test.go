@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
+	"forewarm.dev/internal/observe"
 	"forewarm.dev/test/cluster"
 )
 
@@ -49,4 +52,25 @@ func TestLeader(t *testing.T) {
 	stopFirst()
 	leads(first, false)
 	leads(second, true)
+}
+
+// TestLeaderEndsWithItsLease: though its elector has not noticed.
+func TestLeaderEndsWithItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := newLeader(fake.NewClientset(), "forewarm-system", logr.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.lease.Create(t.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: l.lease.Identity()}); err != nil {
+			t.Fatal(err)
+		}
+		l.elected.Store(true)
+		if !l.leads() {
+			t.Error("does not lead with its Lease")
+		}
+		time.Sleep(observe.LeaseDuration)
+		if l.leads() {
+			t.Error("leads beyond its Lease")
+		}
+	})
 }

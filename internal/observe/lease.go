@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -25,8 +26,11 @@ const (
 // Lease lasts, it tries to renew for RenewDeadline more, and leads beside its successor meanwhile.
 type Lease struct {
 	resourcelock.Interface
-	// renewed is when this process asked for the last renewal that was made, by the clock that does not jump.
+	// renewed is when this process asked for the last renewal that was made, by the clock that does not jump;
+	// nil once the Lease is given up or another's.
 	renewed atomic.Pointer[time.Time]
+	// lost has an element when it may have become that.
+	lost chan struct{}
 }
 
 // NewLease makes the lock of a Lease, with an identity of its own.
@@ -41,7 +45,21 @@ func NewLease(clients kubernetes.Interface, namespace, name string) (*Lease, err
 	if err != nil {
 		return nil, fmt.Errorf("make the lock of Lease %s/%s: %w", namespace, name, err)
 	}
-	return &Lease{Interface: lock}, nil
+	return over(lock), nil
+}
+
+func over(lock resourcelock.Interface) *Lease {
+	return &Lease{Interface: lock, lost: make(chan struct{}, 1)}
+}
+
+// Get reads the Lease, and notes when it is another's: a process may have been stopped together with
+// its clock.
+func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
+		l.lose()
+	}
+	return record, raw, err
 }
 
 // Create makes the Lease.
@@ -50,10 +68,26 @@ func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRe
 	return l.note(asked, l.Interface.Create(ctx, record))
 }
 
-// Update takes, renews or releases the Lease.
+// Update takes, renews or releases the Lease. One that has run out is not released: the elector, which
+// may not know that it is another's, would take it from that one.
 func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if record.HolderIdentity == "" {
+		if !l.Lasts() {
+			return errors.New("the Lease has run out or is another's: it is not released")
+		}
+		l.lose()
+		return l.Interface.Update(ctx, record)
+	}
 	asked := time.Now()
 	return l.note(asked, l.Interface.Update(ctx, record))
+}
+
+func (l *Lease) lose() {
+	l.renewed.Store(nil)
+	select {
+	case l.lost <- struct{}{}:
+	default:
+	}
 }
 
 func (l *Lease) note(asked time.Time, err error) error {
@@ -75,19 +109,21 @@ func (l *Lease) left() time.Duration {
 // Lasts says whether no other process can have taken the Lease from a leader yet.
 func (l *Lease) Lasts() bool { return l.left() > 0 }
 
-// Start runs on the leader until ctx ends, and fails as soon as the Lease has run out, so that the
-// manager ends with all that it runs.
+// Start runs on the leader until ctx ends, and fails as soon as the Lease has run out or is seen to be
+// another's, so that the manager ends with all that it runs.
 func (l *Lease) Start(ctx context.Context) error {
 	for {
 		left := l.left()
 		if left <= 0 {
-			return fmt.Errorf("leader election lost: the Lease was not renewed for %s", LeaseDuration)
+			return fmt.Errorf("leader election lost: the Lease was not renewed for %s, or is another's", LeaseDuration)
 		}
 		timer := time.NewTimer(left)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
+		case <-l.lost:
+			timer.Stop()
 		case <-timer.C:
 		}
 	}

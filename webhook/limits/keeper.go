@@ -136,6 +136,9 @@ func (k *Keeper) round(ctx context.Context) error {
 	}
 	var failed []error
 	for i := range list.Items {
+		if !k.Leading() {
+			return nil
+		}
 		pool := &list.Items[i]
 		if err := k.pool(ctx, pool, boundOf(pool.GetAnnotations()).and(cluster)); err != nil {
 			failed = append(failed, fmt.Errorf("limit NodePool %s: %w", pool.GetName(), err))

@@ -50,8 +50,8 @@ func TestOneThatFails(t *testing.T) {
 	})
 	k := NewKeeper(KeeperOptions{
 		Cached: fake.NewClientBuilder().WithScheme(scheme).WithObjects(system).Build(), Live: live,
-		Disarmed: func(context.Context) (bool, error) { return false, nil },
-		Events:   events.NewFakeRecorder(9), Log: logr.Discard(),
+		Disarmed: func(context.Context) (bool, error) { return false, nil }, Leading: func() bool { return true },
+		Events: events.NewFakeRecorder(9), Log: logr.Discard(),
 	})
 	err := k.round(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "limit NodePool b: refused by a policy") {
@@ -59,5 +59,9 @@ func TestOneThatFails(t *testing.T) {
 	}
 	if want := []string{"a", "c", QuotaName}; !slices.Equal(written, want) {
 		t.Errorf("limits were written of %v, want %v", written, want)
+	}
+	k.Leading, written = func() bool { return false }, nil
+	if err := k.round(t.Context()); err != nil || len(written) > 0 {
+		t.Errorf("who leads no longer says %v and writes those of %v", err, written)
 	}
 }
