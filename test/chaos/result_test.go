@@ -47,12 +47,13 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// TestUnasked: of ours, only who lost its Lease may end by itself.
+// TestUnasked: of ours, only who lost its Lease, or finds no API server, may end by itself.
 func TestUnasked(t *testing.T) {
 	s := &supervisor{
-		stack: &stack.Stack{Replicas: []*stack.Replica{{Name: "reserver-0"}, {Name: "webhook-1"}}},
+		stack: &stack.Stack{Replicas: []*stack.Replica{{Name: "reserver-0"}, {Name: "reserver-1"}, {Name: "webhook-1"}}},
 		ends: map[string][]string{
 			"reserver-0": {lastLine("{}\nreserver: leader election lost\n")},
+			"reserver-1": {lastLine("reserver: reach the API server at https://127.0.0.1:1: connection refused; check --kubeconfig")},
 			"webhook-1":  {lastLine("webhook: no certificate")},
 			"karpenter":  {lastLine("")},
 		},
