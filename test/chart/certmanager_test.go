@@ -187,7 +187,7 @@ func (e *env) mount(t *testing.T, name string) string {
 		if now, _ := os.Readlink(filepath.Join(folder, "..data")); now == version {
 			return nil
 		}
-		if err := os.Mkdir(filepath.Join(folder, version), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(folder, version), 0o700); err != nil {
 			return err
 		}
 		for file, data := range secret.Data {
@@ -198,13 +198,17 @@ func (e *env) mount(t *testing.T, name string) string {
 				return err
 			}
 		}
+		_ = os.Remove(filepath.Join(folder, "..new")) // of an attempt that did not end
 		if err := os.Symlink(version, filepath.Join(folder, "..new")); err != nil {
 			return err
 		}
 		return os.Rename(filepath.Join(folder, "..new"), filepath.Join(folder, "..data"))
 	}
 	cluster.Eventually(t, patience, show)
+	ended := make(chan struct{})
+	t.Cleanup(func() { <-ended }) // the context ends before
 	go func() {
+		defer close(ended)
 		for tick := time.NewTicker(lag); ; {
 			select {
 			case <-ctx.Done():
@@ -361,7 +365,7 @@ func (e *env) refused(t *testing.T) {
 		cluster.Eventually(t, patience, func() error {
 			large := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "large"}, Spec: paused(replicas)}
 			if err := e.Client.Create(t.Context(), large, client.DryRunAll); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), why) {
-				return fmt.Errorf("%d replicas: %w, want them refused for %s", replicas, err, why)
+				return fmt.Errorf("%d replicas: %v, want them refused for %s", replicas, err, why)
 			}
 			return nil
 		})
