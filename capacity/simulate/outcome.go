@@ -127,8 +127,9 @@ func (w *world) bill(n *node) {
 	w.outcome.BilledNodeHours += max(end-max(n.readyAt, w.Score), 0).Hours()
 }
 
-// Oracle is the run of one who asks for each node exactly its lead time before it is needed.
+// Oracle is the run of one who asks for each node exactly its lead time before it is needed; nobody is overtaken.
 func Oracle(o Options) Options {
+	o.Pool.AnyFirst = false
 	o.Pool.Lead, o.Expect = Lead{}, nil
 	o.Pool.Autoscaler.Every, o.Pool.Autoscaler.Batch, o.Pool.Autoscaler.PodAge = 0, 0, 0
 	return o

@@ -52,8 +52,8 @@ func parse(args []string) (settings, error) {
 	set.Uint64Var(&s.seed, "seed", 1, "seed of the generator")
 	set.Float64Var(&s.factor, "factor", 20, "by how much time is compressed, from 1 to 20")
 	set.IntVar(&s.seeds, "simulate", 0, "play so many seeds, from --seed on, and tell what the simulator says of each arm")
-	set.StringVar(&s.keep, "keep", "", "file for what --simulate measured")
-	set.StringVar(&s.again, "again", "", "file that --keep wrote: simulate that again, and play nothing")
+	set.StringVar(&s.keep, "keep", "", "file for what is measured")
+	set.StringVar(&s.again, "again", "", "file that --keep wrote: simulate that again, and play nothing, whatever else is given")
 	set.Usage = func() { fmt.Fprint(os.Stdout, about+set.FlagUsages()) }
 	if err := set.Parse(args); err != nil {
 		return s, err

@@ -30,7 +30,7 @@ type Measured struct {
 	// by then, it is not known. Where it is zero, so is Overhead, and means nothing.
 	Overhead      time.Duration
 	OverheadNodes int
-	// ByJob are the jobs in order of submission, and Nodes those that were there in the window.
+	// ByJob are the jobs by name, which is the order of their submission, and Nodes all that there were.
 	ByJob []Met
 	Nodes []Node
 	// Policies are how the need of each chunk was estimated at the end.
