@@ -228,9 +228,9 @@ func appendRefused(b []byte, refused map[string]string) []byte {
 }
 
 // AppendScores writes a HostPriorityList of what each node's score is above the lowest, and leaves out
-// those that are not above it: the scheduler adds zero to a node that the list does not name, and only
-// what sums differ by decides. Most nodes of a cluster are alike for a pod, and to read hundreds of
-// scores takes the scheduler longer than all else that a call costs it.
+// those that are not above it: the scheduler adds zero to a node that the list does not name, and takes
+// the highest sum; of equal ones, from Kubernetes 1.35 on, a node that is named. Most nodes of a cluster
+// are alike for a pod, and hundreds of scores are long to read.
 func AppendScores(b []byte, names []string, scores []int64) []byte {
 	b = append(b, '[')
 	if len(scores) == 0 {
