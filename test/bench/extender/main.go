@@ -69,7 +69,7 @@ func parse(args []string) (settings, error) {
 	var s settings
 	flags := pflag.NewFlagSet("bench-extender", pflag.ContinueOnError)
 	flags.IntSliceVar(&s.nodes, "nodes", []int{1000, 5000}, "numbers of nodes")
-	flags.IntVar(&s.pods, "pods", 2000, "pods that are measured in each run; at least 1000, since scheduler_perf samples each second")
+	flags.IntVar(&s.pods, "pods", 2000, "pods that are measured in each run; at least 1000")
 	flags.IntVar(&s.pairs, "pairs", 15, "rounds; each is one pair per arm and number of nodes")
 	flags.DurationVar(&s.limit, "time", 58*time.Minute, "begin no further round once this is over")
 	flags.BoolVar(&s.portOnly, "port-only", false, "measure the bare port only, which takes seconds")

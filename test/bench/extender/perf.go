@@ -192,8 +192,9 @@ func (f *figures) read(folder string, pods int) error {
 		return fmt.Errorf("read the result of a run: %w", err)
 	}
 	var r struct {
-		CPUSeconds float64 `json:"cpuSeconds"`
-		Stats      string  `json:"stats"`
+		PodsPerSecond float64 `json:"podsPerSecond"`
+		CPUSeconds    float64 `json:"cpuSeconds"`
+		Stats         string  `json:"stats"`
 	}
 	if err := json.Unmarshal(own, &r); err != nil {
 		return fmt.Errorf("read the result of a run: %w", err)
@@ -202,7 +203,10 @@ func (f *figures) read(folder string, pods int) error {
 	if err != nil {
 		return err
 	}
-	f.perSecond = append(f.perSecond, items["SchedulingThroughput"]["Average"])
+	if r.PodsPerSecond <= 0 {
+		return errors.New("scheduler_perf bound no pods")
+	}
+	f.perSecond = append(f.perSecond, r.PodsPerSecond)
 	f.p50 = append(f.p50, items["scheduler_scheduling_attempt_duration_seconds"]["Perc50"])
 	f.p99 = append(f.p99, items["scheduler_scheduling_attempt_duration_seconds"]["Perc99"])
 	f.cpu = append(f.cpu, r.CPUSeconds/float64(pods)*1000)
@@ -241,9 +245,6 @@ func dataItems(folder string) (map[string]map[string]float64, error) {
 			continue
 		}
 		items[name] = item.Data
-	}
-	if items["SchedulingThroughput"]["Average"] <= 0 {
-		return nil, errors.New("scheduler_perf measured no throughput: give more --pods")
 	}
 	return items, nil
 }
