@@ -118,7 +118,7 @@ func (p *pace) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if count, err := testutil.GetHistogramMetricCount(metrics.PodSchedulingAttempts); err == nil {
+			if count, err := testutil.GetHistogramMetricCount(metrics.PodSchedulingAttempts.ObserverMetric); err == nil {
 				p.note(now, count)
 			}
 		}
