@@ -137,7 +137,7 @@ func (k *Keeper) round(ctx context.Context) error {
 	var failed []error
 	for i := range list.Items {
 		if !k.Leading() {
-			return nil
+			return errors.New("another replica leads")
 		}
 		pool := &list.Items[i]
 		if err := k.pool(ctx, pool, boundOf(pool.GetAnnotations()).and(cluster)); err != nil {

@@ -61,7 +61,7 @@ func TestOneThatFails(t *testing.T) {
 		t.Errorf("limits were written of %v, want %v", written, want)
 	}
 	k.Leading, written = func() bool { return false }, nil
-	if err := k.round(t.Context()); err != nil || len(written) > 0 {
+	if err := k.round(t.Context()); err == nil || len(written) > 0 {
 		t.Errorf("who leads no longer says %v and writes those of %v", err, written)
 	}
 }
