@@ -1,7 +1,8 @@
 // Command certmanager runs the parts of cert-manager that Forewarm's certificates need, of its public
-// packages, since the modules of its own programs have no versions that a go.mod could name: `certmanager controller` issues
-// certificates of issuers SelfSigned and CA, `certmanager cainjector` writes CA bundles into webhook
-// configurations. Its own webhook, and issuers that need a network, are not in it.
+// packages, since the modules of its own programs have no versions that a go.mod could name:
+// `certmanager controller` issues certificates of issuers SelfSigned and CA, `certmanager cainjector`
+// writes CA bundles into webhook configurations. Its own webhook, and issuers that need a network, are
+// not in it.
 package main
 
 import (
