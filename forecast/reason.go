@@ -16,6 +16,8 @@ const (
 	SourceTheta Source = "Theta"
 	// SourceETS is exponential smoothing with a damped trend.
 	SourceETS Source = "ETS"
+	// SourceSTLETS is exponential smoothing after a decomposition by loess.
+	SourceSTLETS Source = "STLETS"
 	// SourceNaive2 repeats the seasonally adjusted last value.
 	SourceNaive2 Source = "Naive2"
 )

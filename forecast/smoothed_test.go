@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func references() []Model { return []Model{Theta{}, ETS{}, Naive2{}} }
+func references() []Model { return []Model{Theta{}, ETS{}, STLETS{}, Naive2{}} }
 
 func medians(t *testing.T, model Model, history Series, n int) []float64 {
 	t.Helper()

@@ -20,7 +20,7 @@ func (Theta) Forecast(history Series, seasons, horizon []time.Duration, now time
 	if err != nil {
 		return Forecast{}, err
 	}
-	return p.smoothed(SourceTheta, member.FitTheta), nil
+	return p.smoothed(SourceTheta, classical, member.FitTheta), nil
 }
 
 // Naive2 repeats the last value of the seasonally adjusted series: what the M4 competition
@@ -36,5 +36,5 @@ func (Naive2) Forecast(history Series, seasons, horizon []time.Duration, now tim
 	if err != nil {
 		return Forecast{}, err
 	}
-	return p.smoothed(SourceNaive2, member.FitNaive), nil
+	return p.smoothed(SourceNaive2, classical, member.FitNaive), nil
 }

@@ -51,6 +51,23 @@ func FitETS(values []float64) Smoothing {
 	return Smoothing{alpha: 0.5, beta: 0.05, damping: 0.9}.fit(values, firstStep, lastStep)
 }
 
+// FitByAICc fits simple smoothing and smoothing with a damped trend, and keeps the one with the
+// smaller AICc. Parameters are the gains, the damping, what it starts from, and the variance.
+func FitByAICc(values []float64) Smoothing {
+	const ofSimple, ofDamped = 3, 6
+	simple, damped := fitSimple(Smoothing{}, values), FitETS(values)
+	if damped.aicc(len(values), ofDamped) < simple.aicc(len(values), ofSimple) {
+		return damped
+	}
+	return simple
+}
+
+// aicc is Akaike's criterion, corrected for few values.
+func (s Smoothing) aicc(values, parameters int) float64 {
+	n, k := float64(values), float64(parameters)
+	return n*math.Log(s.variance) + 2*k*n/(n-k-1)
+}
+
 // refit fits to other values of the same series: the parameters are not far.
 func (s Smoothing) refit(values []float64) Smoothing { return s.fit(values, firstStep/4, 4*lastStep) }
 

@@ -43,7 +43,7 @@ func main() {
 
 // models stand in the order of the table: the naive ones are what is to be beaten.
 func models() []forecast.Model {
-	return []forecast.Model{forecast.LastValue{}, forecast.SameSlot{}, forecast.Theta{}, forecast.ETS{}, forecast.Combined{}, forecast.Auto{}}
+	return []forecast.Model{forecast.LastValue{}, forecast.SameSlot{}, forecast.Theta{}, forecast.ETS{}, forecast.STLETS{}, forecast.Combined{}, forecast.Auto{}}
 }
 
 // results are the scores by class, span and model, and the seconds that forecasts took.

@@ -54,8 +54,8 @@ func TestTableOfASeries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(written), "\n"); n != 1+6*8*24 {
-		t.Errorf("%d rows, want a header and 6 models × 8 cuts × 24 steps", n)
+	if n := strings.Count(string(written), "\n"); n != 1+7*8*24 {
+		t.Errorf("%d rows, want a header and 7 models × 8 cuts × 24 steps", n)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestShareBetterWantsEveryRivalBeaten(t *testing.T) {
 	put(ours, 1, 1, 1, 1)
 	put(forecast.LastValue{}, 2, 0.5, 2, 2)
 	put(forecast.Theta{}, 2, 2, 1, 2) // a tie is not better
-	put(forecast.ETS{}, 2, 2, 2, 2)
+	put(forecast.STLETS{}, 2, 2, 2, 2)
 	if got := r.shareBetter(backtest.Hour, rivals...); got != 0.5 {
 		t.Errorf("share %v, want 0.5", got)
 	}

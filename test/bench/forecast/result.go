@@ -11,10 +11,11 @@ import (
 	"forewarm.dev/forecast/backtest"
 )
 
-// ours is the model whose figures are the result, and rivals are what it has to beat.
+// ours is the model whose figures are the result, and rivals are what it has to beat: of the two
+// that smooth exponentially the one that is as good as R's.
 var (
 	ours   = forecast.Auto{}
-	rivals = []forecast.Model{forecast.LastValue{}, forecast.Theta{}, forecast.ETS{}}
+	rivals = []forecast.Model{forecast.LastValue{}, forecast.Theta{}, forecast.STLETS{}}
 )
 
 // result is the last line of the output.
@@ -43,7 +44,8 @@ func (r *results) conclude(out io.Writer) error {
 		for _, rival := range rivals {
 			fmt.Fprintf(out, " %s on %.0f %%,", rival.Name(), 100*r.shareBetter(span, rival))
 		}
-		fmt.Fprintf(out, " all three on %.0f %% of %d series\n", 100*r.shareBetter(span, rivals...), len(r.scores[key(all, span, ours)]))
+		fmt.Fprintf(out, " all three on %.0f %%, and these and %s on %.0f %% of %d series\n", 100*r.shareBetter(span, rivals...),
+			forecast.SourceETS, 100*r.shareBetter(span, append([]forecast.Model{forecast.ETS{}}, rivals...)...), len(r.scores[key(all, span, ours)]))
 	}
 	fit := 1000 * highest95(r.seconds[ours.Name()])
 	predict := 1000 * highest95(r.predictions)
