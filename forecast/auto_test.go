@@ -99,6 +99,13 @@ func TestAutoAnswersAnything(t *testing.T) {
 			shift.Values[i] += 500
 		}
 	}
+	summer, counter := fives(20, 1), Series{Start: start, Step: 5 * time.Minute}
+	for i := range summer.Values[:18*288] { // the last two days come an hour earlier by UTC
+		summer.Values[18*288-1-i] = summer.Values[max(18*288-1-i-12, 0)]
+	}
+	for i := range 2000 { // that starts anew every day and a half
+		counter.Values = append(counter.Values, float64(i%432)*1e6)
+	}
 	spike.Values[1000] = math.Inf(1)
 	spike.Values[1001] = 1e12
 	of := func(step time.Duration, values ...float64) Series {
@@ -116,6 +123,9 @@ func TestAutoAnswersAnything(t *testing.T) {
 		"two days":       {of(5*time.Minute, fives(3, 1).Values[:600]...), SourceCombined, ReasonEnoughHistory},
 		"six days":       {fives(6, 1), SourceAuto, ReasonEnoughHistory},
 		"weeks":          {fives(20, 1), SourceAuto, ReasonEnoughHistory},
+		"60 days":        {fives(60, 1), SourceAuto, ReasonEnoughHistory},
+		"clocks forward": {summer, SourceAuto, ReasonEnoughHistory},
+		"counter resets": {counter, SourceAuto, ReasonEnoughHistory},
 		"gaps":           {gaps, SourceAuto, ReasonEnoughHistory},
 		"level shift":    {shift, SourceAuto, ReasonEnoughHistory},
 		"spike":          {spike, SourceAuto, ReasonEnoughHistory},
@@ -131,6 +141,39 @@ func TestAutoAnswersAnything(t *testing.T) {
 				t.Errorf("source %s reason %s, want %s %s", f.Source, f.Reason, test.wantSource, test.wantReason)
 			}
 		})
+	}
+}
+
+// TestAutoFollowsTheClocks holds that a pattern of local time, which comes an hour earlier by UTC once
+// clocks go forward, is forecast a week later nearly as well as if they had not.
+func TestAutoFollowsTheClocks(t *testing.T) {
+	const slots = 288
+	from, to := 20*slots, 27*slots
+	plain, moved := Series{Start: start, Step: 5 * time.Minute}, Series{Start: start, Step: 5 * time.Minute}
+	random := rand.New(rand.NewPCG(4, 8))
+	at := func(i int) float64 { return 100 + 60*math.Max(math.Sin(2*math.Pi*float64(i)/slots), 0) }
+	for i := range to + slots {
+		noise := 2 * random.NormFloat64()
+		plain.Values = append(plain.Values, at(i)+noise)
+		if i >= from {
+			i += 12
+		}
+		moved.Values = append(moved.Values, at(i)+noise)
+	}
+	missed := func(s Series, origin int) float64 {
+		history := s
+		history.Values = s.Values[:origin]
+		f := auto(t, history, steps(s.Step, slots))
+		sum := 0.0
+		for k := range slots {
+			sum += math.Abs(s.Values[origin+k]-f.Quantiles[k][slices.Index(f.Levels, 0.5)]) / slots
+		}
+		return sum
+	}
+	before, sameDay, week := missed(plain, to), missed(moved, from), missed(moved, to)
+	t.Logf("a day ahead the median misses by %.2f, right after the change by %.2f, a week later by %.2f", before, sameDay, week)
+	if week > 1.5*before {
+		t.Errorf("a week after the clocks went forward the median misses a day by %.2f, without that by %.2f", week, before)
 	}
 }
 
@@ -195,6 +238,7 @@ func TestMembersSeeThePastOnly(t *testing.T) {
 
 func FuzzAuto(f *testing.F) {
 	f.Add([]byte{1, 2, 3}, uint8(60))
+	f.Add(binaryNumbers(math.Inf(1), 1e-310, -1e300, 0.1, math.MaxFloat64, math.SmallestNonzeroFloat64), uint8(60))
 	f.Add(slices.Repeat([]byte{0, 255, 9, 30, 30, 254, 200}, 60), uint8(255))
 	f.Fuzz(func(t *testing.T, data []byte, stepMinutes uint8) {
 		history := Series{Start: start, Step: time.Duration(max(stepMinutes, 1)) * time.Minute, Values: anyValues(data)}

@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -305,6 +306,9 @@ func checkForecast(t *testing.T, f Forecast, horizons int) {
 			t.Fatalf("quantiles cross or are missing: %v", row)
 		}
 		for i, value := range row {
+			if math.IsNaN(value) || math.IsInf(value, 0) {
+				t.Fatalf("quantile %v is %v", f.Levels[i], value)
+			}
 			if share := shareUpTo(f.Paths, j, value); share < f.Levels[i] {
 				t.Fatalf("only %v of the paths reach up to %v, the %v quantile", share, value, f.Levels[i])
 			}
@@ -332,12 +336,20 @@ func shareUpTo(paths [][]float64, j int, value float64) float64 {
 	return float64(n) / float64(len(paths))
 }
 
-// anyValues makes numbers of bytes, and what is none of some.
+// anyValues makes numbers of bytes, and what is none of some. After 252 the next eight bytes are a
+// number as the machine keeps it, so that every one can be had.
 func anyValues(data []byte) []float64 {
 	var values []float64
-	for _, b := range data {
+	for len(data) > 0 {
+		b := data[0]
+		data = data[1:]
 		value := float64(b) - 10
 		switch b {
+		case 252:
+			if len(data) >= 8 {
+				value = math.Float64frombits(binary.LittleEndian.Uint64(data))
+				data = data[8:]
+			}
 		case 255:
 			value = math.NaN()
 		case 254:
@@ -350,8 +362,20 @@ func anyValues(data []byte) []float64 {
 	return values
 }
 
+// binaryNumbers are the bytes of which anyValues makes these numbers, twenty times.
+func binaryNumbers(values ...float64) []byte {
+	var data []byte
+	for range 20 {
+		for _, value := range values {
+			data = binary.LittleEndian.AppendUint64(append(data, 252), math.Float64bits(value))
+		}
+	}
+	return data
+}
+
 func FuzzForecast(f *testing.F) {
 	f.Add([]byte{1, 2, 3}, uint8(1), uint16(10))
+	f.Add(binaryNumbers(math.Inf(1), 1e-310, -1e300, 0.1, math.MaxFloat64, math.SmallestNonzeroFloat64), uint8(60), uint16(2))
 	f.Add([]byte{0, 255, 0, 255, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, uint8(60), uint16(4))
 	f.Fuzz(func(t *testing.T, data []byte, stepSeconds uint8, seasonSteps uint16) {
 		step := time.Duration(max(stepSeconds, 1)) * time.Second

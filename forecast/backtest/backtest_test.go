@@ -143,7 +143,7 @@ func TestAgreesWithTheReferenceScorer(t *testing.T) {
 	scores := map[string][]Score{}
 	for _, name := range []string{"crane_input00_5m", "helios_earth_vcLJZ_gpudemand_5m", "nab_nyc_taxi_30m", "nab_Twitter_volume_CRM_5m"} {
 		series := readSeries(t, filepath.Join(data, "series", name+".csv.gz"))
-		for _, model := range []forecast.Model{forecast.LastValue{}, forecast.SameSlot{}, forecast.Combined{}} {
+		for _, model := range []forecast.Model{forecast.LastValue{}, forecast.SameSlot{}, forecast.Theta{}, forecast.ETS{}, forecast.STLETS{}, forecast.Combined{}, forecast.Auto{}} {
 			var predictions []Prediction
 			for _, cut := range Standard().Cuts(series) {
 				p, err := Standard().Predict(model, series, seasons, cut)
@@ -177,7 +177,7 @@ func TestAgreesWithTheReferenceScorer(t *testing.T) {
 // compare reads the scorer's table: span, method, series, relative MASE, relative pinball, coverage.
 func compare(t *testing.T, table string, scores map[string][]Score) {
 	t.Helper()
-	row := regexp.MustCompile(`^\s*(?:(1h|24h)\s+)?(LastValue|SameSlot|Combined)\s+(\d+)\s+(\S+)\s+(\S+)\s+(\S+)`)
+	row := regexp.MustCompile(`^\s*(?:(1h|24h)\s+)?(LastValue|SameSlot|Theta|ETS|STLETS|Combined|Auto)\s+(\d+)\s+(\S+)\s+(\S+)\s+(\S+)`)
 	span, compared := "", 0
 	for line := range strings.Lines(table) {
 		words := row.FindStringSubmatch(line)
