@@ -102,7 +102,7 @@ func commandOf(path, assets string, empty bool) (*exec.Cmd, error) {
 	run.Env = os.Environ()
 	if assets != "" {
 		if info, err := os.Stat(assets); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("--assets %s is no folder: name one with etcd and kube-apiserver, or leave it out and run make build", assets)
+			return nil, fmt.Errorf("--assets %s is no folder: name one with etcd and kube-apiserver, or leave it out and run make tools", assets)
 		}
 		absolute, err := filepath.Abs(assets)
 		if err != nil {

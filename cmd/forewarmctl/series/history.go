@@ -38,8 +38,8 @@ func importCommand() *cobra.Command {
 chunks, per row; so that its forecast need not start from nothing. The file may be gzipped.
 
 What is recorded already stays. What is older than spec.forecast.history is left out. It
-writes DemandHistory objects with your own rights. The reserver reads them when it next
-starts to lead: restart it to use them now.`,
+writes DemandHistory objects with your own rights. The reserver reads them with the first
+value of the next day (UTC), or when it next starts to lead: restart it to use them now.`,
 		Example: `  forewarmctl history import demand.csv.gz --pool a100 --chunk single`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
