@@ -84,6 +84,14 @@ func TestAPoolHasItsChartsAndTables(t *testing.T) {
 	}
 }
 
+// TestNoHistoryIsTold: neither is there demand yet, nor where the reserver reads it from a Prometheus.
+func TestNoHistoryIsTold(t *testing.T) {
+	body := newWorld(t, newPool()).signIn(t, "alice").sees("/pools/a100", "This chunk has no DemandHistory yet", "forewarmctl forecast --pool a100 --chunk single --prometheus URL")
+	if strings.Contains(body, "fan-single") {
+		t.Error("a forecast of nothing is drawn")
+	}
+}
+
 func newEvent(namespace, name, reason, of string, related *corev1.ObjectReference) *corev1.Event {
 	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Reason: reason, Message: "about " + of, EventTime: metav1.NewMicroTime(at.Add(-time.Minute)),

@@ -140,7 +140,7 @@ func (c *Console) onePool(v *visit) (page, error) {
 
 // decisionsOf are a pool's, the newest first; none where the visitor may not list them.
 func (c *Console) decisionsOf(v *visit, pool string, shown *poolPage) ([]v1alpha1.Decision, error) {
-	allowed, err := c.sees(v, shown, ours("list", "decisions", ""), "Placeholders over time, and decisions")
+	allowed, err := c.sees(v, shown, ours("list", "decisions", ""), "Placeholders wanted over time, and decisions")
 	if err != nil || !allowed {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func signIn(t *testing.T, e *env, ctx context.Context) {
 
 func poolCharts(t *testing.T, e *env, ctx context.Context) {
 	run(t, ctx, chromedp.Navigate(e.url+"/pools/"+pool), chromedp.WaitVisible(chromedp.CSS("#charts-single svg")))
-	shows(t, ctx, "Demand and its forecast", "Placeholders over time", "80 % band", "placeholders wanted", "Live: this page renews itself.")
+	shows(t, ctx, "Demand and its forecast", "Placeholders wanted over time", "80 % band", "placeholders wanted", "Live: this page renews itself.")
 	for _, id := range []string{"fan-single", "steps-single"} {
 		if title := value[string](t, ctx, fmt.Sprintf("document.getElementById('%s-title').textContent", id)); !strings.Contains(title, pool) {
 			t.Errorf("the chart %s is called %q", id, title)
