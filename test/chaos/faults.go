@@ -22,6 +22,9 @@ import (
 	"forewarm.dev/test/demo/stack"
 )
 
+// network is what lies between our processes and the API server.
+const network = "network"
+
 // faults are all that a run injects. Targets of one component share what is before the slash.
 func faults(clocks bool) []schedule.Fault {
 	var all []schedule.Fault
@@ -39,10 +42,10 @@ func faults(clocks bool) []schedule.Fault {
 	add("freeze", 3*second, 8*second, "webhook/follower", "webhook/all", stack.Extender, assets.APIServer, assets.Etcd, assets.Scheduler)
 	add("freeze", 18*second, 22*second, "webhook/leader", "reserver/leader")
 	// The network between our processes and the API server.
-	add("slow", 5*second, 15*second, "network")
-	add("cut", 2*second, 8*second, "network")
-	add("refuse", 5*second, 25*second, "network")
-	add("hang", 5*second, 25*second, "network")
+	add("slow", 5*second, 15*second, network)
+	add("cut", 2*second, 8*second, network)
+	add("refuse", 5*second, 25*second, network)
+	add("hang", 5*second, 25*second, network)
 	add("rotate", 0, 0, "webhook/certificates")
 	add("age", 0, 0, "placeholders")
 	if clocks {

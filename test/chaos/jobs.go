@@ -47,6 +47,11 @@ func podSpec(nodes map[string]string, class string) corev1.PodSpec {
 	}
 }
 
+// limit has a pod hold GPUs.
+func limit(pod *corev1.PodSpec, n int64) {
+	pod.Containers[0].Resources.Limits = corev1.ResourceList{cluster.GPU: *gpus(n)}
+}
+
 // pool keeps placeholders on nodes that jobs fill now and then, and goes up and down with them.
 func pool() *v1alpha1.WarmPool {
 	return &v1alpha1.WarmPool{
@@ -62,8 +67,8 @@ func pool() *v1alpha1.WarmPool {
 	}
 }
 
-// real are pods on the nodes of the pool for which there is always room: cheaper than placeholders,
-// and dearer.
+// real are pods on the nodes of the pool: cheaper than placeholders and dearer, for which there is always
+// room, and on each node one that is cheaper and holds a GPU, which a job may preempt.
 func real() []client.Object {
 	objects := []client.Object{&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: cheapClass}, Value: -100}}
 	for name, class := range map[string]string{"cheap": cheapClass, "usual": ""} {
@@ -75,7 +80,24 @@ func real() []client.Object {
 			}},
 		})
 	}
-	return objects
+	return append(objects, working())
+}
+
+// working are pods that hold a GPU each, no two on a node.
+func working() *appsv1.Deployment {
+	labels := map[string]string{"app": "working"}
+	spec := podSpec(poolNodes(), cheapClass)
+	limit(&spec, 1)
+	spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{
+		{TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: labels}},
+	}}}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: realNamespace, Name: "working"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To[int32](gpuNodes), Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
+		},
+	}
 }
 
 // submit makes GPU jobs, now and then a burst, until ctx ends.
@@ -98,6 +120,6 @@ func (l *load) submit(ctx context.Context) {
 		object.Spec.TTLSecondsAfterFinished = ptr.To[int32](20)
 		object.Spec.Template.Spec.NodeSelector = poolNodes()
 		object.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](0)
-		l.note(l.client.Create(context.WithValue(ctx, idKey{}, fmt.Sprint("chaos-job-", i)), object))
+		l.note(jobNamespace, l.client.Create(context.WithValue(ctx, idKey{}, fmt.Sprint("chaos-job-", i)), object))
 	}
 }

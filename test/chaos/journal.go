@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,6 +33,9 @@ const (
 // becomes of API servers and their watches meanwhile.
 type journal struct {
 	database *clientv3.Client
+
+	// excused are violations that are counted alone; nil for none.
+	excused func(invariant.Violation) bool
 
 	mu       sync.Mutex
 	checkers []invariant.Checker
@@ -55,6 +59,9 @@ type counts struct {
 	Ungated      int `json:"placeholdersUngated"`
 	Takeovers    int `json:"takeovers"`
 	Jobs         int `json:"jobPodsBound"`
+	// Unasked is work that was preempted instead of placeholders while the scheduler could not ask the
+	// extender, or the extender could not know.
+	Unasked int `json:"workEvictedWithoutTheExtender"`
 	// Running are pods that have begun to run.
 	Running int `json:"podsRun"`
 }
@@ -101,6 +108,10 @@ func (j *journal) take(event *clientv3.Event) error {
 	kind, _, _ := strings.Cut(strings.TrimPrefix(string(event.Kv.Key), stored), "/")
 	switch kind {
 	case "deployments", "statefulsets", "pods":
+	case "karpenter.sh":
+		if !strings.HasPrefix(string(event.Kv.Key), stored+"karpenter.sh/nodeclaims/") {
+			return nil
+		}
 	case v1alpha1.GroupVersion.Group:
 		if kind = "decisions"; !strings.HasPrefix(string(event.Kv.Key), stored+v1alpha1.GroupVersion.Group+"/decisions/") {
 			return nil
@@ -127,12 +138,11 @@ func decode(kind string, entry *mvccpb.KeyValue) (client.Object, error) {
 	if entry == nil || len(entry.Value) == 0 {
 		return nil, nil
 	}
-	if kind == "decisions" {
-		decision := &v1alpha1.Decision{}
-		if err := json.Unmarshal(entry.Value, decision); err != nil {
+	if custom := map[string]client.Object{"decisions": &v1alpha1.Decision{}, "karpenter.sh": &metav1.PartialObjectMetadata{}}[kind]; custom != nil {
+		if err := json.Unmarshal(entry.Value, custom); err != nil {
 			return nil, fmt.Errorf("read %s: %w", entry.Key, err)
 		}
-		return decision, nil
+		return custom, nil
 	}
 	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(entry.Value, nil, nil)
 	if err != nil {
@@ -159,7 +169,13 @@ func (j *journal) look(now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, checker := range j.checkers {
-		j.found = append(j.found, checker.Look(now)...)
+		for _, v := range checker.Look(now) {
+			if j.excused != nil && j.excused(v) {
+				j.counts.Unasked++
+				continue
+			}
+			j.found = append(j.found, v)
+		}
 	}
 }
 
@@ -252,6 +268,8 @@ func describe(c invariant.Change) string {
 	}
 	says := fmt.Sprintf("%T %s/%s %s", object, object.GetNamespace(), object.GetName(), verb)
 	switch o := object.(type) {
+	case *metav1.PartialObjectMetadata:
+		says = fmt.Sprintf("%s %s %s, is being deleted %t", o.Kind, o.Name, verb, o.DeletionTimestamp != nil)
 	case *corev1.Pod:
 		says += fmt.Sprintf(", %d gates, node %q, %s, goes %t", len(o.Spec.SchedulingGates), o.Spec.NodeName, o.Status.Phase, goes(o))
 	case *v1alpha1.Decision:

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,10 +37,11 @@ const (
 	heldNamespace    = "held"    // a ceiling on each workload
 	countedNamespace = "counted" // a total over all
 	toldNamespace    = "told"    // a ceiling of zero that only tells
+	gpuNamespace     = "gpus"    // a total of GPUs over all
 	probeNamespace   = "probe"   // a total, for probes
 
 	heldMost, ownMost, namedMost int32 = 5, 3, 2
-	countedMost                  int32 = 12
+	countedMost, gpusMost        int64 = 12, 12
 )
 
 // namespaces are those of the load, with what is annotated on them.
@@ -50,6 +52,7 @@ func namespaces() map[string]map[string]string {
 		toldNamespace:    {v1alpha1.AnnotationMaxReplicas: "0", webhook.CeilingMode: "audit"},
 		jobNamespace:     nil,
 		realNamespace:    nil,
+		gpuNamespace:     {webhook.MaxGPUs: fmt.Sprint(gpusMost)},
 		probeNamespace:   {webhook.MaxTotalReplicas: "5"},
 	}
 }
@@ -60,20 +63,25 @@ type target struct {
 	// most is the highest number that the writer asks for, own the ceiling on the workload itself.
 	most int32
 	own  string
+	// gpus are those of each pod; where there are any, the writer changes them too.
+	gpus int64
 }
 
 func targets() []target {
 	return []target{
-		{"Deployment", heldNamespace, "web", 9, ""},
-		{"Deployment", heldNamespace, "own", 9, fmt.Sprint(ownMost)},
-		{"Deployment", heldNamespace, "named", 9, ""},
-		{"StatefulSet", heldNamespace, "db", 9, ""},
-		{"Deployment", countedNamespace, "a", 6, ""},
-		{"Deployment", countedNamespace, "b", 6, ""},
-		{"Deployment", countedNamespace, "c", 6, ""},
-		{"StatefulSet", countedNamespace, "d", 6, ""},
-		{"Deployment", toldNamespace, "a", 3, ""},
-		{"Deployment", toldNamespace, "b", 3, ""},
+		{"Deployment", heldNamespace, "web", 9, "", 0},
+		{"Deployment", heldNamespace, "own", 9, fmt.Sprint(ownMost), 0},
+		{"Deployment", heldNamespace, "named", 9, "", 0},
+		{"StatefulSet", heldNamespace, "db", 9, "", 0},
+		{"Deployment", countedNamespace, "a", 6, "", 0},
+		{"Deployment", countedNamespace, "b", 6, "", 0},
+		{"Deployment", countedNamespace, "c", 6, "", 0},
+		{"StatefulSet", countedNamespace, "d", 6, "", 0},
+		{"Deployment", toldNamespace, "a", 3, "", 0},
+		{"Deployment", toldNamespace, "b", 3, "", 0},
+		{"Deployment", gpuNamespace, "a", 5, "", 1},
+		{"Deployment", gpuNamespace, "b", 4, "", 2},
+		{"StatefulSet", gpuNamespace, "c", 4, "", 2},
 	}
 }
 
@@ -83,7 +91,8 @@ func ceilings() invariant.Ceilings {
 		Workloads: map[string]int32{
 			"deployment/held/web": heldMost, "deployment/held/own": ownMost, "deployment/held/named": namedMost, "statefulset/held/db": heldMost,
 		},
-		Totals: map[string]int32{countedNamespace: countedMost},
+		Totals: map[string]int64{countedNamespace: countedMost},
+		GPUs:   map[string]int64{gpuNamespace: gpusMost},
 	}
 }
 
@@ -96,6 +105,8 @@ type load struct {
 
 	mu       sync.Mutex
 	outcomes map[string]int
+	// denied are those writes that were, by their Namespace or kind.
+	denied map[string]int
 }
 
 // ids gives a request the audit ID that its context names.
@@ -123,7 +134,7 @@ func newLoad(c *cluster.Cluster, seed uint64, pause time.Duration) (*load, error
 	}
 	config.QPS, config.Timeout = -1, 20*time.Second
 	config.Wrap(func(t http.RoundTripper) http.RoundTripper { return ids{t} })
-	l := &load{seed: seed, pause: pause, outcomes: map[string]int{}}
+	l := &load{seed: seed, pause: pause, outcomes: map[string]int{}, denied: map[string]int{}}
 	if l.client, err = newClient(config, c); err != nil {
 		return nil, err
 	}
@@ -144,17 +155,41 @@ func (l *load) run(ctx context.Context) {
 	for i, t := range targets() {
 		writers.Go(func() {
 			w := &scaler{load: l, target: t, random: rand.New(rand.NewPCG(l.seed, uint64(i)))}
-			w.run(ctx)
+			each(ctx, w.random, l.pause, w.write)
+		})
+	}
+	for i := range buyers {
+		writers.Go(func() {
+			b := &buyer{load: l, number: i, random: rand.New(rand.NewPCG(l.seed, uint64(1000+i)))}
+			each(ctx, b.random, buyPause*l.pause, b.write)
 		})
 	}
 	writers.Wait()
 }
 
-// note counts what became of a write.
-func (l *load) note(err error) {
+// each writes after pauses of a mean length, until ctx ends.
+func each(ctx context.Context, random *rand.Rand, pause time.Duration, write func(context.Context)) {
+	for {
+		wait := time.NewTimer(time.Duration(random.ExpFloat64() * float64(pause)))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case <-wait.C:
+		}
+		write(ctx)
+	}
+}
+
+// note counts what became of a write to a Namespace, or of a kind that has none.
+func (l *load) note(to string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.outcomes[outcome(err)]++
+	what := outcome(err)
+	l.outcomes[what]++
+	if what == "denied" {
+		l.denied[to]++
+	}
 }
 
 // written are the writes so far by what became of them.
@@ -162,6 +197,13 @@ func (l *load) written() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.outcomes)
+}
+
+// refused are the writes so far that were denied, by what they wrote to.
+func (l *load) refused() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.denied)
 }
 
 func outcome(err error) string {
@@ -188,19 +230,6 @@ type scaler struct {
 	random *rand.Rand
 }
 
-func (s *scaler) run(ctx context.Context) {
-	for {
-		wait := time.NewTimer(time.Duration(s.random.ExpFloat64() * float64(s.pause)))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		case <-wait.C:
-		}
-		s.write(ctx)
-	}
-}
-
 // write makes one of the writes by which a workload can grow or shrink.
 func (s *scaler) write(ctx context.Context) {
 	replicas, way := s.random.Int32N(s.most+1), s.random.IntN(10)
@@ -208,13 +237,16 @@ func (s *scaler) write(ctx context.Context) {
 	err := s.client.Get(ctx, client.ObjectKeyFromObject(stands), stands)
 	switch {
 	case apierrors.IsNotFound(err):
-		s.note(s.client.Create(s.named(ctx, replicas > 0), s.object(replicas)))
+		s.note(s.namespace, s.client.Create(s.named(ctx, replicas > 0), s.object(replicas)))
 		return
 	case err != nil:
-		s.note(err)
+		s.note(s.namespace, err)
 		return
 	case way == 0:
-		s.note(s.client.Delete(ctx, stands))
+		s.note(s.namespace, s.client.Delete(ctx, stands))
+		return
+	case way <= 2 && s.gpus > 0:
+		s.note(s.namespace, s.client.Patch(s.named(ctx, false), stands, regpu(1+s.random.Int64N(4))))
 		return
 	}
 	ctx = s.named(ctx, replicas > *asked(stands))
@@ -228,7 +260,13 @@ func (s *scaler) write(ctx context.Context) {
 		scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
 		err = s.client.SubResource("scale").Update(ctx, stands, client.WithSubResourceBody(scale))
 	}
-	s.note(err)
+	s.note(s.namespace, err)
+}
+
+// regpu changes how many GPUs each pod of a workload has.
+func regpu(n int64) client.Patch {
+	return client.RawPatch(types.StrategicMergePatchType, fmt.Appendf(nil,
+		`{"spec":{"template":{"spec":{"containers":[{"name":"main","resources":{"limits":{%[1]q:"%[2]d"},"requests":{%[1]q:"%[2]d"}}}]}}}}`, cluster.GPU, n))
 }
 
 // named gives the next request an audit ID that tells whether it grows past what tells.
@@ -260,6 +298,9 @@ func workload(t target, replicas int32) client.Object {
 	}
 	labels := map[string]string{"app": t.name}
 	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: podSpec(map[string]string{"role": "plain"}, "")}
+	if t.gpus > 0 {
+		limit(&template.Spec, t.gpus)
+	}
 	selector := &metav1.LabelSelector{MatchLabels: labels}
 	if t.kind == "StatefulSet" {
 		return &appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Replicas: &replicas, Selector: selector, Template: template, PodManagementPolicy: appsv1.ParallelPodManagement}}

@@ -23,7 +23,13 @@ type result struct {
 	// Faults are how often each was injected, and how long all took to work again after its end.
 	Faults map[string]*recoveries `json:"faults"`
 	Writes map[string]int         `json:"writes"`
+	// Denied are those writes that were denied, by Namespace or kind.
+	Denied map[string]int `json:"denied"`
 	counts
+	// Beside are the placeholders that were taken over on nodes where cheaper work with a GPU stayed.
+	Beside int `json:"takeoversBesideCheaperWork"`
+	// AboveNodes is how often a NodeClaim was let through above max-nodes, since no webhook answered.
+	AboveNodes int `json:"nodeClaimsAboveMaxNodes"`
 	// Shown are writes that had to show a review in the audit log or its absence, FailedOpen those of
 	// all writes that were let through without an answer.
 	Shown      int `json:"writesThatMustShow"`
@@ -76,7 +82,9 @@ func (r *result) judge(names []string, found []invariant.Violation) {
 		r.Violations[v.Invariant]++
 	}
 	for what, n := range map[string]int{
-		"no write was made": r.Writes["ok"], "no write was denied": r.Writes["denied"], "no Decision was made": r.Decisions,
+		"no write was made": r.Writes["ok"], "no Decision was made": r.Decisions, "no placeholder was taken over beside cheaper work": r.Beside,
+		"no write above a ceiling was denied": r.Denied[heldNamespace], "none above a total of replicas was": r.Denied[countedNamespace],
+		"none above a total of GPUs was": r.Denied[gpuNamespace], "no NodeClaim was": r.Denied[invariant.ClaimKind],
 		"no placeholder was ungated": r.Ungated, "no placeholder was taken over": r.Takeovers, "no job ran": r.Jobs, "no write had to show a review": r.Shown,
 	} {
 		if n == 0 {

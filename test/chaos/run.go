@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ type chaos struct {
 	result *result
 	failed chan error
 	told   int
+	claims *invariant.Claims
+	work   *invariant.Instead
+	away   spans
 }
 
 // run is the whole of it: set up, let the schedule run under load, judge.
@@ -133,8 +137,11 @@ func (r *chaos) controlPlane(ctx context.Context, ours *stack.Stack) (*cluster.C
 	options := cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true, Dir: r.folder,
 		NodeBootDelay: boot, BatchIdle: 200 * time.Millisecond, BatchMax: time.Second,
-		NodePools:          []cluster.NodePool{{Name: poolName, Labels: poolNodes(), ConsolidateAfter: "Never", Limits: corev1.ResourceList{cluster.GPU: *gpus(8 * gpuNodes)}}},
-		StaticNodes:        []cluster.NodeTemplate{{Name: "plain", Count: 2, Labels: map[string]string{"role": "plain"}}},
+		NodePools: []cluster.NodePool{
+			{Name: poolName, Labels: poolNodes(), ConsolidateAfter: "Never", Limits: corev1.ResourceList{cluster.GPU: *gpus(8 * gpuNodes)}},
+			{Name: fewPool, ConsolidateAfter: "Never", Taints: []corev1.Taint{{Key: "chaos/few", Effect: corev1.TaintEffectNoSchedule}}},
+		},
+		StaticNodes:        []cluster.NodeTemplate{{Name: "plain", Count: 2, Labels: map[string]string{"role": "plain"}, GPUs: 64}},
 		SchedulerExtenders: []configv1.Extender{ours.SchedulerExtender()},
 		AuditLog:           filepath.Join(r.folder, "audit.log"),
 		ExtraArgs:          map[string][]string{assets.APIServer: {"--audit-policy-file=" + policy, "--audit-log-maxsize=100000"}},
@@ -153,12 +160,12 @@ func portOf(server string) (int, error) {
 
 // prepare opens the journal and makes what the load works on.
 func (r *chaos) prepare(ctx context.Context, c *cluster.Cluster, ours *stack.Stack) error {
-	j, err := openJournal(strings.TrimSuffix(c.EndpointOf(assets.Etcd).Health, "/health"), []invariant.Checker{
-		invariant.MaxReplicas(ceilings()), invariant.Totals(ceilings()), invariant.Evictions(), invariant.Deadlines(slack), invariant.Decisions(kept),
-	})
+	r.claims, r.work = invariant.MaxNodes(fewPool, fewMost), invariant.WorkInstead(cheapClass)
+	j, err := openJournal(strings.TrimSuffix(c.EndpointOf(assets.Etcd).Health, "/health"), r.checkers())
 	if err != nil {
 		return err
 	}
+	j.excused = func(v invariant.Violation) bool { return v.Invariant == r.work.Name() && r.away.held(v.At) }
 	if err := j.follow(ctx, r.failed); err != nil {
 		return err
 	}
@@ -180,11 +187,22 @@ func (r *chaos) prepare(ctx context.Context, c *cluster.Cluster, ours *stack.Sta
 	return r.inForce(ctx)
 }
 
+// checkers are all that look at each change.
+func (r *chaos) checkers() []invariant.Checker {
+	return []invariant.Checker{
+		invariant.MaxReplicas(ceilings()), invariant.Totals(ceilings()), invariant.GPUs(ceilings()), r.claims,
+		invariant.Evictions(cheapClass), r.work, invariant.Deadlines(slack), invariant.Decisions(kept),
+	}
+}
+
 // inForce waits until all is held that the load runs up against.
 func (r *chaos) inForce(ctx context.Context) error {
-	for namespace, kind := range map[string]string{heldNamespace: "a ceiling", countedNamespace: "a total"} {
+	if err := r.boundNodes(ctx); err != nil {
+		return err
+	}
+	for namespace, kind := range map[string]string{heldNamespace: "a ceiling", countedNamespace: "a total", gpuNamespace: "a total of GPUs"} {
 		if err := cluster.Wait(ctx, recovery, func() error {
-			object := workload(target{kind: "Deployment", namespace: namespace, name: "probe"}, 100)
+			object := workload(target{kind: "Deployment", namespace: namespace, name: "probe", gpus: 1}, 100)
 			if outcome(r.cluster.Client.Create(ctx, object, client.DryRunAll)) != "denied" {
 				return fmt.Errorf("%s of Namespace %s is not in force", kind, namespace)
 			}
@@ -228,6 +246,10 @@ func (r *chaos) rage(ctx context.Context) error {
 func (r *chaos) step(ctx context.Context, step schedule.Step) error {
 	last(ctx, step.Rest)
 	r.say("%s", step)
+	if slices.ContainsFunc(step.Acts, blinds) {
+		r.away.begin(time.Now())
+		defer func() { r.away.end(time.Now().Add(lasts(step))) }()
+	}
 	acts := make(chan error, len(step.Acts))
 	for _, a := range step.Acts {
 		go func() { acts <- r.inject(ctx, a) }()
@@ -296,6 +318,7 @@ func (r *chaos) judge(ctx context.Context) error {
 	}
 	r.journal.add(invariant.Unseen(asked, mustShow)...)
 	r.journal.add(invariant.Uncounted(asked, r.lives)...)
+	r.journal.add(r.claims.Exceeded(asked, buys)...)
 	r.journal.add(r.panics()...)
 	r.journal.add(r.unasked()...)
 	r.tell()
@@ -308,12 +331,13 @@ func (r *chaos) judge(ctx context.Context) error {
 		}
 	}
 	r.result.Writes, r.result.counts, r.result.EndedThemselves, r.result.ClockJumps = r.load.written(), r.journal.done(), r.ends, r.jumps
+	r.result.Denied, r.result.Beside, r.result.AboveNodes = r.load.refused(), r.work.Beside(), r.claims.Passed()
 	r.result.PeakMiB = map[string]int64{}
 	for kind, bytes := range r.memory {
 		r.result.PeakMiB[kind] = bytes >> 20
 	}
 	r.result.Cycles = r.cycles
-	r.result.judge(invariants(), r.journal.violations(0))
+	r.result.judge(r.invariants(), r.journal.violations(0))
 	if err := r.result.print(os.Stdout); err != nil {
 		return err
 	}
@@ -321,11 +345,9 @@ func (r *chaos) judge(ctx context.Context) error {
 }
 
 // invariants are the names of all that a run is held to.
-func invariants() []string {
+func (r *chaos) invariants() []string {
 	names := []string{invariant.OpenName, "no-process-panics", endsName, "everything-recovers"}
-	for _, checker := range []invariant.Checker{
-		invariant.MaxReplicas(invariant.Ceilings{}), invariant.Totals(invariant.Ceilings{}), invariant.Evictions(), invariant.Deadlines(0), invariant.Decisions(0),
-	} {
+	for _, checker := range r.checkers() {
 		names = append(names, checker.Name())
 	}
 	return names

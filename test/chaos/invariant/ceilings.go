@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -14,8 +15,8 @@ import (
 type Ceilings struct {
 	// Workloads are the highest replicas of each: "deployment/NAMESPACE/NAME".
 	Workloads map[string]int32
-	// Totals are the highest sums of replicas by Namespace.
-	Totals map[string]int32
+	// Totals and GPUs are the highest sums of replicas, and of the GPUs that they ask for, by Namespace.
+	Totals, GPUs map[string]int64
 }
 
 // workload is what counts of a Deployment or StatefulSet; ok is false for other objects.
@@ -55,17 +56,49 @@ func (m maxReplicas) See(c Change) []Violation {
 	return nil
 }
 
-// totals: the workloads of a Namespace have no more replicas than its total, all together.
+// totals: the workloads of a Namespace have no more than its total of something, all together.
 type totals struct {
 	name
-	most map[string]int32
-	// stands are the replicas of each workload, by Namespace.
-	stands map[string]map[string]int32
+	unit string
+	most map[string]int64
+	// amount is what one workload adds.
+	amount func(client.Object, int32) int64
+	// stands is what each workload has, by Namespace.
+	stands map[string]map[string]int64
 }
 
-// Totals holds Namespaces to their totals.
+// Totals holds Namespaces to their totals of replicas.
 func Totals(c Ceilings) Checker {
-	return totals{"max-total-replicas", c.Totals, map[string]map[string]int32{}}
+	return totals{"max-total-replicas", "replicas", c.Totals, func(_ client.Object, replicas int32) int64 { return int64(replicas) }, map[string]map[string]int64{}}
+}
+
+// GPUs holds Namespaces to their totals of GPUs: replicas times the whole GPUs that a pod of the template
+// is limited to, of any vendor.
+func GPUs(c Ceilings) Checker {
+	return totals{"max-gpus", "GPUs", c.GPUs, func(o client.Object, replicas int32) int64 { return int64(replicas) * gpusOf(template(o)) }, map[string]map[string]int64{}}
+}
+
+// template is the pod that a workload makes.
+func template(o client.Object) *corev1.PodSpec {
+	switch w := o.(type) {
+	case *appsv1.Deployment:
+		return &w.Spec.Template.Spec
+	case *appsv1.StatefulSet:
+		return &w.Spec.Template.Spec
+	}
+	return &corev1.PodSpec{}
+}
+
+// gpusOf are the whole GPUs that a pod holds.
+func gpusOf(pod *corev1.PodSpec) (n int64) {
+	for i := range pod.Containers {
+		for name, quantity := range pod.Containers[i].Resources.Limits {
+			if name == "nvidia.com/gpu" || name == "amd.com/gpu" {
+				n += quantity.Value()
+			}
+		}
+	}
+	return n
 }
 
 // See counts one workload.
@@ -84,22 +117,22 @@ func (t totals) See(c Change) []Violation {
 		return nil
 	}
 	if t.stands[namespace] == nil {
-		t.stands[namespace] = map[string]int32{}
+		t.stands[namespace] = map[string]int64{}
 	}
 	if c.After == nil {
 		delete(t.stands[namespace], id)
 		return nil
 	}
-	before := t.stands[namespace][id]
-	t.stands[namespace][id] = replicas
-	var sum int32
+	before, now := t.stands[namespace][id], t.amount(object, replicas)
+	t.stands[namespace][id] = now
+	var sum int64
 	var parts []string
 	for _, id := range slices.Sorted(maps.Keys(t.stands[namespace])) {
 		sum += t.stands[namespace][id]
 		parts = append(parts, fmt.Sprintf("%s %d", id, t.stands[namespace][id]))
 	}
-	if sum > most && replicas > before {
-		return t.violated(c, "Namespace %s has %d replicas, at most %d allowed: %s", namespace, sum, most, strings.Join(parts, ", "))
+	if sum > most && now > before {
+		return t.violated(c, "Namespace %s has %d %s, at most %d allowed: %s", namespace, sum, t.unit, most, strings.Join(parts, ", "))
 	}
 	return nil
 }
@@ -107,7 +140,7 @@ func (t totals) See(c Change) []Violation {
 // Replicas tells those of a workload; nothing of other objects.
 func Replicas(o client.Object) string {
 	if _, replicas, ok := workload(o); ok {
-		return fmt.Sprintf(", %d replicas", replicas)
+		return fmt.Sprintf(", %d replicas of %d GPUs", replicas, gpusOf(template(o)))
 	}
 	return ""
 }
