@@ -35,11 +35,11 @@ func faults(clocks bool) []schedule.Fault {
 	}
 	second := time.Second
 	// Killed with SIGKILL, and down for so long.
-	add("kill", 0, 5*second, "webhook/leader", "webhook/follower", "reserver/leader", "reserver/follower", stack.Extender, assets.APIServer, assets.Etcd,
+	add("kill", 0, 5*second, "webhook/leader", "webhook/follower", "reserver/leader", "reserver/follower", stack.Extender, stack.Console, assets.APIServer, assets.Etcd,
 		assets.Scheduler, assets.ControllerManager, assets.KWOK, assets.Karpenter)
 	add("kill", 3*second, 10*second, "webhook/all", "reserver/all")
 	// Stopped with SIGSTOP: slow, hung, and for longer than a Lease, a lost leader.
-	add("freeze", 3*second, 8*second, "webhook/follower", "webhook/all", stack.Extender, assets.APIServer, assets.Etcd, assets.Scheduler)
+	add("freeze", 3*second, 8*second, "webhook/follower", "webhook/all", stack.Extender, stack.Console, assets.APIServer, assets.Etcd, assets.Scheduler)
 	add("freeze", 18*second, 22*second, "webhook/leader", "reserver/leader")
 	// The network between our processes and the API server.
 	add("slow", 5*second, 15*second, network)

@@ -84,7 +84,7 @@ func (r *chaos) setUp(ctx context.Context, apart *relay.Relay) (*cluster.Cluster
 		return nil, err
 	}
 	ours, err := stack.NewWith(stack.Options{
-		Webhooks: 2, Reservers: 2, Accounts: true, APIServer: apart.Port(),
+		Webhooks: 2, Reservers: 2, Console: true, Accounts: true, APIServer: apart.Port(),
 		Customize: func(c *config.Config) { c.Reserver.Decisions.Keep = kept },
 	})
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *chaos) setUp(ctx context.Context, apart *relay.Relay) (*cluster.Cluster
 	if err := r.crowd.make(ctx, c); err != nil {
 		return c, err
 	}
-	r.say("starting two webhooks, the extender and two reservers")
+	r.say("starting two webhooks, the extender, two reservers and the console")
 	if err := ours.Start(ctx, c, store.Root, binaries); err != nil {
 		return c, err
 	}
@@ -126,7 +126,7 @@ func (r *chaos) build(ctx context.Context, root string) (string, error) {
 		return into, cluster.BuildBinaries(ctx, into)
 	}
 	r.say("building processes whose clocks can jump")
-	return into, clock.Build(ctx, root, into, stack.Webhook, stack.Extender, stack.Reserver)
+	return into, clock.Build(ctx, root, into, stack.Webhook, stack.Extender, stack.Reserver, stack.Console)
 }
 
 func (r *chaos) controlPlane(ctx context.Context, ours *stack.Stack) (*cluster.Cluster, error) {

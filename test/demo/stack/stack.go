@@ -24,6 +24,8 @@ import (
 type Options struct {
 	// Webhooks and Reservers are how many replicas run; zero means one.
 	Webhooks, Reservers int
+	// Console has the console run too, from the start.
+	Console bool
 	// Accounts has every process act as its ServiceAccount, with the rights and policies of the manifests.
 	Accounts bool
 	// APIServer is the port of loopback at which the processes find the API server; zero means its own.
@@ -32,7 +34,7 @@ type Options struct {
 	Customize func(*config.Config)
 }
 
-// Stack is the webhook, the extender and the reserver with their addresses.
+// Stack is the webhook, the extender and the reserver, and the console if asked for, with their addresses.
 type Stack struct {
 	// Replicas are all processes, those of a kind behind each other.
 	Replicas []*Replica
@@ -51,10 +53,14 @@ func New() (*Stack, error) { return NewWith(Options{}) }
 // NewWith is New for other numbers of processes, or other ones.
 func NewWith(options Options) (*Stack, error) {
 	s := &Stack{options: options}
+	consoles := 0
+	if options.Console {
+		consoles = 1
+	}
 	for _, kind := range []struct {
 		name  string
 		count int
-	}{{Webhook, max(options.Webhooks, 1)}, {Extender, 1}, {Reserver, max(options.Reservers, 1)}} {
+	}{{Webhook, max(options.Webhooks, 1)}, {Extender, 1}, {Reserver, max(options.Reservers, 1)}, {Console, consoles}} {
 		for i := range kind.count {
 			replica, err := newReplica(kind.name, i, kind.count)
 			if err != nil {
