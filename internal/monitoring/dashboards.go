@@ -204,6 +204,7 @@ func admission() board {
 					},
 				},
 			}},
+			people(),
 			{"Processes", []panel{
 				{
 					title: "Memory", unit: units.BytesIEC, wide: 12, says: "Resident memory of each process of Forewarm.",
@@ -218,8 +219,29 @@ func admission() board {
 	}
 }
 
+// people is about the console.
+func people() row {
+	return row{"Console", []panel{
+		{
+			title: "People", unit: units.Short, wide: 8, says: "Who is signed in to the console, and the pages that are told of changes.",
+			queries: []query{
+				{`sum(forewarm_console_sessions)`, "signed in"},
+				{`sum(forewarm_console_live_pages)`, "live pages"},
+			},
+		},
+		{
+			title: "Sign-ins", unit: units.Short, wide: 8, says: "Attempts per hour, by result: many that are Unknown or Refused are somebody who tries tokens.",
+			queries: []query{{`sum by (result) (rate(forewarm_console_sign_ins_total[$__rate_interval])) * 3600`, "{{result}}"}},
+		},
+		{
+			title: "Plans approved and rejected", unit: units.Short, wide: 8, says: "In the console, over the time range.",
+			queries: []query{{`sum by (action, result) (increase(forewarm_console_plan_writes_total[$__range]))`, "{{action}} {{result}}"}},
+		},
+	}}
+}
+
 // ours has a series per process of Forewarm.
-const ours = `{__name__=~"forewarm_(webhook_decision|capacity_cycle)_duration_seconds_count|forewarm_extender_tentative_holds"}`
+const ours = `{__name__=~"forewarm_(webhook_decision|capacity_cycle)_duration_seconds_count|forewarm_extender_tentative_holds|forewarm_console_sessions"}`
 
 // percentiles are the median and the 99th of a histogram, by a label or none.
 func percentiles(histogram, by string) []query {
