@@ -11,17 +11,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 )
 
 // objects is an API server of lists: apis/GROUP/VERSION/RESOURCE.yaml, or api/v1/RESOURCE.yaml, each
-// with all objects of a kind. What is put is given back, and not kept.
+// with all objects of a kind. What is written there is kept as long as it serves.
 type objects map[schema.GroupVersionResource]*unstructured.UnstructuredList
 
 func newServer(folder string) (*httptest.Server, error) {
@@ -50,7 +55,12 @@ func newServer(folder string) (*httptest.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("objects to serve: %w", err)
 	}
-	return httptest.NewServer(all), nil
+	var one sync.Mutex
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		one.Lock()
+		defer one.Unlock()
+		all.ServeHTTP(w, r)
+	})), nil
 }
 
 // resourceOf takes a path apart, up to what it names below the resource.
@@ -78,26 +88,101 @@ func (o objects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case gvr.Resource == "":
 		reply(w, o.discover(strings.Trim(r.URL.Path, "/")))
-	case r.Method == http.MethodPut:
-		body, _ := io.ReadAll(r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body)
 	case list == nil:
 		refuse(w, gvr, "")
-	case r.Method == http.MethodPost:
+	case r.Method == http.MethodPost && strings.HasSuffix(gvr.Resource, "reviews"):
 		reply(w, list.Items[0].Object) // what is asked about, such as who one is
+	case r.Method == http.MethodPost:
+		o.create(w, r, gvr, namespace)
 	case len(below) > 0:
 		i := slices.IndexFunc(list.Items, func(u unstructured.Unstructured) bool {
 			return u.GetName() == below[0] && u.GetNamespace() == namespace
 		})
-		if i < 0 {
+		switch {
+		case i < 0:
 			refuse(w, gvr, below[0])
-			return
+		case r.Method == http.MethodGet:
+			reply(w, shown(r, list.Items[i].Object, "PartialObjectMetadata"))
+		case r.Method == http.MethodDelete:
+			list.Items = slices.Delete(list.Items, i, i+1)
+			reply(w, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess})
+		default:
+			change(w, r, &list.Items[i])
 		}
-		reply(w, shown(r, list.Items[i].Object, "PartialObjectMetadata"))
 	default:
 		reply(w, o.pick(r, list, namespace))
 	}
+}
+
+// create keeps one more object.
+func (o objects) create(w http.ResponseWriter, r *http.Request, gvr schema.GroupVersionResource, namespace string) {
+	body, err := io.ReadAll(r.Body)
+	made := unstructured.Unstructured{}
+	if err == nil {
+		made, err = decoded(body)
+	}
+	if err != nil {
+		fail(w, apierrors.NewBadRequest(err.Error()))
+		return
+	}
+	if namespace != "" {
+		made.SetNamespace(namespace)
+	}
+	if slices.ContainsFunc(o[gvr].Items, func(u unstructured.Unstructured) bool {
+		return u.GetName() == made.GetName() && u.GetNamespace() == namespace
+	}) {
+		fail(w, apierrors.NewAlreadyExists(gvr.GroupResource(), made.GetName()))
+		return
+	}
+	o[gvr].Items = append(o[gvr].Items, made)
+	reply(w, made.Object)
+}
+
+// change puts or patches an object.
+func change(w http.ResponseWriter, r *http.Request, object *unstructured.Unstructured) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil && r.Method == http.MethodPatch {
+		body, err = patched(r.Header.Get("Content-Type"), object, body)
+	}
+	now := unstructured.Unstructured{}
+	if err == nil {
+		now, err = decoded(body)
+	}
+	if err != nil {
+		fail(w, apierrors.NewBadRequest(err.Error()))
+		return
+	}
+	*object = now
+	reply(w, now.Object)
+}
+
+// decoded is an object as a client sends it, in JSON or, of Kubernetes' own kinds, in protobuf.
+func decoded(body []byte) (object unstructured.Unstructured, err error) {
+	if json.Valid(body) {
+		return object, object.UnmarshalJSON(body)
+	}
+	typed, _, err := clientgoscheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	if err != nil {
+		return object, err
+	}
+	object.Object, err = runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	return object, err
+}
+
+// patched is an object after a patch of the type that a client names.
+func patched(kind string, object *unstructured.Unstructured, patch []byte) ([]byte, error) {
+	before, err := object.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	if kind == string(types.MergePatchType) {
+		return jsonpatch.MergePatch(before, patch)
+	}
+	steps, err := jsonpatch.DecodePatch(patch)
+	if err != nil {
+		return nil, err
+	}
+	return steps.Apply(before)
 }
 
 // pick are the objects of a namespace, with the labels that are asked for.
@@ -106,9 +191,10 @@ func (o objects) pick(r *http.Request, list *unstructured.UnstructuredList, name
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error()).Status()
 	}
+	named := strings.TrimPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name=")
 	items := []any{}
 	for _, item := range list.Items {
-		if (namespace == "" || item.GetNamespace() == namespace) && selector.Matches(labels.Set(item.GetLabels())) {
+		if (namespace == "" || item.GetNamespace() == namespace) && (named == "" || item.GetName() == named) && selector.Matches(labels.Set(item.GetLabels())) {
 			items = append(items, shown(r, item.Object, "PartialObjectMetadata"))
 		}
 	}
@@ -158,9 +244,13 @@ func (o objects) discover(path string) any {
 }
 
 func refuse(w http.ResponseWriter, gvr schema.GroupVersionResource, name string) {
+	fail(w, apierrors.NewNotFound(gvr.GroupResource(), name))
+}
+
+func fail(w http.ResponseWriter, why *apierrors.StatusError) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusNotFound)
-	_ = json.NewEncoder(w).Encode(apierrors.NewNotFound(gvr.GroupResource(), name).Status())
+	w.WriteHeader(int(why.Status().Code))
+	_ = json.NewEncoder(w).Encode(why.Status()) // the client has gone away if this fails
 }
 
 func reply(w http.ResponseWriter, object any) {
