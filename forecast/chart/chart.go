@@ -49,7 +49,7 @@ const (
 	// shown is how much of the history is drawn, as a multiple of the horizon.
 	shown = 3
 	// roomForLegend is kept free above what is drawn, as a share of its height.
-	roomForLegend = 0.25
+	roomForLegend = 0.35
 )
 
 // Colours of charts.
@@ -114,7 +114,7 @@ func (c Fan) plot(labels int) (*plot.Plot, error) {
 	p.Y.Label.Text = "demand"
 	p.X.Tick.Marker = clockTicks{most: labels}
 	p.X.Label.Text = "UTC"
-	p.Legend.Top, p.Legend.Left = true, true
+	legend(p)
 	if err := addBands(p, c.Forecast, c.From); err != nil {
 		return nil, err
 	}
@@ -134,6 +134,12 @@ func (c Fan) plot(labels int) (*plot.Plot, error) {
 	p.Y.Min = math.Min(p.Y.Min, 0)
 	p.Y.Max += roomForLegend * (p.Y.Max - p.Y.Min)
 	return p, nil
+}
+
+// legend is where it hides little, with its lines apart.
+func legend(p *plot.Plot) {
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.Padding = vg.Points(3)
 }
 
 func write(out io.Writer, p *plot.Plot, format Format) error {

@@ -46,7 +46,7 @@ func (c Steps) Embed(id, title, description string) (string, error) {
 	p := plot.New()
 	p.Y.Label.Text = c.Unit
 	p.X.Tick.Marker, p.X.Label.Text = clockTicks{most: fewLabels}, "UTC"
-	p.Legend.Top, p.Legend.Left = true, true
+	legend(p)
 	for i, line := range c.Lines {
 		if err := c.add(p, i, line); err != nil {
 			return "", err
