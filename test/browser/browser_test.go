@@ -34,6 +34,8 @@ func TestConsole(t *testing.T) {
 		{"a token of the cluster does", signIn},
 		{"a pool has its charts", poolCharts},
 		{"a page renews itself", renews},
+		{"a pod that waits has its story", podStory},
+		{"a decision has its page", oneDecision},
 		{"every page can be read by day and by night", contrasts},
 		{"and on a phone", phone},
 		{"and heard", heard},
@@ -139,9 +141,28 @@ func renews(t *testing.T, e *env, ctx context.Context) {
 	}
 }
 
+// podStory goes from the pool by way of who waits to what is said of it.
+func podStory(t *testing.T, e *env, ctx context.Context) {
+	run(t, ctx, chromedp.Navigate(e.url+"/pools/"+pool))
+	shows(t, ctx, "placeholder "+pool+"-single-x gave way", "waits for a node of WarmPool "+pool)
+	run(t, ctx, chromedp.Click(chromedp.CSS("#happened a[href='/pods/default/"+waiting+"']")), chromedp.WaitVisible(chromedp.CSS("main h1")))
+	shows(t, ctx, "default/"+waiting, "Insufficient nvidia.com/gpu", "gpu-1", "waits for a node of WarmPool "+pool)
+	run(t, ctx, chromedp.Navigate(e.url+"/pods"))
+	shows(t, ctx, waiting, pool)
+}
+
+func oneDecision(t *testing.T, e *env, ctx context.Context) {
+	run(t, ctx, chromedp.Navigate(e.url+"/decisions"))
+	run(t, ctx, chromedp.Click(chromedp.CSS("#decisions a[href='/decisions/"+e.decision+"']")), chromedp.WaitVisible(chromedp.CSS("main h1")))
+	shows(t, ctx, "ForecastDemand", "forewarmctl replay "+e.decision)
+}
+
 // pages are those that are looked at as a whole.
-func pages() []string {
-	return []string{"/pools", "/pools/" + pool, "/plans", "/ceilings", "/explain", "/decisions", "/pods"}
+func (e *env) pages() []string {
+	return []string{
+		"/pools", "/pools/" + pool, "/plans", "/ceilings", "/explain", "/explain?object=pods%2F" + waiting + "&namespace=default",
+		"/decisions", "/decisions/" + e.decision, "/pods", "/pods/default/" + waiting,
+	}
 }
 
 // pairs are the colours of every text that is seen, and what is behind it, with the element's name and the
@@ -178,7 +199,7 @@ func contrasts(t *testing.T, e *env, ctx context.Context) {
 	seen := map[string]string{}
 	for _, scheme := range []string{"light", "dark"} {
 		prefer(t, ctx, scheme)
-		for _, path := range pages() {
+		for _, path := range e.pages() {
 			run(t, ctx, chromedp.Navigate(e.url+path), chromedp.WaitReady(chromedp.CSS("main")))
 			all := value[[]pair](t, ctx, pairs)
 			if len(all) < 10 {
@@ -229,7 +250,7 @@ func contrast(t *testing.T, a, b string) float64 {
 func phone(t *testing.T, e *env, ctx context.Context) {
 	defer run(t, ctx, chromedp.ResetViewport())
 	run(t, ctx, chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile))
-	for _, path := range pages() {
+	for _, path := range e.pages() {
 		run(t, ctx, chromedp.Navigate(e.url+path), chromedp.WaitReady(chromedp.CSS("main")))
 		if wide := value[int](t, ctx, "document.documentElement.scrollWidth"); wide > 360 {
 			t.Errorf("%s is %d pixels wide on a phone of 360", path, wide)
@@ -245,7 +266,7 @@ func phone(t *testing.T, e *env, ctx context.Context) {
 // that can be used.
 func heard(t *testing.T, e *env, ctx context.Context) {
 	named := map[string]bool{"link": true, "button": true, "textbox": true, "combobox": true, "table": true, "region": true, "navigation": true, "image": true, "img": true, "DisclosureTriangle": true}
-	for _, path := range pages() {
+	for _, path := range e.pages() {
 		run(t, ctx, chromedp.Navigate(e.url+path), chromedp.WaitReady(chromedp.CSS("main")))
 		tree, err := chromedp.Call(ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 		if err != nil {

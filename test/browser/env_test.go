@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -31,8 +32,8 @@ import (
 const (
 	// patience bounds what takes a second on an idle machine.
 	patience = 2 * time.Minute
-	// pool is the WarmPool, plan the CapacityPlan that waits.
-	pool, plan = "a100", "a100-20261130-101500"
+	// pool is the WarmPool, plan the CapacityPlan that waits, waiting a pod that does.
+	pool, plan, waiting = "a100", "a100-20261130-101500", "train-0"
 )
 
 // env is a control plane, the console on it with its own rights, and a browser.
@@ -42,6 +43,8 @@ type env struct {
 	url, token string
 	// reserver writes what the reserver would.
 	reserver client.Client
+	// decision is the last one that was made.
+	decision string
 }
 
 // browserPath is that of Chromium; empty where there is none.
@@ -147,6 +150,7 @@ func (e *env) prepare(t *testing.T, root string) {
 	}
 	e.makePool(t)
 	e.makeDemand(t)
+	e.makePods(t)
 	cluster.Eventually(t, patience, func() error { return e.reserver.Create(t.Context(), capacityPlan(plan, 3)) }) // once the policy knows it
 }
 
@@ -199,7 +203,7 @@ func (e *env) status(t *testing.T, reserved int32) {
 		Chunks: []v1alpha1.ChunkStatus{{
 			Name: "single", Demand: "21", Wanted: 8, Reserved: reserved, Pending: 8 - reserved, Gated: 3, Free: 2, Limited: 3,
 			Forecast: &v1alpha1.ChunkForecast{P50: "24", P90: "29", Level: "30", Tau: "0.93", Source: "Auto", Reason: "EnoughHistory", Sizing: "ForecastDemand"},
-			Policy:   &v1alpha1.PolicyStatus{Kind: "Forecast", Reason: "Cheapest"},
+			Policy:   &v1alpha1.PolicyStatus{Kind: "Forecast", Reason: "CheapestOnHistory"},
 		}},
 		Conditions: []metav1.Condition{{
 			Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonWaitingForApproval, LastTransitionTime: metav1.Now(),
@@ -237,6 +241,56 @@ func (e *env) makeDemand(t *testing.T) {
 		if err := e.Client.Create(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
+		e.decision = d.Name
+	}
+}
+
+// makePods makes a pod that waits for the pool, with what is said of it, and has another one have taken a
+// placeholder over.
+func (e *env) makePods(t *testing.T) {
+	t.Helper()
+	waits := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: waiting, Annotations: map[string]string{
+			v1alpha1.AnnotationPool: pool, v1alpha1.AnnotationWaitingFor: pool, v1alpha1.AnnotationExpectedStart: time.Now().UTC().Add(4 * time.Minute).Format(time.RFC3339),
+		}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "none", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{cluster.GPU: *quantity(2)}, Limits: corev1.ResourceList{cluster.GPU: *quantity(2)},
+		}}}},
+	}
+	if err := e.Client.Create(t.Context(), waits); err != nil {
+		t.Fatal(err)
+	}
+	waits.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, LastTransitionTime: metav1.Now(),
+		Message: "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
+	}}
+	if err := e.Client.Status().Update(t.Context(), waits); err != nil {
+		t.Fatal(err)
+	}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "gpu-1", Labels: map[string]string{"pool": pool}}}
+	if err := e.Client.Create(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	node.Status.Allocatable = corev1.ResourceList{cluster.GPU: *quantity(8), corev1.ResourcePods: *quantity(110)}
+	if err := e.Client.Status().Update(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	about := &corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "WarmPool", Name: pool}
+	for _, event := range []*corev1.Event{
+		eventOf(waits.UID, v1alpha1.ReasonWaitingForPool, waiting, "waits for a node of WarmPool "+pool, about),
+		eventOf("1", v1alpha1.ReasonTakenOver, "job-7", "placeholder "+pool+"-single-x gave way", about),
+	} {
+		if err := e.Client.Create(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func eventOf(uid types.UID, reason, name, message string, about *corev1.ObjectReference) *corev1.Event {
+	return &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, GenerateName: name + "-"},
+		Reason:     reason, Message: message, Type: corev1.EventTypeNormal, EventTime: metav1.NowMicro(), Action: "Watch", ReportingController: "test", ReportingInstance: "test",
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: metav1.NamespaceDefault, Name: name, UID: uid}, Related: about,
 	}
 }
 
