@@ -326,3 +326,15 @@ func TestFreeChunksCountsNoRoomTwice(t *testing.T) {
 		t.Error("FreeChunks changed its input")
 	}
 }
+
+func TestHorizonReachesOneIntervalBeyondTheLeadTime(t *testing.T) {
+	limits := Limits{LeadTime: 150 * time.Second, Interval: time.Minute}
+	want := []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute, 210 * time.Second}
+	if diff := cmp.Diff(want, limits.Horizon()); diff != "" {
+		t.Errorf("horizon (-want +got):\n%s", diff)
+	}
+	limits = Limits{LeadTime: 2 * time.Hour, Interval: time.Second}
+	if n := len(limits.Horizon()); n > mostSteps+1 {
+		t.Errorf("%d steps, want at most %d", n, mostSteps+1)
+	}
+}

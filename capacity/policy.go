@@ -78,6 +78,22 @@ func (p Policy) Bounded(demand, now float64) float64 {
 // there a lead time later.
 func (l Limits) Window() time.Duration { return l.LeadTime + l.Interval }
 
+// mostSteps bounds the cost of a forecast; a longer window is covered in wider steps.
+const mostSteps = 120
+
+// Horizon are the times ahead for which a forecast is needed: interval by interval until the window's end.
+func (l Limits) Horizon() []time.Duration {
+	window, stride := l.Window(), l.Interval
+	for window/stride > mostSteps {
+		stride += l.Interval
+	}
+	var horizon []time.Duration
+	for ahead := stride; ahead < window; ahead += stride {
+		horizon = append(horizon, ahead)
+	}
+	return append(horizon, window)
+}
+
 // spareWindow is how far ahead takeovers are foreseen that use gated placeholders up.
 func (l Limits) spareWindow() time.Duration { return max(l.GateAge, l.Interval) }
 

@@ -4,7 +4,6 @@
 package chooser
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -18,18 +17,8 @@ import (
 	"forewarm.dev/forecast"
 )
 
-const (
-	// day is how often the policy is chosen; a 28th of the history that is kept, where that is less.
-	day = 24 * time.Hour
-	// judged is how many days policies are compared over, at most half of the history.
-	judged = 14
-	// enough is how many days of history there must be.
-	enough = 3.5
-	// mostForecasts of the past are made for one choice: a forecast each five minutes of 14 days.
-	mostForecasts = judged * 288
-	// looked is how many demands are compared with what was forecast for them.
-	looked = 3
-)
+// looked is how many demands are compared with what was forecast for them.
+const looked = 3
 
 // Key is a chunk of a WarmPool.
 type Key struct {
@@ -40,17 +29,8 @@ type Key struct {
 // Question is what a policy depends on.
 type Question struct {
 	Key
-	// Chunk and Limits have the costs and times.
-	Chunk  capacity.Chunk
-	Limits capacity.Limits
-	// Model answers about the past; nil is Auto. Seasons are the season lengths, shortest first; without
-	// any they are found.
-	Model   forecast.Model
-	Seasons []time.Duration
-	// Kept is how much history is kept.
-	Kept time.Duration
-	// Horizon are the times ahead that plans ask for.
-	Horizon []time.Duration
+	// By is what the policy is chosen by, beside the history.
+	By policy.Question
 	// Known is what status remembers, for a chunk that has not been asked about before.
 	Known Answer
 	// History is the demand so far. It is called when a choice begins.
@@ -110,7 +90,7 @@ func (c *Chooser) Ask(q Question, now time.Time) (Answer, error) {
 		k.look(q)
 		k.asked = now
 	}
-	if every := q.day(); now.Truncate(every) != k.started.Truncate(every) || k.started.IsZero() {
+	if every := q.By.Day(); now.Truncate(every) != k.started.Truncate(every) || k.started.IsZero() {
 		k.started = now
 		c.begin(k, q)
 	}
@@ -127,9 +107,6 @@ func (c *Chooser) Keep(pools []types.UID) {
 	maps.DeleteFunc(c.chunks, func(key Key, _ *chunk) bool { return !slices.Contains(pools, key.Pool) })
 }
 
-// day is how long a choice holds.
-func (q Question) day() time.Duration { return max(min(day, q.Kept/(2*judged)), q.Limits.Interval) }
-
 // look compares the demand with the band that was forecast for it, and keeps that of the next.
 func (k *chunk) look(q Question) {
 	if k.next[1] > 0 {
@@ -143,7 +120,7 @@ func (k *chunk) look(q Question) {
 // band is the 95 % band of the demand an interval ahead; none where the horizon has longer steps.
 func band(q Question) [2]float64 {
 	n := len(q.Forecast.Paths)
-	if n == 0 || len(q.Horizon) == 0 || q.Horizon[0] > q.Limits.Interval {
+	if n == 0 || q.By.Limits.Horizon()[0] > q.By.Limits.Interval {
 		return [2]float64{}
 	}
 	values := make([]float64, n)
@@ -159,7 +136,7 @@ func (c *Chooser) begin(k *chunk, q Question) {
 	series, inUse := filled(q.History()), k.Policy
 	work := func() {
 		c.turn <- struct{}{}
-		made, err := q.choose(series, inUse)
+		made, err := q.By.Choose(series, inUse)
 		<-c.turn
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -183,27 +160,6 @@ func (k *chunk) takeIn(now time.Time) error {
 	}
 	k.Choice, k.At = *made, now
 	return nil
-}
-
-// choose replays the history.
-func (q Question) choose(series forecast.Series, inUse capacity.Policy) (policy.Choice, error) {
-	perDay := int(q.day() / q.Limits.Interval)
-	count := len(series.Values)
-	terms := policy.TermsOf(q.Chunk, q.Limits)
-	if count < max(int(enough*float64(perDay)), 2*(terms.Lead+terms.Hold+2)) {
-		return policy.Choose(policy.History{}, terms, math.MaxInt32, inUse, 0), nil
-	}
-	n := min(judged*perDay, count/2)
-	backtest := policy.Backtest{
-		Model: q.Model, Refit: max(perDay, 1), Seasons: q.Seasons, Horizon: q.Horizon, Most: mostForecasts,
-		Tau: capacity.Tau(q.Chunk, q.Limits.LeadTime, q.Limits.HoldTime()),
-	}
-	outlooks, err := backtest.Outlooks(series, n)
-	if err != nil {
-		return policy.Choice{}, fmt.Errorf("choose the policy of chunk %s: %w", q.Chunk.Name, err)
-	}
-	perHour := float64(time.Hour) / float64(q.Limits.Interval)
-	return policy.Choose(policy.History{Demand: series.Values, Outlooks: outlooks}, terms, n, inUse, perHour), nil
 }
 
 // filled has the value before in place of each that is missing.

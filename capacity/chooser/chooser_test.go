@@ -28,9 +28,11 @@ func question(days int, value func(i int) float64) Question {
 	}
 	chunk := capacity.Chunk{Name: "single", WaitCostPerHour: 600, IdleCostPerHour: 3, Max: 100}
 	return Question{
-		Key: Key{"uid", "single"}, Chunk: chunk,
-		Limits: capacity.Limits{Chunks: []capacity.Chunk{chunk}, LeadTime: interval, Hold: interval, Interval: interval},
-		Kept:   28 * 24 * time.Hour, Seasons: []time.Duration{24 * time.Hour}, Horizon: []time.Duration{interval, 2 * interval},
+		Key: Key{"uid", "single"},
+		By: policy.Question{
+			Chunk: chunk, Limits: capacity.Limits{Chunks: []capacity.Chunk{chunk}, LeadTime: interval, Hold: interval, Interval: interval},
+			Kept: 28 * 24 * time.Hour, Seasons: []time.Duration{24 * time.Hour},
+		},
 		History: func() forecast.Series { return series },
 	}
 }

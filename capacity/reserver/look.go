@@ -16,6 +16,7 @@ import (
 	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/declared"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/policy"
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/replay"
 	"forewarm.dev/capacity/spec"
@@ -130,7 +131,7 @@ func (r *Reserver) setApproval(ctx context.Context, pool *v1alpha1.WarmPool, see
 
 // foresee records the demand of the interval just passed, forecasts, and asks for the policies.
 func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *sight) error {
-	horizon, settings := spec.Horizon(pool, seen.lead.Used), settingsOf(pool)
+	horizon, settings := seen.limits.Horizon(), settingsOf(pool)
 	at := seen.at.Truncate(pool.Spec.Forecast.Interval.Duration)
 	events, err := declared.List(ctx, r.cached, pool.Name)
 	if err != nil {
@@ -160,8 +161,8 @@ func (r *Reserver) foresee(ctx context.Context, pool *v1alpha1.WarmPool, seen *s
 			judged = forecast.Forecast{}
 		}
 		chosen, err := r.options.Chooser.Ask(chooser.Question{
-			Key: chooser.Key{Pool: pool.UID, Chunk: chunk.Name}, Chunk: seen.limits.Chunks[i], Limits: seen.limits,
-			Model: modelOf(pool), Seasons: settings.Seasons, Kept: settings.History, Horizon: horizon,
+			Key:   chooser.Key{Pool: pool.UID, Chunk: chunk.Name},
+			By:    policy.Question{Chunk: seen.limits.Chunks[i], Limits: seen.limits, Kept: settings.History, Model: modelOf(pool), Seasons: settings.Seasons},
 			Known: chooser.Known(pool, chunk.Name), Demand: peak, Forecast: judged,
 			History: func() forecast.Series { return forecast.WithoutEvents(history(), settings.Events) },
 		}, at)

@@ -63,25 +63,6 @@ func Limits(pool *v1alpha1.WarmPool, chunks []capacity.Chunk, lead time.Duration
 	}
 }
 
-// maxHorizonSteps bounds the cost of a forecast; a longer window is covered in wider steps.
-const maxHorizonSteps = 120
-
-// Horizon are the times ahead for which a pool needs a forecast: interval by interval
-// until lead time plus one interval.
-func Horizon(pool *v1alpha1.WarmPool, lead time.Duration) []time.Duration {
-	interval := pool.Spec.Forecast.Interval.Duration
-	window := lead + interval
-	stride := interval
-	for window/stride > maxHorizonSteps {
-		stride += interval
-	}
-	var horizon []time.Duration
-	for h := stride; h < window; h += stride {
-		horizon = append(horizon, h)
-	}
-	return append(horizon, window)
-}
-
 // Amount reads a decimal number; nil for none.
 func Amount(field, text string) (*float64, error) {
 	if text == "" {

@@ -25,19 +25,6 @@ func TestAChunkOfNothingIsToldByItsField(t *testing.T) {
 	}
 }
 
-func TestHorizonReachesOneIntervalBeyondTheLeadTime(t *testing.T) {
-	pool := &v1alpha1.WarmPool{}
-	pool.Spec.Forecast.Interval = metav1.Duration{Duration: time.Minute}
-	want := []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute, 210 * time.Second}
-	if diff := cmp.Diff(want, Horizon(pool, 150*time.Second)); diff != "" {
-		t.Errorf("horizon (-want +got):\n%s", diff)
-	}
-	pool.Spec.Forecast.Interval = metav1.Duration{Duration: time.Second}
-	if n := len(Horizon(pool, 2*time.Hour)); n > maxHorizonSteps+1 {
-		t.Errorf("%d steps, want at most %d", n, maxHorizonSteps+1)
-	}
-}
-
 // TestASimulationKeepsTheBudget: what is simulated is limited like what is done.
 func TestASimulationKeepsTheBudget(t *testing.T) {
 	pool := &v1alpha1.WarmPool{Spec: v1alpha1.WarmPoolSpec{Sizing: v1alpha1.SizingSpec{
