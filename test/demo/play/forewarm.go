@@ -12,22 +12,26 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/forecast/history"
+	"forewarm.dev/test/demo/arrivals"
 )
+
+// History is the demand of each chunk that is recorded before the pool is made, to the step.
+func History(w arrivals.Workload, t Times) map[string][]float64 {
+	whole, single := w.Demand(-t.PreRoll, min(t.History, w.Known(-t.PreRoll)), t.Interval)
+	return map[string][]float64{"node": whole, "single": single}
+}
 
 // seedAndPool records the history that ends now, as if Forewarm had watched it, and makes
 // the WarmPool.
 func (r *run) seedAndPool(ctx context.Context, now time.Time) error {
 	pool := WarmPool(r.Times, r.Factor)
-	length := min(r.Times.History, r.Workload.Known(-r.Times.PreRoll))
-	whole, single := r.Workload.Demand(-r.Times.PreRoll, length, r.Times.Interval)
 	step := pool.Spec.Forecast.Interval.Duration
 	end := now.Truncate(step)
 	store := history.NewStore(r.cluster.Client)
-	for chunk, demand := range map[string][]float64{"node": whole, "single": single} {
+	for chunk, demand := range History(r.Workload, r.Times) {
 		samples := make([]history.Sample, len(demand))
 		for i, value := range demand {
 			samples[i] = history.Sample{At: end.Add(-time.Duration(len(demand)-i) * step), Demand: value}
@@ -37,21 +41,6 @@ func (r *run) seedAndPool(ctx context.Context, now time.Time) error {
 		}
 	}
 	return r.cluster.Client.Create(ctx, pool)
-}
-
-// policies are how the pool estimates the need of each chunk.
-func (r *run) policies(ctx context.Context) (map[string]v1alpha1.PolicyStatus, error) {
-	var pool v1alpha1.WarmPool
-	if err := r.cluster.Client.Get(ctx, client.ObjectKey{Name: poolName}, &pool); err != nil {
-		return nil, fmt.Errorf("get the WarmPool: %w", err)
-	}
-	policies := map[string]v1alpha1.PolicyStatus{}
-	for _, chunk := range pool.Status.Chunks {
-		if chunk.Policy != nil {
-			policies[chunk.Name] = *chunk.Policy
-		}
-	}
-	return policies, nil
 }
 
 // ceiling asks for more replicas than a ceiling allows, and returns the refusal.

@@ -33,8 +33,8 @@ type Measured struct {
 	// ByJob are the jobs by name, which is the order of their submission, and Nodes all that there were.
 	ByJob []Met
 	Nodes []Node
-	// Policies are how the need of each chunk was estimated at the end.
-	Policies map[string]v1alpha1.PolicyStatus
+	// Plans are what the WarmPool's status said of its chunks, each time that it changed.
+	Plans []Planned
 	// CeilingMessage is the refusal of a replica count above its ceiling.
 	CeilingMessage string
 }
@@ -49,15 +49,26 @@ const (
 	Awaited Room = "awaited"
 )
 
-// Met is what one job met: when it was created, since the window opened, and how long it waited.
+// Met is what one job met: when it was created, since the window opened, how long it waited, and where its pods ran.
 type Met struct {
 	At, Wait time.Duration
 	Room     Room
+	Nodes    []string
 }
 
 // Node is when a node was asked for, when it came, when the first pod ran there that had waited for it, and when it
 // went, since the window opened; nil for what is not known.
-type Node struct{ Asked, Came, Ran, Gone *time.Duration }
+type Node struct {
+	Name                   string
+	Asked, Came, Ran, Gone *time.Duration
+}
+
+// Planned is what the reserver said of its chunks from a time on, since the window opened: what it saw and foresaw,
+// how it estimates the need, and what it wanted.
+type Planned struct {
+	At     time.Duration
+	Chunks []v1alpha1.ChunkStatus
+}
 
 // submitted is a job of the window.
 type submitted struct {
@@ -84,7 +95,7 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
 		node := r.nodes[name]
 		m.GPUHours += node.gpus * node.within(from, to).Hours() * factor
-		m.Nodes = append(m.Nodes, Node{Asked: since(r.asked[name]), Came: since(node.from), Ran: since(node.ran), Gone: since(node.to)})
+		m.Nodes = append(m.Nodes, Node{Name: name, Asked: since(r.asked[name]), Came: since(node.from), Ran: since(node.ran), Gone: since(node.to)})
 	}
 	slices.SortStableFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(*a.Came, *b.Came) })
 	m.IdleGPUHours = m.GPUHours
@@ -92,6 +103,9 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 		if !pod.from.IsZero() {
 			m.IdleGPUHours -= pod.gpus * pod.within(from, to).Hours() * factor
 		}
+	}
+	for _, plan := range r.plans {
+		m.Plans = append(m.Plans, Planned{At: *since(plan.at), Chunks: plan.chunks})
 	}
 	for _, at := range r.taken {
 		if at.After(from) && at.Before(to) {
@@ -112,7 +126,14 @@ func (r *recorder) measureJobs(m *Measured, jobs map[string]submitted, from, to 
 	waited := 0
 	for _, name := range slices.Sorted(maps.Keys(jobs)) {
 		running, wait, later := r.outcome(byJob[name], jobs[name], to)
-		m.ByJob = append(m.ByJob, Met{At: stretch(jobs[name].created.Sub(from), factor), Wait: stretch(wait, factor), Room: r.roomOf(byJob[name], jobs[name].created, running)})
+		met := Met{At: stretch(jobs[name].created.Sub(from), factor), Wait: stretch(wait, factor), Room: r.roomOf(byJob[name], jobs[name].created, running)}
+		for _, pod := range byJob[name] {
+			if pod.node != "" {
+				met.Nodes = append(met.Nodes, pod.node)
+			}
+		}
+		slices.Sort(met.Nodes)
+		m.ByJob = append(m.ByJob, met)
 		if !running {
 			m.NotStarted++
 		}

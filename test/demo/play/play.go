@@ -86,7 +86,7 @@ func Play(ctx context.Context, o Options) (m Measured, err error) {
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go r.tell(watching)
-	if r.seen, err = record(watching, r.cluster); err != nil {
+	if r.seen, err = record(watching, r.cluster, r.ours != nil); err != nil {
 		return m, err
 	}
 	if err := r.prime(ctx); err != nil {
@@ -111,9 +111,7 @@ func Play(ctx context.Context, o Options) (m Measured, err error) {
 	m = r.seen.measure(r.jobs, opened, closed, r.Factor, r.Times.Boot)
 	m.Takeovers += after - before
 	if o.Arm == Forewarm {
-		if m.Policies, err = r.policies(ctx); err == nil {
-			m.CeilingMessage, err = r.ceiling(ctx)
-		}
+		m.CeilingMessage, err = r.ceiling(ctx)
 	}
 	return m, err
 }

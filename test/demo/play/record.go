@@ -8,7 +8,9 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -59,6 +61,12 @@ type heldSeen struct {
 	node string
 }
 
+// planSeen is what the reserver said of its chunks.
+type planSeen struct {
+	at     time.Time
+	chunks []v1alpha1.ChunkStatus
+}
+
 // recorder notes, with its own clock, when nodes come and go and pods run.
 type recorder struct {
 	mu        sync.Mutex
@@ -71,10 +79,11 @@ type recorder struct {
 	heldPH    map[types.UID]bool      // running placeholders
 	seen      map[types.UID]time.Time // when each pod was first seen without a gate
 	held      map[types.UID]*heldSeen // placeholders that have run
+	plans     []planSeen
 }
 
-// record starts watching; it ends with ctx.
-func record(ctx context.Context, c *cluster.Cluster) (*recorder, error) {
+// record starts watching, WarmPools too where there are any; it ends with ctx.
+func record(ctx context.Context, c *cluster.Cluster, pools bool) (*recorder, error) {
 	r := &recorder{
 		claims: map[string]time.Time{}, asked: map[string]time.Time{},
 		nodes: map[string]*nodeSeen{}, pods: map[types.UID]*podSeen{}, taken: map[types.UID]time.Time{},
@@ -104,6 +113,11 @@ func record(ctx context.Context, c *cluster.Cluster) (*recorder, error) {
 	if _, err := claims.AddEventHandler(handlers(r.claim, func(*unstructured.Unstructured) {})); err != nil {
 		return nil, err
 	}
+	if pools {
+		if _, err := dynamics.ForResource(warmPools).Informer().AddEventHandler(handlers(r.pool, func(*unstructured.Unstructured) {})); err != nil {
+			return nil, err
+		}
+	}
 	factory.Start(ctx.Done())
 	dynamics.Start(ctx.Done())
 	if !toolscache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced, claims.HasSynced) {
@@ -125,7 +139,24 @@ func handlers[T any](seen, gone func(T)) toolscache.ResourceEventHandlerFuncs {
 	}
 }
 
-var nodeClaims = schema.GroupVersionResource{Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims"}
+var (
+	nodeClaims = schema.GroupVersionResource{Group: "karpenter.sh", Version: "v1", Resource: "nodeclaims"}
+	warmPools  = v1alpha1.GroupVersion.WithResource("warmpools")
+)
+
+// pool notes what the reserver says of its chunks, where that is news.
+func (r *recorder) pool(object *unstructured.Unstructured) {
+	var pool v1alpha1.WarmPool
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &pool); err != nil {
+		return // ours, and valid
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	chunks := pool.Status.Chunks
+	if n := len(r.plans); len(chunks) > 0 && (n == 0 || !equality.Semantic.DeepEqual(r.plans[n-1].chunks, chunks)) {
+		r.plans = append(r.plans, planSeen{time.Now(), chunks})
+	}
+}
 
 // claim notes when Karpenter asked for a node.
 func (r *recorder) claim(claim *unstructured.Unstructured) {
