@@ -34,8 +34,10 @@ type Case struct {
 	Options
 	// Foresights are per chunk, with a step of the plan's interval.
 	Foresights []Foresight
-	// Backtest is how far back policies are compared.
+	// Backtest is how far back headroom that is set by hand, and a constant pool, look.
 	Backtest time.Duration
+	// Chooses is how Forewarm's policies are chosen.
+	Chooses Chooses
 	// Safety, where above one, has all policies ask for so many times what they keep ahead: what
 	// lies beyond all that the history has shown.
 	Safety float64
@@ -44,35 +46,25 @@ type Case struct {
 // index is the interval that ends at or before a time.
 func (c Case) index(at time.Duration) int { return int(at / c.Limits.Interval) }
 
-// day is how often the policy is chosen.
+// day is that of demand.
 const day = 24 * time.Hour
 
-// terms are those of a chunk; the autoscaler keeps what has been asked for a while longer.
-func (c Case) terms(chunk int) policy.Terms {
-	limits := c.Limits
+// byHand is what an admin sets, who knows that the autoscaler keeps what has been asked for a while longer.
+func (c Case) byHand(chunk, until int) policy.Choice {
+	f, limits := c.Foresights[chunk], c.Limits
 	limits.Hold = limits.HoldTime() + c.Pool.Autoscaler.EmptyFor
-	return policy.TermsOf(limits.Chunks[chunk], limits)
-}
-
-// choose takes the policy of a chunk by the intervals of its history before one.
-func (c Case) choose(chunk, until int, foresee bool, inUse capacity.Policy) policy.Choice {
-	f, terms := c.Foresights[chunk], c.terms(chunk)
-	n := max(min(int(c.Backtest/c.Limits.Interval), until-f.First), 0)
+	terms := policy.TermsOf(limits.Chunks[chunk], limits)
+	n := max(min(int(c.Backtest/limits.Interval), until-f.First), 0)
 	from := max(until-2*n-terms.Lead-terms.Hold-2, 0) // as long again before, to know what was high then
-	h := policy.History{Demand: f.Series.Values[from:until], ByHand: !foresee}
-	if foresee {
-		tau := capacity.Tau(c.Limits.Chunks[chunk], c.Limits.LeadTime, c.Limits.HoldTime())
-		h.Outlooks = f.Outlooks(from, until, c.Limits.Window(), tau)
-	}
-	return policy.Choose(h, terms, n, inUse, float64(time.Hour)/float64(c.Limits.Interval))
+	h := policy.History{Demand: f.Series.Values[from:until], ByHand: true}
+	return policy.Choose(h, terms, n, capacity.Policy{Kind: capacity.Static}, float64(time.Hour)/float64(limits.Interval))
 }
 
 // Frozen are the policies of static headroom that were best before the scored time.
 func (c Case) Frozen() []capacity.Policy {
 	policies := make([]capacity.Policy, len(c.Foresights))
 	for chunk := range policies {
-		choice := c.choose(chunk, c.index(c.Score)+1, false, capacity.Policy{Kind: capacity.Static})
-		policies[chunk] = choice.Best(capacity.Static)
+		policies[chunk] = c.byHand(chunk, c.index(c.Score)+1).Best(capacity.Static)
 	}
 	return policies
 }
@@ -104,66 +96,6 @@ func (c Case) safe(p capacity.Policy) capacity.Policy {
 		p.Most *= (1 + c.Safety) / 2
 	}
 	return p
-}
-
-// Chosen counts how long each kind of policy was in use, in intervals of chunks.
-type Chosen map[capacity.PolicyKind]int
-
-// Total is all of it.
-func (c Chosen) Total() int {
-	all := 0
-	for _, n := range c {
-		all += n
-	}
-	return all
-}
-
-// Mostly says that a kind was in use for most of the scored time.
-func (c Chosen) Mostly(kind capacity.PolicyKind) bool { return 2*c[kind] > c.Total() }
-
-// Forewarmed plans as the reserver does: the policy of each chunk is chosen daily, on the history
-// until then, and dropped to static headroom when the forecast has missed three times in a row.
-// The count is of the scored time, and complete once the run is.
-func (c Case) Forewarmed() (Options, Chosen) {
-	chosen := Chosen{}
-	choices := make([]policy.Choice, len(c.Foresights))
-	chosenOn := time.Duration(-1)
-	o := c.Options
-	o.Expect = func(at time.Duration, now []float64) capacity.Demand {
-		if today := at / day; today != chosenOn {
-			chosenOn = today
-			for chunk := range choices {
-				choices[chunk] = c.choose(chunk, c.index(at)+1, true, choices[chunk].Policy)
-			}
-		}
-		policies := make([]capacity.Policy, len(choices))
-		for chunk := range choices {
-			if choices[chunk].Policy.Kind == capacity.Forecast && c.missed(chunk, c.index(at)) {
-				choices[chunk] = choices[chunk].Dropped()
-			}
-			policies[chunk] = choices[chunk].Policy
-			if c.scored(at) {
-				chosen[policies[chunk].Kind]++
-			}
-		}
-		return c.WithPolicies(policies).Expect(at, now)
-	}
-	return o, chosen
-}
-
-func (o Options) scored(at time.Duration) bool { return at >= o.Score && at < o.Until }
-
-// missed compares the last demands with the bands forecast for them an interval before.
-func (c Case) missed(chunk, i int) bool {
-	f := c.Foresights[chunk]
-	const looked = 3
-	var demand, low, high []float64
-	for j := i - looked + 1; j <= i; j++ {
-		if k := j - 1 - f.First; k >= 0 && k < len(f.next) {
-			demand, low, high = append(demand, f.value(j)), append(low, f.next[k][0]), append(high, f.next[k][1])
-		}
-	}
-	return policy.Missed(demand, low, high)
 }
 
 // Floor is Crane's: the highest of the window at the same time of up to seven days before.

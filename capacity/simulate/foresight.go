@@ -38,8 +38,8 @@ type ForesightOptions struct {
 	Seasons      []time.Duration
 	History      time.Duration
 	First, Until int
-	// Windows are the times ahead that will be asked for.
-	Windows []time.Duration
+	// Plans are the limits of those who will ask: by their lead times they look as far ahead as the reserver would.
+	Plans []capacity.Limits
 	// Progress, if not nil, is told how many of all intervals are done.
 	Progress func(done, all int)
 }
@@ -47,7 +47,7 @@ type ForesightOptions struct {
 // Foresee asks the model at every interval. It sees what was before, and nothing later.
 func Foresee(stock Stock, o ForesightOptions) (Foresight, error) {
 	series := stock.Highest
-	f := Foresight{Series: series, Now: stock.Now, First: max(o.First, 0), horizon: horizons(series.Step, o.Windows)}
+	f := Foresight{Series: series, Now: stock.Now, First: max(o.First, 0), horizon: horizons(o.Plans)}
 	until := min(o.Until, len(series.Values))
 	var fitted *forecast.Fitted
 	for i := f.First; i < until; i++ {
@@ -92,13 +92,14 @@ func (f Foresight) follow(o ForesightOptions, fitted *forecast.Fitted, i int) (*
 	return fitted, answer, err
 }
 
-// horizons are all steps within the longest window.
-func horizons(step time.Duration, windows []time.Duration) []time.Duration {
+// horizons are the times ahead that any of the plans needs.
+func horizons(plans []capacity.Limits) []time.Duration {
 	var all []time.Duration
-	for ahead := step; len(all) == 0 || ahead <= slices.Max(windows); ahead += step {
-		all = append(all, ahead)
+	for _, limits := range plans {
+		all = append(all, limits.Horizon()...)
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (f *Foresight) add(answer forecast.Forecast) {
@@ -130,20 +131,27 @@ func (f Foresight) at(i int, window time.Duration) []float64 {
 	return f.peaks[i-f.First][last]
 }
 
-// Demand is what was foreseen at an interval, as the plan takes it: one value per path, the
-// highest until the window's end. Where the demand of now is not that of the trace, since pods
+// Demand is what was foreseen at an interval, as the plan takes it: paths whose highest demands until any time within
+// the window are those of the model's. Where the demand of now is not that of the trace, since pods
 // wait in this run, what is foreseen moves along.
 func (f Foresight) Demand(i int, window time.Duration, now float64) capacity.ChunkDemand {
 	peaks := f.at(i, window)
-	demand := capacity.ChunkDemand{Now: now, Horizon: []time.Duration{window}, Paths: make([][]float64, len(peaks))}
+	demand := capacity.ChunkDemand{Now: now, Paths: make([][]float64, len(peaks))}
 	moved := 0.0
 	if i < len(f.Now) {
 		moved = now - f.Now[i]
 	}
-	values := make([]float64, len(peaks))
-	for k, peak := range peaks {
-		values[k] = peak + moved
-		demand.Paths[k] = values[k : k+1]
+	for k := range demand.Paths {
+		demand.Paths[k] = make([]float64, 0, len(f.horizon))
+	}
+	for j, ahead := range f.horizon {
+		if ahead > window || len(peaks) == 0 {
+			break
+		}
+		demand.Horizon = append(demand.Horizon, ahead)
+		for k, peak := range f.peaks[i-f.First][j] {
+			demand.Paths[k] = append(demand.Paths[k], peak+moved)
+		}
 	}
 	return demand
 }

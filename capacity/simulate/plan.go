@@ -15,8 +15,8 @@ type wish struct {
 	wanted []int64
 }
 
-// plan asks capacity.Plan what the reserver would ask it, takes the steps, and comes back an
-// interval later.
+// plan asks capacity.Plan what the reserver would ask it, takes the steps, and comes back on the next
+// multiple of the interval.
 func (w *world) plan() {
 	if w.Expect != nil {
 		now := slices.Clone(w.demand)
@@ -34,12 +34,12 @@ func (w *world) plan() {
 	if w.Record {
 		w.record()
 	}
-	w.push(event{at: w.now + w.Limits.Interval, kind: plan})
+	w.push(event{at: (w.now/w.Limits.Interval + 1) * w.Limits.Interval, kind: plan})
 }
 
 // state is what the pool has, as the reserver sees it.
 func (w *world) state() capacity.State {
-	state := capacity.State{Chunks: make([]capacity.ChunkState, len(w.Pool.Chunks))}
+	state := capacity.State{Chunks: make([]capacity.ChunkState, len(w.Pool.Chunks)), Young: w.now-w.From-w.Begins < w.Limits.Hold}
 	w.countRooms(&state)
 	for _, p := range w.warm {
 		row := &state.Chunks[p.chunk]
@@ -50,12 +50,24 @@ func (w *world) state() capacity.State {
 			state.Chunks[p.chunk].Waiting += int64(p.gpus / w.Pool.Chunks[p.chunk].GPUs)
 		}
 	}
-	for _, past := range w.wishes {
-		for i, wanted := range past.wanted {
-			state.Chunks[i].Kept = max(state.Chunks[i].Kept, wanted)
+	w.keepWanted(&state)
+	return state
+}
+
+// keepWanted counts what was wanted within the hold time; all that are held while less than that has been seen.
+func (w *world) keepWanted(state *capacity.State) {
+	for _, p := range w.warm {
+		if state.Young && !p.gated {
+			state.Chunks[p.chunk].Kept++
 		}
 	}
-	return state
+	for _, past := range w.wishes {
+		for i, wanted := range past.wanted {
+			if !state.Young {
+				state.Chunks[i].Kept = max(state.Chunks[i].Kept, wanted)
+			}
+		}
+	}
 }
 
 // placeholder is one of ours as the plan sees it.

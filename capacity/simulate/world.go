@@ -16,6 +16,8 @@ type Options struct {
 	// From is when the run starts, with the jobs that run by then on nodes that are there; what
 	// is submitted from Score until before Until is scored.
 	From, Score, Until time.Duration
+	// Begins is how long after From the first plan is made; the next are on the grid of the interval.
+	Begins time.Duration
 	// Expect foresees; nil is the autoscaler alone.
 	Expect Expect
 	// Limits are those of the plan: its interval, lead time, hold, chunks and their costs.
@@ -135,7 +137,7 @@ func Run(o Options) (Outcome, error) {
 		}
 	}
 	if o.Expect != nil || o.Record {
-		w.push(event{at: o.From, kind: plan})
+		w.push(event{at: o.From + o.Begins, kind: plan})
 	}
 	for {
 		at, ok := w.next()

@@ -3,10 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"text/tabwriter"
 	"time"
 
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
 	"forewarm.dev/capacity/simulate"
 	"forewarm.dev/capacity/spec"
 	"forewarm.dev/test/demo/arrivals"
@@ -15,7 +19,6 @@ import (
 
 // forewarmed is the arm with Forewarm: the same pool, on the same history, through the same plan.
 func forewarmed(w arrivals.Workload) (simulate.Case, error) {
-	const backtest = 14 * 24 * time.Hour
 	t := times()
 	pool := play.WarmPool(t, 1)
 	limits, err := spec.Simulated(pool, t.Lead)
@@ -37,11 +40,17 @@ func forewarmed(w arrivals.Workload) (simulate.Case, error) {
 	}
 	o.Trace = simulate.NewTrace(w.Start.Add(-known), known+w.Window, o.Trace.Jobs)
 	o.Limits, o.From, o.Score, o.Until = limits, known-t.PreRoll, known, known+w.Window
-	c := simulate.Case{Options: o, Backtest: backtest}
+	c := simulate.Case{Options: o, Chooses: simulate.Chooses{Kept: t.History, Asks: true}}
+	for _, chunk := range limits.Chunks {
+		c.Chooses.History = append(c.Chooses.History, play.History(w, t)[chunk.Name])
+	}
+	for _, season := range pool.Spec.Forecast.Seasons {
+		c.Chooses.Seasons = append(c.Chooses.Seasons, season.Duration)
+	}
 	for _, stock := range o.Trace.Demand(o.Pool, t.Interval) {
 		f, err := simulate.Foresee(stock, simulate.ForesightOptions{
-			Refit: time.Hour, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: t.History,
-			First: int((o.From - backtest) / t.Interval), Until: int(o.Until/t.Interval) + 1, Windows: []time.Duration{limits.Window()},
+			Refit: time.Hour, Seasons: c.Chooses.Seasons, History: t.History,
+			First: int(o.From / t.Interval), Until: int(o.Until/t.Interval) + 1, Plans: []capacity.Limits{limits},
 		})
 		if err != nil {
 			return c, err
@@ -61,6 +70,11 @@ func simulated(o *outcome) error {
 	if err != nil {
 		return fmt.Errorf("simulate: %w", err)
 	}
+	if plans := o.arms[play.Forewarm].Plans; len(plans) > 0 {
+		ours.Begins = max(plans[0].At+times().PreRoll, 0)
+		ours.Chooses.Takes = chosenAfter(plans, ours.Limits.Chunks)
+	}
+	o.policies = policies(o.arms[play.Forewarm].Plans, ours)
 	for arm := range o.arms {
 		options := simulation(o.workload)
 		switch arm {
@@ -80,6 +94,36 @@ func simulated(o *outcome) error {
 		}
 	}
 	return nil
+}
+
+// policies are what the reserver chose for each chunk, and what the simulator does.
+func policies(plans []play.Planned, ours simulate.Case) map[string][2]v1alpha1.PolicyStatus {
+	found := map[string][2]v1alpha1.PolicyStatus{}
+	for i, chunk := range ours.Limits.Chunks {
+		status := *chooser.Status(chooser.Answer{Choice: ours.First(i)})
+		for _, plan := range plans {
+			for _, row := range plan.Chunks {
+				if _, known := found[row.Name]; row.Name == chunk.Name && !known && row.Policy != nil && row.Policy.Reason != "" {
+					found[row.Name] = [2]v1alpha1.PolicyStatus{*row.Policy, status}
+				}
+			}
+		}
+	}
+	return found
+}
+
+// told is a policy in one line.
+func told(p v1alpha1.PolicyStatus) string {
+	text := p.Kind
+	for _, number := range []struct{ name, value string }{{"headroom", p.Headroom}, {"share", p.Share}, {"margin", p.Margin}, {"most", p.Most}} {
+		if number.value != "" {
+			text += " " + number.name + " " + number.value
+		}
+	}
+	for _, tried := range p.Tried {
+		text += fmt.Sprintf(", %s %s/h", tried.Kind, tried.CostPerHour)
+	}
+	return text
 }
 
 // agreement is how far the simulator agrees: mean waits, their ratio, and the range of 90 % of the draws.
@@ -168,5 +212,16 @@ func comparison(out io.Writer, seeds []outcome) error {
 			write("seed %d, %s\t%.1f s\t%.1f s\t%.1f s\t%.1f s\t\n", o.settings.seed, arm, d.start.Seconds(), d.takeover.Seconds(), d.ask.Seconds(), d.settle.Seconds())
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, o := range seeds {
+		for _, chunk := range slices.Sorted(maps.Keys(o.policies)) {
+			both := o.policies[chunk]
+			if _, err := fmt.Fprintf(out, "seed %d, policy of %s\n  reserver:  %s\n  simulator: %s\n", o.settings.seed, chunk, told(both[0]), told(both[1])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/simulate"
 	"forewarm.dev/test/demo/play"
 )
@@ -13,26 +15,24 @@ type delays struct {
 	// start is until a job ran for which there was room, and takeover where placeholders gave way: means of the arm.
 	start, takeover time.Duration
 	// ask is from a job for which there was no room until Karpenter asked for a node, and settle what it takes
-	// beyond the boot time until a pod runs there that had waited for it: medians of all arms.
+	// beyond the boot time until a pod runs there that had waited for it: medians of the arm; of all, where it had none.
 	ask, settle time.Duration
 }
 
-// delaysOf are those that were measured in an arm; of nodes, in all.
+// delaysOf are those that were measured in an arm.
 func delaysOf(arm play.Arm, arms map[play.Arm]play.Measured, factor float64) delays {
 	d := delays{start: meanOf(arms[arm], play.Free), takeover: meanOf(arms[arm], play.Taken)}
-	var asked, settled []time.Duration
+	asked, settled := delaysOfNodes(arms[arm], factor)
+	var allAsked, allSettled []time.Duration
 	for _, m := range arms {
-		for _, n := range m.Nodes {
-			if n.Asked == nil || *n.Asked < 0 {
-				continue
-			}
-			if cause, known := causeOf(m.ByJob, *n.Asked, factor); known {
-				asked = append(asked, *n.Asked-cause)
-			}
-			if n.Ran != nil {
-				settled = append(settled, *n.Ran-*n.Asked-times().Boot)
-			}
-		}
+		a, s := delaysOfNodes(m, factor)
+		allAsked, allSettled = append(allAsked, a...), append(allSettled, s...)
+	}
+	if len(asked) == 0 {
+		asked = allAsked
+	}
+	if len(settled) == 0 {
+		settled = allSettled
 	}
 	slices.Sort(asked)
 	slices.Sort(settled)
@@ -41,6 +41,22 @@ func delaysOf(arm play.Arm, arms map[play.Arm]play.Measured, factor float64) del
 		d.ask = d.start + time.Duration(factor*float64(play.BatchIdle))
 	}
 	return d
+}
+
+// delaysOfNodes are those of the nodes of an arm that were asked for in the window.
+func delaysOfNodes(m play.Measured, factor float64) (asked, settled []time.Duration) {
+	for _, n := range m.Nodes {
+		if n.Asked == nil || *n.Asked < 0 {
+			continue
+		}
+		if cause, known := causeOf(m.ByJob, *n.Asked, factor); known {
+			asked = append(asked, *n.Asked-cause)
+		}
+		if n.Ran != nil {
+			settled = append(settled, *n.Ran-*n.Asked-times().Boot)
+		}
+	}
+	return asked, settled
 }
 
 // causeOf is when the first job was created that may have made Karpenter ask for a node at a time: one for which there
@@ -53,6 +69,23 @@ func causeOf(jobs []play.Met, asked time.Duration, factor float64) (at time.Dura
 		}
 	}
 	return 0, false
+}
+
+// chosenAfter is how long the reserver took to choose the policy of each chunk; nil where it is not known.
+func chosenAfter(plans []play.Planned, chunks []capacity.Chunk) []time.Duration {
+	var after []time.Duration
+	for _, chunk := range chunks {
+		made := slices.IndexFunc(plans, func(p play.Planned) bool {
+			return slices.ContainsFunc(p.Chunks, func(row v1alpha1.ChunkStatus) bool {
+				return row.Name == chunk.Name && row.Policy != nil && row.Policy.Reason != ""
+			})
+		})
+		if made < 0 {
+			return nil
+		}
+		after = append(after, plans[made].At-plans[0].At)
+	}
+	return after
 }
 
 // meanOf is the mean wait of the jobs that came by their places in one way.

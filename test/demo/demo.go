@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity/simulate"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
@@ -45,6 +46,8 @@ type outcome struct {
 	// not asked for.
 	simulated map[play.Arm][]simulate.Outcome
 	delays    map[play.Arm]delays
+	// policies are what the reserver chose and what the simulator did, per chunk.
+	policies map[string][2]v1alpha1.PolicyStatus
 }
 
 // run plays the three arms, for each seed, and prints what was measured; or compares what was measured before.

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/simulate"
 	"forewarm.dev/forecast/seriesfile"
 )
@@ -18,6 +19,8 @@ import (
 const (
 	// shortest is the least interval of plans that is simulated.
 	shortest = 5 * time.Minute
+	// history is how much of it is known to the forecast, and to the choice of policies.
+	history = 4 * 7 * 24 * time.Hour
 	// backtested is how far back policies are compared.
 	backtested = 14 * 24 * time.Hour
 	// refit is how often the model is fitted anew.
@@ -62,7 +65,7 @@ func (s simulation) newCase(pool *v1alpha1.WarmPool, trace simulate.Trace) (simu
 		return simulate.Case{}, fmt.Errorf("the trace is %v long: with --scored %v too little is left to set the arms by; leave a day at least", trace.Length, s.scored)
 	}
 	o.From, o.Until = o.Score-time.Hour, o.Score+s.scored
-	c := simulate.Case{Options: o, Backtest: backtested}
+	c := simulate.Case{Options: o, Backtest: backtested, Chooses: simulate.Chooses{Kept: history}}
 	for _, stock := range trace.Demand(o.Pool, o.Limits.Interval) {
 		c.Foresights = append(c.Foresights, simulate.Foresight{Series: stock.Highest, Now: stock.Now})
 	}
@@ -74,9 +77,9 @@ func foresee(c *simulate.Case, progress func(chunk string, done, all int)) error
 	for i, known := range c.Foresights {
 		chunk := c.Pool.Chunks[i].Name
 		f, err := simulate.Foresee(simulate.Stock{Highest: known.Series, Now: known.Now}, simulate.ForesightOptions{
-			Refit: refit, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: 4 * 7 * 24 * time.Hour,
+			Refit: refit, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: history,
 			First: int((c.Score - c.Backtest) / c.Limits.Interval), Until: int(c.Until/c.Limits.Interval) + 1,
-			Windows:  []time.Duration{c.Limits.Window()},
+			Plans:    []capacity.Limits{c.Limits},
 			Progress: func(done, all int) { progress(chunk, done, all) },
 		})
 		if err != nil {

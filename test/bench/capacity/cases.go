@@ -68,7 +68,7 @@ func newCase(t trace, seen []simulate.Foresight, lead time.Duration) simulate.Ca
 			Trace: t.Trace, Pool: pool, Limits: limits, Seed: 1,
 			From: max(score-warmUp, 0), Score: score, Until: score + scored,
 		},
-		Foresights: seen, Backtest: backtested,
+		Foresights: seen, Backtest: backtested, Chooses: simulate.Chooses{Kept: history},
 	}, promised)
 }
 
@@ -85,15 +85,15 @@ func priced(c simulate.Case, tau float64) simulate.Case {
 // foresee asks the model at each interval of the scored time and of what is backtested.
 func foresee(t trace, refit time.Duration, progress func(done, all int)) ([]simulate.Foresight, error) {
 	c := newCase(t, nil, leads()[0])
-	var windows []time.Duration
+	var plans []capacity.Limits
 	for _, lead := range leads() {
-		windows = append(windows, lead+t.step)
+		plans = append(plans, capacity.Limits{LeadTime: lead, Interval: t.step})
 	}
 	var seen []simulate.Foresight
 	for _, stock := range t.Demand(c.Pool, t.step) {
 		f, err := simulate.Foresee(stock, simulate.ForesightOptions{
 			Model: forecast.Combined{}, Refit: refit, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: history,
-			First: int((c.Score - backtested) / t.step), Until: int(c.Until/t.step) + 1, Windows: windows, Progress: progress,
+			First: int((c.Score - backtested) / t.step), Until: int(c.Until/t.step) + 1, Plans: plans, Progress: progress,
 		})
 		if err != nil {
 			return nil, err
