@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,8 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/policy"
 	"forewarm.dev/capacity/simulate"
+	"forewarm.dev/capacity/spec"
+	"forewarm.dev/forecast"
 	"forewarm.dev/test/demo/arrivals"
 	"forewarm.dev/test/demo/play"
 )
@@ -44,6 +50,62 @@ func TestForewarmIsSimulatedOnTheSameHour(t *testing.T) {
 	got, err := simulate.Run(ours)
 	if err != nil || len(got.Waits) != len(alone.Waits) || chosen.Total() == 0 || chosen[capacity.Forecast] == 0 && chosen[capacity.Static] == 0 && chosen[capacity.Reactive] == 0 {
 		t.Errorf("%d waits with policies %v, %v; want %d", len(got.Waits), chosen, err, len(alone.Waits))
+	}
+}
+
+// TestTheReserverOfTheDemoAndTheSimulatorChooseAlike: the pool of compressed time, on the history that is recorded for it
+// and the first demand that it sees, and the simulator, for which no time is compressed.
+func TestTheReserverOfTheDemoAndTheSimulatorChooseAlike(t *testing.T) {
+	const factor, days = 20, 4
+	w := arrivals.Generate(1, 15*time.Minute)
+	w.Jobs = slices.DeleteFunc(w.Jobs, func(job arrivals.Job) bool { return job.At < -days*24*time.Hour })
+	pool := play.WarmPool(times(), factor)
+	lead, _ := pool.Spec.Sizing.LeadTime.Fixed()
+	chunks, err := spec.Chunks(pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := forewarmed(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := spec.Limits(pool, chunks, lead, 100)
+	for i, chunk := range chunks {
+		values := play.History(w, times())[chunk.Name]
+		values = append(values, ours.Foresights[i].Now[int(ours.From/times().Interval)])
+		step := pool.Spec.Forecast.Interval.Duration
+		reserver, err := chooser.New(true).Ask(chooser.Question{
+			Key: chooser.Key{Pool: "uid", Chunk: chunk.Name},
+			By: policy.Question{
+				Chunk: limits.Chunks[i], Limits: limits, Kept: pool.Spec.Forecast.History.Duration,
+				Seasons: []time.Duration{pool.Spec.Forecast.Seasons[0].Duration, pool.Spec.Forecast.Seasons[1].Duration},
+			},
+			History: func() forecast.Series { return forecast.Series{Start: w.Start, Step: step, Values: values} },
+		}, w.Start)
+		if err != nil || len(reserver.Tried) != 3 {
+			t.Fatalf("chunk %s: %+v, %v", chunk.Name, reserver, err)
+		}
+		if diff := cmp.Diff(reserver.Choice, ours.First(i), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+			t.Errorf("chunk %s (-reserver +simulator):\n%s", chunk.Name, diff)
+		}
+	}
+}
+
+func TestHowLongAChoiceTookIsMeasured(t *testing.T) {
+	row := func(chunk, reason string) v1alpha1.ChunkStatus {
+		return v1alpha1.ChunkStatus{Name: chunk, Policy: &v1alpha1.PolicyStatus{Kind: "Forecast", Reason: reason}}
+	}
+	plans := []play.Planned{
+		{At: -400 * time.Second, Chunks: []v1alpha1.ChunkStatus{row("node", ""), row("single", "")}},
+		{At: -300 * time.Second, Chunks: []v1alpha1.ChunkStatus{row("node", "CheapestOnHistory"), row("single", "")}},
+		{At: -240 * time.Second, Chunks: []v1alpha1.ChunkStatus{row("node", "CheapestOnHistory"), row("single", "NotEnoughCheaper")}},
+	}
+	chunks := []capacity.Chunk{{Name: "node"}, {Name: "single"}}
+	if diff := cmp.Diff([]time.Duration{100 * time.Second, 160 * time.Second}, chosenAfter(plans, chunks)); diff != "" {
+		t.Errorf("chosen after (-want +got):\n%s", diff)
+	}
+	if got := chosenAfter(plans[:2], chunks); got != nil {
+		t.Errorf("one was never chosen, got %v", got)
 	}
 }
 

@@ -62,6 +62,7 @@ func again(path string) ([]outcome, error) {
 			if jobs := w.Between(0, w.Window); len(measured.ByJob) != len(jobs) {
 				return nil, fmt.Errorf("%s: seed %d, %s: %d jobs were measured, and the workload has %d now: measure again with --keep", path, k.Seed, arm, len(measured.ByJob), len(jobs))
 			}
+			measured.Await() // in what was kept before that was noted
 		}
 		seeds = append(seeds, outcome{settings: s, workload: w, arms: k.Arms, placeholders: k.Placeholders})
 	}

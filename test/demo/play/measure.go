@@ -98,6 +98,7 @@ func (r *recorder) measure(jobs map[string]submitted, from, to time.Time, factor
 		m.Nodes = append(m.Nodes, Node{Name: name, Asked: since(r.asked[name]), Came: since(node.from), Ran: since(node.ran), Gone: since(node.to)})
 	}
 	slices.SortStableFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(*a.Came, *b.Came) })
+	m.Await()
 	m.IdleGPUHours = m.GPUHours
 	for _, pod := range r.pods {
 		if !pod.from.IsZero() {
@@ -174,6 +175,23 @@ func (r *recorder) gaveWay(pod *podSeen, created time.Time) bool {
 		}
 	}
 	return false
+}
+
+// Await says of jobs that ran on a node which came after they were created that they waited for it. Where the machine
+// has more to do than it can, the scheduler may try a pod for the first time when the node is there, and so never say
+// that there was no room.
+func (m *Measured) Await() {
+	came := map[string]time.Duration{}
+	for _, node := range m.Nodes {
+		if node.Came != nil {
+			came[node.Name] = *node.Came
+		}
+	}
+	for i, job := range m.ByJob {
+		if job.Room == Free && slices.ContainsFunc(job.Nodes, func(name string) bool { at, known := came[name]; return known && at > job.At }) {
+			m.ByJob[i].Room = Awaited
+		}
+	}
 }
 
 // outcome tells whether all pods of a job ran by the end, how long that took, and whether

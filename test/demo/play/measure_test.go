@@ -119,3 +119,24 @@ func TestQuantileIsAWaitThatHappened(t *testing.T) {
 		t.Error("no waits have no quantile")
 	}
 }
+
+// TestWhoRunsOnALaterNodeHasWaited, whatever the scheduler has said of him.
+func TestWhoRunsOnALaterNodeHasWaited(t *testing.T) {
+	m := Measured{
+		ByJob: []Met{
+			{At: 19 * time.Second, Room: Free, Nodes: []string{"later"}},
+			{At: 19 * time.Second, Room: Free, Nodes: []string{"stood"}},
+			{At: 19 * time.Second, Room: Taken, Nodes: []string{"stood"}},
+			{At: 21 * time.Second, Room: Free, Nodes: []string{"later"}},
+		},
+		Nodes: []Node{{Name: "stood", Came: uncompressed(-5)}, {Name: "later", Came: uncompressed(1)}},
+	}
+	m.Await()
+	var rooms []Room
+	for _, job := range m.ByJob {
+		rooms = append(rooms, job.Room)
+	}
+	if diff := cmp.Diff([]Room{Awaited, Free, Taken, Free}, rooms); diff != "" {
+		t.Errorf("rooms (-want +got):\n%s", diff)
+	}
+}
