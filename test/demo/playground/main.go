@@ -6,39 +6,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	configv1 "k8s.io/kube-scheduler/config/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
-	"forewarm.dev/test/demo/arrivals"
+	"forewarm.dev/test/demo/live"
 	"forewarm.dev/test/demo/play"
 	"forewarm.dev/test/demo/stack"
 )
 
-const (
-	// namespace holds the jobs of the live load.
-	namespace = "team-ml"
-	// boot is from Karpenter's decision to the node.
-	boot = 20 * time.Second
-	// visitor is the ServiceAccount, in namespace default, by which people sign in to the console.
-	visitor = "you"
-)
+// visitor is the ServiceAccount, in namespace default, by which people sign in to the console.
+const visitor = "you"
 
 func main() {
 	ctrl.SetLogger(logr.Discard())
@@ -67,12 +58,9 @@ func run(ctx context.Context, empty bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Println("Starting etcd, Kubernetes, KWOK and Karpenter …")
-	c, err := cluster.Start(ctx, cluster.Options{
-		Scheduler: true, ControllerManager: true, KWOK: true, Karpenter: true, Dir: dir,
-		NodeBootDelay: boot, BatchIdle: play.BatchIdle, BatchMax: play.BatchMax,
-		NodePools:          []cluster.NodePool{{Name: play.PoolName, DisruptionBudget: "100%"}},
-		SchedulerExtenders: []configv1.Extender{ours.SchedulerExtender()},
-	})
+	options := live.Cluster(ours)
+	options.Dir = dir
+	c, err := cluster.Start(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -81,7 +69,7 @@ func run(ctx context.Context, empty bool) (err error) {
 	if err := ours.Start(ctx, c, store.Root, filepath.Join(store.Root, "bin")); err != nil {
 		return err
 	}
-	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: live.Namespace}}); err != nil {
 		return err
 	}
 	console, err := serveConsole(ctx, c, ours, store.Root)
@@ -94,7 +82,7 @@ func run(ctx context.Context, empty bool) (err error) {
 		<-ctx.Done()
 		return nil
 	}
-	if err := c.Client.Create(ctx, pool()); err != nil {
+	if err := c.Client.Create(ctx, live.Pool()); err != nil {
 		return err
 	}
 	introduce(c, console, "A control plane with Karpenter, Forewarm and a light load of GPU jobs is running.",
@@ -102,7 +90,7 @@ func run(ctx context.Context, empty bool) (err error) {
 		"kubectl get warmpools,demandhistories,forecastmodels",
 		"kubectl get pods -A -o wide",
 		"kubectl describe warmpool "+play.PoolName)
-	return load(ctx, c.Client)
+	return live.Load(ctx, c.Client)
 }
 
 // serveConsole starts the console with its own rights, and makes an account that may do everything to sign in by.
@@ -129,16 +117,6 @@ func serveConsole(ctx context.Context, c *cluster.Cluster, ours *stack.Stack, ro
 	return ours.StartConsole(ctx, kubeconfig)
 }
 
-// pool is a WarmPool that acts within seconds: it keeps two GPUs warm from the start.
-func pool() client.Object {
-	p := play.WarmPool(play.Times{
-		Boot: boot, Lead: 25 * time.Second, ConsolidateAfter: 30 * time.Second,
-		Interval: 5 * time.Second, History: 24 * time.Hour,
-	}, 1)
-	p.Spec.Chunks[1].Min = 2
-	return p
-}
-
 // introduce says how to reach the cluster from another terminal, and what to try there.
 func introduce(c *cluster.Cluster, console, what string, commands ...string) {
 	fmt.Printf(`
@@ -155,22 +133,5 @@ Your browser asks about its certificate, which it has signed itself. Sign in wit
   kubectl create token %s --duration 12h
 
 Logs are in %s. Interrupt (Ctrl-C) to stop and remove everything.
-`, what, boot, c.Kubeconfig, strings.Join(commands, "\n  "), console, visitor, filepath.Join(c.Dir, "logs"))
-}
-
-// load submits a job of one to eight GPUs every few seconds until ctx ends.
-func load(ctx context.Context, writer client.Client) error {
-	random := rand.New(rand.NewPCG(1, 1)) // the same load every time
-	for i := 0; ; i++ {
-		wait := time.NewTimer(time.Duration(random.ExpFloat64() * float64(8*time.Second)))
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-wait.C:
-		}
-		job := arrivals.Job{GPUs: 1 << random.IntN(4), Run: 20*time.Second + time.Duration(random.ExpFloat64()*float64(time.Minute))}
-		if err := writer.Create(ctx, play.NewJob(fmt.Sprintf("job-%05d", i), namespace, job, job.Run)); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("submit a job: %w", err)
-		}
-	}
+`, what, live.Boot, c.Kubeconfig, strings.Join(commands, "\n  "), console, visitor, filepath.Join(c.Dir, "logs"))
 }

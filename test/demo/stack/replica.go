@@ -85,6 +85,9 @@ func (r *Replica) Ready(ctx context.Context) error {
 	return nil
 }
 
+// MetricsAddress is where it serves its metrics, host:port.
+func (r *Replica) MetricsAddress() string { return r.metrics }
+
 // Metrics are the families that it serves, by name.
 func (r *Replica) Metrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
 	response, err := get(ctx, r.metrics, "/metrics")
