@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,7 +23,26 @@ type Prometheus struct {
 
 // Scrape has it read the metrics of targets, host:port, from now on, and of no others.
 func (p *Prometheus) Scrape(targets ...string) error {
-	text, err := json.Marshal([]map[string][]string{{"targets": targets}})
+	return p.read([]targetGroup{{Targets: targets}})
+}
+
+// ScrapeJobs is Scrape for targets by the names of their jobs, as a ServiceMonitor or PodMonitor has them.
+func (p *Prometheus) ScrapeJobs(jobs map[string]string) error {
+	var groups []targetGroup
+	for name, target := range jobs {
+		groups = append(groups, targetGroup{[]string{target}, map[string]string{"job": name}})
+	}
+	return p.read(groups)
+}
+
+// targetGroup is a part of a file of targets.
+type targetGroup struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels,omitempty"`
+}
+
+func (p *Prometheus) read(groups []targetGroup) error {
+	text, err := json.Marshal(groups)
 	if err != nil {
 		return err
 	}
@@ -31,6 +51,36 @@ func (p *Prometheus) Scrape(targets ...string) error {
 		return err
 	}
 	return os.Rename(p.targets+".new", p.targets)
+}
+
+// Shows fails unless it answers an expression with a number now.
+func (p *Prometheus) Shows(ctx context.Context, expr string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/api/v1/query?query="+url.QueryEscape(expr), nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Error string `json:"error"`
+		Data  struct {
+			Result []struct {
+				Value [2]any `json:"value"`
+			} `json:"result"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return err
+	}
+	for _, series := range answer.Data.Result {
+		if series.Value[1] != "NaN" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: no number in %v, %s", expr, answer.Data.Result, answer.Error)
 }
 
 // PrometheusForTest starts a Prometheus server that ends with the test. Its database is empty

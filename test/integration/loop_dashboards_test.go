@@ -1,10 +1,7 @@
 package integration
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +23,7 @@ func loopDashboards(t *testing.T, e *loopEnv) {
 		t.Fatalf("dashboards: %v, %v", files, err)
 	}
 	// A rate is of what changes between two scrapes, so there has to be a review after the first.
-	cluster.Eventually(t, loopWait, func() error { return e.shows(`forewarm_webhook_decisions_total`) })
+	cluster.Eventually(t, loopWait, func() error { return e.prometheus.Shows(t.Context(), `forewarm_webhook_decisions_total`) })
 	web := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "web"}}
 	if err := webhookScale(t.Context(), e.Client, web, 5); err != nil {
 		t.Error(err)
@@ -44,7 +41,7 @@ func loopDashboards(t *testing.T, e *loopEnv) {
 		for _, q := range queries {
 			asked++
 			cluster.Eventually(t, loopWait, func() error {
-				if err := e.shows(monitoring.Fill(q.Expr, "5m")); err != nil {
+				if err := e.prometheus.Shows(t.Context(), monitoring.Fill(q.Expr, "5m")); err != nil {
 					return fmt.Errorf("%s, panel %q, query %s: %w", filepath.Base(file), q.Panel, q.Ref, err)
 				}
 				return nil
@@ -52,32 +49,6 @@ func loopDashboards(t *testing.T, e *loopEnv) {
 		}
 	}
 	t.Logf("%d queries of %d dashboards show something", asked, len(files))
-}
-
-// shows fails unless Prometheus answers an expression with a number.
-func (e *loopEnv) shows(expr string) error {
-	response, err := http.Get(e.prometheus.URL + "/api/v1/query?query=" + url.QueryEscape(expr))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	var answer struct {
-		Error string `json:"error"`
-		Data  struct {
-			Result []struct {
-				Value [2]any `json:"value"`
-			} `json:"result"`
-		} `json:"data"`
-	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return err
-	}
-	for _, series := range answer.Data.Result {
-		if series.Value[1] != "NaN" {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: no number in %v, %s", expr, answer.Data.Result, answer.Error)
 }
 
 // loopQuiet: where nothing changes, cycle after cycle, nobody logs a line. What the parts
