@@ -28,12 +28,12 @@ func warmCapacity() board {
 		rows: []row{
 			{"At a glance", []panel{
 				{
-					title: "Ready", unit: units.PercentUnit, now: true, wide: 6, says: "The share of the wanted capacity that stands ready. Below 100 % nodes are on their way, or do not come.",
+					title: "Ready", unit: units.PercentUnit, now: true, good: 1, wide: 6, says: "The share of the wanted capacity that stands ready. Below 100 % nodes are on their way, or do not come.",
 					queries: []query{{`clamp_max(sum(forewarm_capacity_placeholder_pods{state="reserved", pool=~"$pool"}) / (sum(forewarm_capacity_wanted_placeholder_pods{pool=~"$pool"}) > 0), 1) or vector(1)`, "ready"}},
 				},
 				{
 					title: "Waits avoided", unit: units.Short, now: true, wide: 6, says: "Pods that were bound to where a placeholder had stood, over the time range.",
-					queries: []query{{`sum(increase(forewarm_capacity_waits_avoided_total{pool=~"$pool"}[$__range]))`, "pods"}},
+					queries: []query{{`round(sum(increase(forewarm_capacity_waits_avoided_total{pool=~"$pool"}[$__range])))`, "pods"}},
 				},
 				{
 					title: "Time not waited", unit: units.Seconds, now: true, wide: 6, says: "The waits for a node that these pods were spared, by the pools' lead times, over the time range.",
@@ -74,18 +74,15 @@ func demand() row {
 			queries: []query{{`max by (pool) (forewarm_capacity_lead_time_seconds{pool=~"$pool"})`, "{{pool}}"}},
 		},
 		{
-			title: "Nodes above a ceiling, and stock-outs", unit: units.Short, wide: 8, says: "Nodes beyond what the ceilings of a pool allow: anything but zero was bought by somebody else, or before the ceiling. And 1 while a pool gets no nodes.",
-			queries: []query{
-				{`max by (pool) (forewarm_capacity_above_ceiling_nodes{pool=~"$pool"})`, "{{pool}} above"},
-				{`max by (pool) (forewarm_capacity_stock_out{pool=~"$pool"})`, "{{pool}} stock-out"},
-			},
+			title: "Nodes above a ceiling", unit: units.Short, wide: 8, calm: true, says: "Nodes beyond what the ceilings of a pool allow: anything but zero was bought by somebody else, or before the ceiling.",
+			queries: []query{{`max by (pool) (forewarm_capacity_above_ceiling_nodes{pool=~"$pool"})`, "{{pool}}"}},
 		},
 		{
-			title: "Pools without nodes", unit: units.Short, wide: 12, says: "1 while no node of the pool comes, and its fallbacks keep what is missing.",
+			title: "Pools without nodes", unit: units.Short, wide: 12, calm: true, says: "1 while no node of the pool comes, and its fallbacks keep what is missing.",
 			queries: []query{{`max by (pool) (forewarm_capacity_stock_out{pool=~"$pool"})`, "{{pool}}"}},
 		},
 		{
-			title: "Evictions", unit: units.Short, wide: 12, says: "Pods evicted from nodes about to be taken away, per hour; blocked ones are tried each second.",
+			title: "Evictions", unit: units.Short, wide: 12, calm: true, says: "Pods evicted from nodes about to be taken away, per hour; blocked ones are tried each second.",
 			queries: []query{{`sum by (result) (rate(forewarm_capacity_evictions_total[$__rate_interval])) * 3600`, "{{result}}"}},
 		},
 	}}
@@ -122,7 +119,7 @@ func forecasts() row {
 			queries: []query{{`max by (pool, chunk) (forewarm_forecast_loss_chunks{pool=~"$pool"})`, "{{pool}}/{{chunk}}"}},
 		},
 		{
-			title: "Age", unit: units.Seconds, wide: 6, says: "Age of the last observation that a forecast is made from.",
+			title: "Age", unit: units.Seconds, wide: 6, calm: true, says: "Age of the last observation that a forecast is made from.",
 			queries: []query{{`max by (pool, chunk) (forewarm_forecast_age_seconds{pool=~"$pool"})`, "{{pool}}/{{chunk}}"}},
 		},
 		{
@@ -143,7 +140,7 @@ func loop() row {
 			queries: []query{{`sum by (action, reason) (rate(forewarm_capacity_plan_steps_total[$__rate_interval])) * 60`, "{{action}} {{reason}}"}},
 		},
 		{
-			title: "Errors", unit: units.Short, wide: 6, says: "Acts of plans that failed, per minute. Nothing is deleted on an error.",
+			title: "Errors", unit: units.Short, wide: 6, calm: true, says: "Acts of plans that failed, per minute. Nothing is deleted on an error.",
 			queries: []query{{`sum by (reason) (rate(forewarm_capacity_plan_errors_total[$__rate_interval])) * 60`, "{{reason}}"}},
 		},
 		{
@@ -176,7 +173,7 @@ func admission() board {
 					queries: percentiles("forewarm_webhook_decision_duration_seconds", ""),
 				},
 				{
-					title: "Above a ceiling", unit: units.Short, wide: 6, says: "What stands above its ceiling or a total: from before it, or written while no webhook answered.",
+					title: "Above a ceiling", unit: units.Short, wide: 6, calm: true, says: "What stands above its ceiling or a total: from before it, or written while no webhook answered.",
 					queries: []query{
 						{`max by (measure) (forewarm_webhook_above_ceiling_objects)`, "objects, {{measure}}"},
 						{`max by (measure) (forewarm_webhook_above_total_holders)`, "holders of totals, {{measure}}"},

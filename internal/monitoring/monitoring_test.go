@@ -31,6 +31,11 @@ func TestDashboards(t *testing.T) {
 				t.Fatalf("%s: panel %q has id %d and place %+v", b.uid, title, *p.Panel.Id, at)
 			}
 			ids[*p.Panel.Id] = true
+			if config := p.Panel.FieldConfig; p.Panel.Type == "stat" && config.Defaults.Thresholds == nil {
+				t.Errorf("%s: panel %q says no thresholds, so that Grafana paints 80 and more red", b.uid, title)
+			} else if p.Panel.Type == "timeseries" && len(config.Overrides) != 1 {
+				t.Errorf("%s: panel %q has lines that stay at zero in its legend", b.uid, title)
+			}
 			for x := at.X; x < at.X+at.W; x++ {
 				for y := at.Y; y < at.Y+at.H; y++ {
 					if other, taken := places[[2]uint32{x, y}]; taken {

@@ -20,6 +20,10 @@ type panel struct {
 	unit string
 	// now is true for one number instead of lines over time.
 	now bool
+	// good is from where on such a number is green; below it is orange. Zero where none is better than another.
+	good float64
+	// calm is true where lines stay at zero as long as all is well: the axis then ends at one.
+	calm bool
 	// wide is how many of the 24 columns it takes.
 	wide    uint32
 	queries []query
@@ -74,7 +78,7 @@ func (b board) build() (dashboard.Dashboard, error) {
 func (p panel) build(id uint32) cog.Builder[dashboard.Panel] {
 	if p.now {
 		made := stat.NewPanelBuilder().Id(id).Title(p.title).Description(p.says).Unit(p.unit).Datasource(source).Span(p.wide).Height(4).
-			GraphMode(common.BigValueGraphModeNone).ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
+			Thresholds(p.thresholds()).GraphMode(common.BigValueGraphModeNone).ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
 		for i, q := range p.queries {
 			made = made.WithTarget(q.build(i).Instant())
 		}
@@ -83,11 +87,27 @@ func (p panel) build(id uint32) cog.Builder[dashboard.Panel] {
 	made := timeseries.NewPanelBuilder().Id(id).Title(p.title).Description(p.says).Unit(p.unit).Datasource(source).Span(p.wide).Height(8).
 		Min(0).LineWidth(1).FillOpacity(8).ShowPoints(common.VisibilityModeNever).
 		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true)).
-		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending))
+		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending)).
+		WithOverride(atZero, []dashboard.DynamicConfigValue{{Id: "custom.hideFrom", Value: common.HideSeriesConfig{Legend: true}}})
+	if p.calm {
+		made = made.AxisSoftMax(1)
+	}
 	for i, q := range p.queries {
 		made = made.WithTarget(q.build(i).Range())
 	}
 	return made
+}
+
+// atZero are the lines that stay at zero: legends of all that could fail would hide what did.
+var atZero = dashboard.MatcherConfig{Id: "byValue", Options: map[string]any{"reducer": "max", "op": "lte", "value": 0}}
+
+// thresholds are said, since Grafana's own turn red from 80 on.
+func (p panel) thresholds() cog.Builder[dashboard.ThresholdsConfig] {
+	steps := []dashboard.Threshold{{Color: "blue"}}
+	if p.good > 0 {
+		steps = []dashboard.Threshold{{Color: "orange"}, {Value: &p.good, Color: "green"}}
+	}
+	return dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(steps)
 }
 
 // build makes the i-th query of a panel.
