@@ -99,9 +99,9 @@ chaos: control-plane ## Kill, stop and cut off everything under load, and hold F
 	  $(if $(CLOCK),--clock='$(CLOCK)') $(if $(NODES),--nodes='$(NODES)') $(if $(PODS),--pods='$(PODS)') $(ARGS)
 
 .PHONY: screenshots
-screenshots: control-plane browser ## Take the pictures of the console and, where there is npm, the dashboards in docs/images (7 minutes).
+screenshots: control-plane browser ## Take the pictures of the console and, where there is npm, the dashboards in docs/images (15 minutes).
 	@command -v npm >/dev/null || echo "screenshots: no npm, so that the dashboards' are not taken"
-	mkdir -p docs/images && cd test/browser && go test -count=1 -timeout 20m -run 'TestConsole|TestDashboards' . -args -screenshots '$(CURDIR)/docs/images'
+	mkdir -p docs/images && cd test/browser && go test -count=1 -timeout 30m -run 'TestConsoleUnderLoad|TestDashboards' . -args -screenshots '$(CURDIR)/docs/images'
 
 # An older scheduler beside the newest API server: the build takes some minutes for each, once.
 .PHONY: test-schedulers

@@ -39,7 +39,6 @@ func TestConsole(t *testing.T) {
 		{"every page can be read by day and by night", contrasts},
 		{"and on a phone", phone},
 		{"and heard", heard},
-		{"pictures of it are taken", takePictures},
 		{"a plan is approved by keyboard", approves},
 		{"and another rejected", rejects},
 		{"what stands near its ceiling is shown", ceilings},

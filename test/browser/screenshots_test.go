@@ -17,10 +17,8 @@ var screenshots = flag.String("screenshots", "", "folder to write pictures of th
 const mostBytes = 300 << 10
 
 // takePictures shows a pool and the plans, on a desktop and on a phone, by day and by night.
-func takePictures(t *testing.T, e *env, ctx context.Context) {
-	if *screenshots == "" {
-		t.Skip("make screenshots takes them")
-	}
+func takePictures(t *testing.T, e *env, ctx context.Context, pool string) {
+	t.Helper()
 	defer run(t, ctx, chromedp.ResetViewport())
 	defer prefer(t, ctx, "")
 	for _, shot := range []struct {
