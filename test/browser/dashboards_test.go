@@ -101,6 +101,9 @@ func underLoad(t *testing.T) *cluster.Prometheus {
 	if err := ours.Start(t.Context(), c, "../..", binaries); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := ours.StartConsole(t.Context(), c.Kubeconfig); err != nil {
+		t.Fatal(err)
+	}
 	jobs := map[string]string{}
 	for _, r := range ours.Replicas {
 		jobs["forewarm-"+r.Kind] = r.MetricsAddress()

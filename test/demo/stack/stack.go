@@ -36,7 +36,7 @@ type Options struct {
 
 // Stack is the webhook, the extender and the reserver, and the console if asked for, with their addresses.
 type Stack struct {
-	// Replicas are all processes, those of a kind behind each other.
+	// Replicas are all processes, those of a kind behind each other; the console, once it runs, is the last.
 	Replicas []*Replica
 
 	options  Options
@@ -145,6 +145,7 @@ func (s *Stack) StartConsole(ctx context.Context, kubeconfig string) (string, er
 	if err := s.Run(r); err != nil {
 		return "", err
 	}
+	s.Replicas = append(s.Replicas, r)
 	return "https://" + r.config.Console.Address, s.await(ctx, r)
 }
 
