@@ -78,7 +78,7 @@ func (e *loopEnv) writes(t *testing.T, kind string) []loopEvent {
 // loopRoles reads in the audit log that nothing we asked for was forbidden, and that the
 // extender only looks.
 func loopRoles(t *testing.T, e *loopEnv) {
-	for _, kind := range []string{"reserver", "extender", "webhook"} {
+	for _, kind := range []string{"reserver", "extender", "webhook", "console"} {
 		events := e.events(t, kind)
 		if len(events) == 0 {
 			t.Errorf("no request of %s in the audit log", kind)

@@ -43,6 +43,7 @@ type loopEnv struct {
 	*cluster.Cluster
 	bin, audit, extenderURL string
 	settings                string // of the reserver, beyond addresses
+	person                  string // the token of who looks at the console; empty until it runs
 	taken                   time.Time
 	processes               map[string]*loopProcess
 	pods                    *loopPods
@@ -54,6 +55,8 @@ type loopEnv struct {
 type loopProcess struct {
 	*cluster.Process
 	health, metrics, calls, token string
+	// serves is where the console is.
+	serves string
 }
 
 // newLoopEnv starts one whose nodes Karpenter makes in some zones; in one that the test need not know, if none.
@@ -156,6 +159,10 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 	prices := filepath.Join(e.bin, "prices.yaml")
 	if _, err := os.Stat(prices); err == nil && kind == "reserver" {
 		section += fmt.Sprintf("prices: {file: %q}, ", prices)
+	}
+	if kind == "console" {
+		p.serves = loopAddress(t)
+		section = fmt.Sprintf("address: %q, ", p.serves)
 	}
 	if kind == "webhook" {
 		address := loopAddress(t)

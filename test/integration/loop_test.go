@@ -42,6 +42,7 @@ func TestLoop(t *testing.T) {
 		{"forewarmctl prints the pool", reserverStatus},
 		{"a process that cannot start says why", reserverCannotStart},
 		{"the samples apply", samplesApply},
+		{"the console shows the pool", loopConsole},
 		{"the metrics are documented", samplesMetrics},
 		{"every panel of the dashboards shows something", loopDashboards},
 		{"a quiet cluster logs nothing", loopQuiet},

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,8 +45,7 @@ func samplesApply(t *testing.T, e *loopEnv) {
 
 var samplesMetric = regexp.MustCompile("(?m)^\\| `(forewarm_[a-z0-9_]+)` \\|")
 
-// samplesMetrics compares docs/metrics.md with what the processes have served. The console, which does not
-// run here, has its own compared in test/monitoring.
+// samplesMetrics compares docs/metrics.md with what the processes have served.
 func samplesMetrics(t *testing.T, e *loopEnv) {
 	for _, p := range e.processes {
 		e.scrape(t, p)
@@ -58,9 +56,7 @@ func samplesMetrics(t *testing.T, e *loopEnv) {
 	}
 	var documented []string
 	for _, match := range samplesMetric.FindAllSubmatch(page, -1) {
-		if name := string(match[1]); !strings.HasPrefix(name, "forewarm_console_") {
-			documented = append(documented, name)
-		}
+		documented = append(documented, string(match[1]))
 	}
 	slices.Sort(documented)
 	if diff := cmp.Diff(documented, slices.Sorted(maps.Keys(e.metrics))); diff != "" {

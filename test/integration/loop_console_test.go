@@ -1,0 +1,81 @@
+package integration
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"forewarm.dev/test/cluster"
+)
+
+// loopConsole starts the console, and has somebody look at the pool in it.
+func loopConsole(t *testing.T, e *loopEnv) {
+	if err := e.ApplyFiles(t.Context(), filepath.Join("..", "..", "manifests", "rbac", "console.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "alice"}}
+	e.create(t, account)
+	e.create(t, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: account.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: account.Namespace, Name: account.Name}},
+	})
+	path, err := e.KubeconfigForServiceAccount(t.Context(), account.Namespace, account.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.person = access.BearerToken
+	e.start(t, "console", "console")
+	if page := e.signIn(t); !strings.Contains(page, loopName) {
+		t.Errorf("the console shows no pool %s:\n%s", loopName, page)
+	}
+}
+
+// signIn signs the person in to the console; it returns the page of the pools.
+func (e *loopEnv) signIn(t *testing.T) string {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{
+		Jar: jar, Timeout: loopWait, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // its own certificate
+	}
+	at := "https://" + e.processes["console"].serves
+	page := ""
+	cluster.Eventually(t, loopWait, func() error { // once it is known what the account may
+		response, err := browser.PostForm(at+"/signin", url.Values{"token": {e.person}})
+		if err != nil {
+			return err
+		}
+		_ = response.Body.Close()
+		if response, err = browser.Get(at + "/pools"); err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			return err
+		}
+		if page = string(body); response.StatusCode != http.StatusOK || !strings.Contains(page, "alice") {
+			return fmt.Errorf("the pools: %s, %s", response.Status, page)
+		}
+		return nil
+	})
+	return page
+}
