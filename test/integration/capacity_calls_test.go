@@ -21,6 +21,27 @@ import (
 // loopSecret is what calls to the reserver are signed with.
 const loopSecret = "a secret of the tests, of more than 32 characters"
 
+// call declares demand to the reserver by a call that is signed with a secret at a time.
+func (e *loopEnv) call(t *testing.T, secret, timestamp, body string) (code int, text string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+e.processes["reserver"].calls+intake.Path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set(intake.HeaderTimestamp, timestamp)
+	request.Header.Set(intake.HeaderSignature, intake.Sign([]byte(secret), timestamp, []byte(body)))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(bytes.TrimSpace(answer))
+}
+
 // capacityCalls: a signed call declares demand of tomorrow, once, and as the API server lets it.
 func capacityCalls(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
@@ -28,22 +49,7 @@ func capacityCalls(t *testing.T, e *loopEnv) {
 	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 	call := func(secret, body string) (code int, text string) {
 		t.Helper()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+e.processes["reserver"].calls+intake.Path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set(intake.HeaderTimestamp, timestamp)
-		request.Header.Set(intake.HeaderSignature, intake.Sign([]byte(secret), timestamp, []byte(body)))
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = response.Body.Close() }()
-		answer, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(bytes.TrimSpace(answer))
+		return e.call(t, secret, timestamp, body)
 	}
 	body := fmt.Sprintf(`{"pool": %q, "start": %q, "duration": "1h", "percent": 300}`, loopName, tomorrow)
 	code, text := call(loopSecret, body)

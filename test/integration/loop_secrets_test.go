@@ -2,8 +2,11 @@ package integration
 
 import (
 	"encoding/base64"
+	"fmt"
 	"maps"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +20,8 @@ import (
 )
 
 // loopSecrets has our processes log as much as they can, and looks for what nobody may read there:
-// what is in the Secrets of their namespace, and their own tokens.
+// what is in the Secrets of their namespace, their own tokens, the token of who signs in to the console, and
+// what calls to the reserver are signed with.
 func loopSecrets(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
 	hidden := e.secrets(t)
@@ -38,6 +42,13 @@ func loopSecrets(t *testing.T, e *loopEnv) {
 	}
 	e.create(t, loopPod("ml", "last", 8, map[string]string{corev1.LabelHostname: "nowhere"}))
 	maps.Copy(hidden, e.secrets(t))
+	e.signIn(t)
+	body := fmt.Sprintf(`{"pool": "nosuch", "start": %q, "duration": "1h", "percent": 300}`, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
+	for secret, want := range map[string]int{loopSecret: http.StatusUnprocessableEntity, "another " + loopSecret: http.StatusUnauthorized} {
+		if code, text := e.call(t, secret, strconv.FormatInt(time.Now().Unix(), 10), body); code != want {
+			t.Errorf("a signed call: %d %s, want %d", code, text, want)
+		}
+	}
 	loopNever(t, loopWindow/2, func() error { return nil }) // some cycles of each loop
 	for _, kind := range slices.Sorted(maps.Keys(e.processes)) {
 		log := e.processes[kind].Log()
@@ -58,7 +69,7 @@ func loopSecrets(t *testing.T, e *loopEnv) {
 // secrets are by name what no log may hold, in parts that survive quoting.
 func (e *loopEnv) secrets(t *testing.T) map[string]string {
 	t.Helper()
-	hidden := map[string]string{}
+	hidden := map[string]string{"the token of who signs in": e.person, "the secret of calls": loopSecret}
 	var list corev1.SecretList
 	if err := e.Client.List(t.Context(), &list, client.InNamespace(v1alpha1.SystemNamespace)); err != nil {
 		t.Fatal(err)
