@@ -43,6 +43,7 @@ func TestConsole(t *testing.T) {
 		{"and another rejected", rejects},
 		{"what stands near its ceiling is shown", ceilings},
 		{"who signs out is out", signsOut},
+		{"its log holds no token", keepsTokens},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e, ctx) }) {
 			return
@@ -365,4 +366,17 @@ func ceilings(t *testing.T, e *env, ctx context.Context) {
 func signsOut(t *testing.T, e *env, ctx context.Context) {
 	run(t, ctx, chromedp.Click(chromedp.CSS("form.who button")), chromedp.WaitVisible(chromedp.CSS("#token")), chromedp.Navigate(e.url+"/pools"), chromedp.WaitVisible(chromedp.CSS("#token")))
 	shows(t, ctx, "Sign in")
+}
+
+// keepsTokens: the console has logged as much as it can, and no token of who has signed in, looked and
+// written with it, whole or in part.
+func keepsTokens(t *testing.T, e *env, _ context.Context) {
+	log := e.LogOf("console")
+	if !strings.Contains(log, `"level":"DEBUG`) {
+		t.Error("the console says no more than usual")
+	}
+	parts := strings.Split(e.token, ".")
+	if secret := parts[len(parts)-1]; len(parts) != 3 || strings.Contains(log, secret) {
+		t.Errorf("the console's log holds the signature of a token of %d parts", len(parts))
+	}
 }

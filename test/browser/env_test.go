@@ -102,7 +102,7 @@ func (e *env) serve(t *testing.T, bin, kubeconfig string) string {
 		t.Fatal(err)
 	}
 	// The cluster's Stop ends it.
-	p, err := e.StartProcess(context.WithoutCancel(t.Context()), "console", filepath.Join(bin, "console"), []string{"--config", path, "--kubeconfig", kubeconfig}, nil)
+	p, err := e.StartProcess(context.WithoutCancel(t.Context()), "console", filepath.Join(bin, "console"), []string{"--config", path, "--kubeconfig", kubeconfig, "--verbosity=10"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
