@@ -13,8 +13,10 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/action"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -36,12 +38,12 @@ var (
 // choices are values that between them make every template do all that it can.
 var choices = map[string]string{
 	"default":      "{}",
-	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, tracing: {endpoint: 'http://collector.observability:4318', samplingRatePerMillion: 1000000}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler}, image: {pullSecrets: [pull]}, console: {enabled: true, certificateSecret: own, config: {idleTimeout: 10m}}, webhook: {config: {kinds: [{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.replicas=1}]}}}",
+	"all":          "{namespace: {create: true}, certificate: {mode: CertManager}, criticalPodsQuota: {enabled: true}, tracing: {endpoint: 'http://collector.observability:4318', samplingRatePerMillion: 1000000}, reserver: {drain: true, callsSecret: calls}, monitoring: {podMonitor: true, rules: true}, extender: {mode: SecondScheduler, extraVolumes: [{name: ca, configMap: {name: ca}}], extraVolumeMounts: [{name: ca, mountPath: /ca}]}, image: {pullSecrets: [pull]}, console: {enabled: true, certificateSecret: own, config: {idleTimeout: 10m}}, webhook: {config: {kinds: [{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.replicas=1}]}}}",
 	"files":        "{certificate: {mode: Files, secretName: own}, extender: {mode: None}, webhook: {config: {drainSeconds: 20, clientCA: {file: /ca/ca.crt}}, extraVolumes: [{name: ca, configMap: {name: ca}}], extraVolumeMounts: [{name: ca, mountPath: /ca}], podAnnotations: {a: b}, tolerations: [{operator: Exists}]}}",
 	"reserver":     "{webhook: {enabled: false}, extender: {mode: None}, reserver: {config: {history: {source: Prometheus, prometheus: {url: 'http://prometheus.monitoring:9090'}}}}, networkPolicy: {reserverEgress: [{ports: [{port: 9090}]}], metricsFrom: [{namespaceSelector: {}}]}}",
 	"webhook":      "{reserver: {enabled: false}, extender: {mode: None}, crds: {keep: false}, flowControl: {enabled: false}, networkPolicy: {enabled: false}}",
 	"one console":  "{webhook: {enabled: false}, reserver: {enabled: false}, extender: {mode: None}, console: {enabled: true}}",
-	"one extender": "{webhook: {enabled: false}, reserver: {enabled: false}, extender: {config: {undecided: Error}}}",
+	"one extender": "{webhook: {enabled: false}, reserver: {enabled: false}, extender: {config: {undecided: Error, serving: {certFile: /tls/tls.crt, keyFile: /tls/tls.key}}, extraVolumes: [{name: tls, secret: {secretName: tls}}], extraVolumeMounts: [{name: tls, mountPath: /tls}]}}",
 }
 
 func TestMain(m *testing.M) {
@@ -225,6 +227,74 @@ func TestConfig(t *testing.T) {
 					t.Errorf("%s: %s of ConfigMap %s: %v", name, file, m.Name, err)
 				}
 			}
+		}
+	}
+}
+
+// TestMemory: Go is told of each container's limit of memory, and of none where there is none.
+func TestMemory(t *testing.T) {
+	for name, values := range choices {
+		r, err := Render(t.Context(), folder, Namespace, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := append(objects(t, []byte(r.Manifest)), objects(t, []byte(r.Hooks))...)
+		for _, c := range containers(t, all) {
+			told := slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool {
+				return v.Name == "GOMEMLIMIT" && v.ValueFrom != nil && v.ValueFrom.ResourceFieldRef != nil && v.ValueFrom.ResourceFieldRef.Resource == "limits.memory"
+			})
+			if _, limited := c.Resources.Limits[corev1.ResourceMemory]; told != limited {
+				t.Errorf("%s: container %s has limits %v, and Go is told of them: %t", name, c.Name, c.Resources.Limits, told)
+			}
+		}
+	}
+}
+
+// containers are those of all pods that objects make.
+func containers(t *testing.T, all []*unstructured.Unstructured) (found []corev1.Container) {
+	t.Helper()
+	for _, d := range of[appsv1.Deployment](t, all, "Deployment") {
+		found = append(found, d.Spec.Template.Spec.Containers...)
+	}
+	for _, d := range of[appsv1.DaemonSet](t, all, "DaemonSet") {
+		found = append(found, d.Spec.Template.Spec.Containers...)
+	}
+	for _, j := range of[batchv1.Job](t, all, "Job") {
+		found = append(found, j.Spec.Template.Spec.Containers...)
+	}
+	return found
+}
+
+// TestRolledOut: pods are replaced where a file changes that they read at their start only, be it by a value or by
+// another version of the chart.
+func TestRolledOut(t *testing.T) {
+	before, after := load(t), load(t)
+	for _, file := range after.Templates {
+		if file.Name == "templates/_helpers.tpl" {
+			file.Data = bytes.ReplaceAll(file.Data, []byte("\n  weight: 5\n"), []byte("\n  weight: 6\n"))
+		}
+	}
+	sum := func(c *chart.Chart, values string) string {
+		t.Helper()
+		r, err := made(t.Context(), c, Namespace, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range of[appsv1.Deployment](t, objects(t, []byte(r.Manifest)), "Deployment") {
+			if d.Name == "forewarm-scheduler" {
+				return d.Spec.Template.Annotations["forewarm.dev/config"]
+			}
+		}
+		t.Fatal("no second scheduler")
+		return ""
+	}
+	first := sum(before, "{extender: {mode: SecondScheduler}}")
+	for name, other := range map[string]string{
+		"the scheduler's file": sum(after, "{extender: {mode: SecondScheduler}}"),
+		"the extender's file":  sum(before, "{extender: {mode: SecondScheduler, config: {undecided: Error}}}"),
+	} {
+		if first == other || first == "" {
+			t.Errorf("%s has changed, and the pods of the second scheduler stay: %s", name, first)
 		}
 	}
 }

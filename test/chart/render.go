@@ -9,6 +9,7 @@ import (
 
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart/common"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	"sigs.k8s.io/yaml"
@@ -44,13 +45,18 @@ type Rendered struct {
 
 // Render renders the chart in folder without a cluster, in namespace, as helm template does.
 func Render(ctx context.Context, folder, namespace, values string) (Rendered, error) {
-	set, err := Values(values)
-	if err != nil {
-		return Rendered{}, err
-	}
 	loaded, err := loader.Load(folder)
 	if err != nil {
 		return Rendered{}, fmt.Errorf("load the chart: %w", err)
+	}
+	return made(ctx, loaded, namespace, values)
+}
+
+// made is Render of a chart that is loaded.
+func made(ctx context.Context, loaded *chart.Chart, namespace, values string) (Rendered, error) {
+	set, err := Values(values)
+	if err != nil {
+		return Rendered{}, err
 	}
 	version, err := common.ParseKubeVersion(kubeVersion)
 	if err != nil {
@@ -59,13 +65,13 @@ func Render(ctx context.Context, folder, namespace, values string) (Rendered, er
 	install := action.NewInstall(action.NewConfiguration())
 	install.ReleaseName, install.Namespace, install.KubeVersion = Release, namespace, version
 	install.DryRunStrategy, install.Replace = action.DryRunClient, true
-	made, err := install.RunWithContext(ctx, loaded, set)
+	run, err := install.RunWithContext(ctx, loaded, set)
 	if err != nil {
 		return Rendered{}, err
 	}
-	r, is := made.(*release.Release)
+	r, is := run.(*release.Release)
 	if !is {
-		return Rendered{}, fmt.Errorf("helm returned a release of type %T", made)
+		return Rendered{}, fmt.Errorf("helm returned a release of type %T", run)
 	}
 	var hooks strings.Builder
 	for _, hook := range r.Hooks {

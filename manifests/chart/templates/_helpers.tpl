@@ -138,6 +138,19 @@ extenders:
     ignoredByScheduler: true
 {{- end -}}
 
+{{/* The configuration file of the second scheduler. */}}
+{{- define "forewarm.second" -}}
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+leaderElection:
+  leaderElect: true
+  resourceNamespace: forewarm-system
+  resourceName: forewarm-scheduler
+profiles:
+- schedulerName: forewarm-scheduler
+{{ include "forewarm.extenders" . }}
+{{- end -}}
+
 {{/* Where every part may go: to API servers and to DNS. */}}
 {{- define "forewarm.egress" -}}
 - ports: [{{ range $i, $port := .Values.networkPolicy.apiServerPorts }}{{ if $i }}, {{ end }}{port: {{ $port }}}{{ end }}]
