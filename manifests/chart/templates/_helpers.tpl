@@ -123,7 +123,7 @@ readinessProbe: {httpGet: {path: /readyz, port: {{ . }}}, periodSeconds: 2, fail
 {{/* What the scheduler is told of the extender. manifests/scheduler has it as a file for your own scheduler. */}}
 {{- define "forewarm.extenders" -}}
 extenders:
-- urlPrefix: http://127.0.0.1:8888
+- urlPrefix: http://{{ .Values.extender.config.address | default "127.0.0.1:8888" }}
   filterVerb: filter
   prioritizeVerb: prioritize
   preemptVerb: preempt
