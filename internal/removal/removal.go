@@ -22,7 +22,7 @@ import (
 
 const (
 	// writers selects the pods of the processes that write into the cluster by themselves.
-	writers = "app.kubernetes.io/name in (forewarm-webhook, forewarm-reserver)"
+	writers = "app.kubernetes.io/name in (forewarm-webhook, forewarm-reserver, forewarm-scheduler)"
 	// grace is how long they may take to end: nobody asks them for reviews any more.
 	grace = int64(10)
 	// patience is how long it is waited for their end.
@@ -47,10 +47,10 @@ func (r Remover) Remove(ctx context.Context) error {
 	return errors.Join(r.labels(ctx), r.derived(ctx), r.placeholders(ctx), r.own(ctx))
 }
 
-// end deletes the Deployments of webhook and reserver, and waits until their pods are gone.
+// end deletes the Deployments of webhook, reserver and second scheduler, and waits until their pods are gone.
 func (r Remover) end(ctx context.Context) error {
 	deployments := r.Client.AppsV1().Deployments(r.Namespace)
-	for _, name := range []string{"forewarm-webhook", "forewarm-reserver"} {
+	for _, name := range []string{"forewarm-webhook", "forewarm-reserver", "forewarm-scheduler"} {
 		if err := r.gone("Deployment", r.Namespace, name, deployments.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})); err != nil {
 			return err
 		}

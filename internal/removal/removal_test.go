@@ -48,6 +48,7 @@ func TestRemove(t *testing.T) {
 		&corev1.Namespace{ObjectMeta: meta("", "db", "team", "db")},
 		&corev1.Namespace{ObjectMeta: meta("", "forewarm-placeholders")},
 		&appsv1.Deployment{ObjectMeta: meta("forewarm-system", "forewarm-webhook")},
+		&appsv1.Deployment{ObjectMeta: meta("forewarm-system", "forewarm-scheduler")},
 		&appsv1.Deployment{ObjectMeta: meta("forewarm-system", "somebody-elses")},
 		&corev1.Pod{ObjectMeta: meta("forewarm-system", "forewarm-webhook-1", "app.kubernetes.io/name", "forewarm-webhook")},
 		&corev1.Pod{ObjectMeta: meta("forewarm-system", "somebody-elses")},
@@ -67,6 +68,7 @@ func TestRemove(t *testing.T) {
 	}
 	want := []string{
 		"removed Deployment forewarm-system/forewarm-webhook",
+		"removed Deployment forewarm-system/forewarm-scheduler",
 		"removed label forewarm.dev/ceilings of Namespace web",
 		"removed label forewarm.dev/totals of Namespace web",
 		"removed Ledger forewarm-system/ns-web",
