@@ -11,11 +11,13 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity/intake"
+	"forewarm.dev/test/cluster"
 )
 
 // loopSecret is what calls to the reserver are signed with.
@@ -45,6 +47,7 @@ func (e *loopEnv) call(t *testing.T, secret, timestamp, body string) (code int, 
 // capacityCalls: a signed call declares demand of tomorrow, once, and as the API server lets it.
 func capacityCalls(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
+	e.grant(t, "calls.yaml", authorizationv1.ResourceAttributes{Verb: "create", Group: v1alpha1.GroupVersion.Group, Resource: "demandevents"})
 	tomorrow := time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)
 	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 	call := func(secret, body string) (code int, text string) {
@@ -76,9 +79,12 @@ func capacityCalls(t *testing.T, e *loopEnv) {
 	}
 	reserver := e.as(t, v1alpha1.SystemNamespace, "forewarm-reserver")
 	launch := &v1alpha1.DemandEvent{ObjectMeta: metav1.ObjectMeta{Name: "launch"}}
-	if err := reserver.Delete(ctx, launch); err == nil || !strings.Contains(err.Error(), "DemandEvents of calls") {
-		t.Errorf("the reserver deletes somebody's DemandEvent: %v", err)
-	}
+	cluster.Eventually(t, loopWait, func() error { // once the policy is in force
+		if err := reserver.Delete(ctx, launch, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "DemandEvents of calls") {
+			return fmt.Errorf("the reserver deletes somebody's DemandEvent: %w", err)
+		}
+		return nil
+	})
 	if err := reserver.Delete(ctx, event); err != nil {
 		t.Errorf("the reserver deletes its own: %v", err)
 	}

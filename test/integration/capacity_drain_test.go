@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,7 @@ import (
 // Room for it stands elsewhere, but a PodDisruptionBudget holds it first.
 func capacityDrain(t *testing.T, e *loopEnv) {
 	ctx := t.Context()
+	e.grant(t, "drainer.yaml", authorizationv1.ResourceAttributes{Verb: "create", Resource: "pods", Subresource: "eviction"})
 	e.patch(t, loopName, `{"spec":{"interruption":{"drain":"IfNobodyDoes"}}}`)
 	labels := map[string]string{"app": "serving"}
 	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{v1alpha1.AnnotationCritical: "true"}}}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,11 +34,10 @@ type historyEnv struct {
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	e := historyEnv{cluster.ForTest(t, cluster.Options{}), time.Now().UTC().Truncate(24 * time.Hour)}
-	crds, err := filepath.Glob(filepath.Join("..", "..", "manifests", "crd", "*.yaml"))
-	if err != nil {
+	if err := e.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.ApplyFiles(t.Context(), crds...); err != nil {
+	if err := e.ApplyFiles(t.Context(), manifestsOf(t, "crd/*.yaml", "rbac/reserver.yaml", "policy/*.yaml")...); err != nil {
 		t.Fatal(err)
 	}
 	for i, test := range []struct {
@@ -286,7 +286,7 @@ func historyFiles(t *testing.T, e historyEnv, key history.Key) {
 	}
 }
 
-// historyReserver runs the reserver with its history in a Prometheus that scrapes it.
+// historyReserver runs the reserver with its history in a Prometheus that scrapes it, and no right but its own.
 func historyReserver(t *testing.T, e historyEnv, key history.Key) {
 	ctx, health, metrics := t.Context(), loopAddress(t), loopAddress(t)
 	server := cluster.PrometheusForTest(t, metrics)
@@ -306,7 +306,11 @@ func historyReserver(t *testing.T, e historyEnv, key history.Key) {
 	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	process, err := e.StartProcess(context.WithoutCancel(ctx), "reserver", historyBuild(t, "reserver"), []string{"--config", settings, "--kubeconfig", e.Kubeconfig}, nil)
+	kubeconfig, err := e.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-reserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, err := e.StartProcess(context.WithoutCancel(ctx), "reserver", historyBuild(t, "reserver"), []string{"--config", settings, "--kubeconfig", kubeconfig}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

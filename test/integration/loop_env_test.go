@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -98,21 +99,44 @@ func newLoopEnv(t *testing.T, zones ...string) *loopEnv {
 			t.Fatal(err)
 		}
 	}
-	var files []string
-	for _, pattern := range []string{"crd/*.yaml", "rbac/*.yaml", "policy/*.yaml"} {
-		some, err := filepath.Glob(filepath.Join("..", "..", "manifests", pattern))
-		if err != nil || len(some) == 0 {
-			t.Fatalf("manifests/%s: %v, %v", pattern, some, err)
-		}
-		files = append(files, some...)
-	}
-	if err := e.ApplyFiles(ctx, files...); err != nil {
+	// What the chart gives where nobody has asked for more: drainer.yaml and calls.yaml come with what needs them.
+	if err := e.ApplyFiles(ctx, manifestsOf(t, "crd/*.yaml", "rbac/webhook*.yaml", "rbac/extender*.yaml", "rbac/reserver.yaml", "policy/*.yaml")...); err != nil {
 		t.Fatal(err)
 	}
 	e.prometheus = cluster.PrometheusForTest(t)
 	e.pods.watch(t, e.Cluster)
 	e.fixtures(t)
 	return e
+}
+
+// manifestsOf are the files of manifests by patterns, each of which finds one at least.
+func manifestsOf(t *testing.T, patterns ...string) (files []string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		some, err := filepath.Glob(filepath.Join("..", "..", "manifests", filepath.FromSlash(pattern)))
+		if err != nil || len(some) == 0 {
+			t.Fatalf("manifests/%s: %v, %v", pattern, some, err)
+		}
+		files = append(files, some...)
+	}
+	return files
+}
+
+// grant gives the reserver what a file of manifests/rbac holds that only some ask for, and waits until it may.
+func (e *loopEnv) grant(t *testing.T, file string, what authorizationv1.ResourceAttributes) {
+	t.Helper()
+	if err := e.ApplyFiles(t.Context(), manifestsOf(t, "rbac/"+file)...); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, loopWait, func() error {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + v1alpha1.SystemNamespace + ":forewarm-reserver", ResourceAttributes: &what,
+		}}
+		if err := e.Client.Create(t.Context(), review); err != nil || !review.Status.Allowed {
+			return fmt.Errorf("the reserver may not %+v yet, %w", what, err)
+		}
+		return nil
+	})
 }
 
 // fixtures makes real work that costs less than anything to preempt, on a node of its own.

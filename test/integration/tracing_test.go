@@ -38,11 +38,7 @@ func TestTracing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	crds, err := filepath.Glob(filepath.Join("..", "..", "manifests", "crd", "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.ApplyFiles(t.Context(), crds...); err != nil {
+	if err := c.ApplyFiles(t.Context(), manifestsOf(t, "crd/*.yaml", "rbac/extender*.yaml", "rbac/reserver.yaml", "policy/*.yaml")...); err != nil {
 		t.Fatal(err)
 	}
 	if err := cluster.BuildBinaries(t.Context(), folder); err != nil {
@@ -77,7 +73,7 @@ func tracingReviews(t *testing.T, e *webhookEnv, took *collector.Collector) {
 	})
 }
 
-// tracingStart runs a process as an admin, and waits until it is ready.
+// tracingStart runs a process as its ServiceAccount, and waits until it is ready.
 func tracingStart(t *testing.T, c *cluster.Cluster, folder, kind, section string) {
 	t.Helper()
 	health, config := loopAddress(t), filepath.Join(folder, kind+".yaml")
@@ -85,7 +81,11 @@ func tracingStart(t *testing.T, c *cluster.Cluster, folder, kind, section string
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.StartProcess(context.WithoutCancel(t.Context()), kind, filepath.Join(folder, kind), []string{"--config", config, "--kubeconfig", c.Kubeconfig}, nil)
+	kubeconfig, err := c.KubeconfigForServiceAccount(t.Context(), loopNamespace(kind), "forewarm-"+kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.StartProcess(context.WithoutCancel(t.Context()), kind, filepath.Join(folder, kind), []string{"--config", config, "--kubeconfig", kubeconfig}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
