@@ -46,9 +46,9 @@ type Stack struct {
 	binaries string
 }
 
-// New picks free ports on loopback for one process of each kind. It comes before the control plane,
-// whose scheduler needs to know where the extender will be.
-func New() (*Stack, error) { return NewWith(Options{}) }
+// New picks free ports on loopback for one process of each kind, which acts as its ServiceAccount. It comes
+// before the control plane, whose scheduler needs to know where the extender will be.
+func New() (*Stack, error) { return NewWith(Options{Accounts: true}) }
 
 // NewWith is New for other numbers of processes, or other ones.
 func NewWith(options Options) (*Stack, error) {
@@ -151,17 +151,18 @@ func (s *Stack) StartConsole(ctx context.Context, kubeconfig string) (string, er
 
 // install applies what the processes need to find.
 func (s *Stack) install(ctx context.Context, root string) error {
-	namespaces, folders := []string{v1alpha1.SystemNamespace}, []string{"crd"}
-	if s.options.Accounts {
-		namespaces, folders = append(namespaces, v1alpha1.PlaceholderNamespace), append(folders, "rbac", "policy", "flowcontrol")
+	namespaces, patterns := []string{v1alpha1.SystemNamespace}, []string{"crd/*"}
+	if s.options.Accounts { // what drains nodes, or declares demand by calls, is not asked for here
+		namespaces = append(namespaces, v1alpha1.PlaceholderNamespace)
+		patterns = append(patterns, "rbac/webhook*", "rbac/extender*", "rbac/reserver", "rbac/console", "policy/*", "flowcontrol/*")
 	}
 	for _, name := range namespaces {
 		if err := s.cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			return err
 		}
 	}
-	for _, folder := range folders {
-		files, err := filepath.Glob(filepath.Join(root, "manifests", folder, "*.yaml"))
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(filepath.Join(root, "manifests", filepath.FromSlash(pattern)+".yaml"))
 		if err != nil {
 			return err
 		}
