@@ -3,6 +3,8 @@ package chart
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,6 +24,9 @@ import (
 
 // patience bounds what takes milliseconds on an idle machine.
 const patience = time.Minute
+
+// called is where the chart has the Secret of signed calls mounted.
+const called = "/etc/forewarm/calls"
 
 // env is a control plane on which the chart is installed by Helm, as a person would. KWOK plays the
 // kubelets, so what runs in the chart's pods is nothing; the processes themselves run beside it, with the
@@ -58,6 +63,10 @@ func newEnv(t *testing.T) *env {
 		}
 	}
 	e.values = e.addresses(t)
+	e.mounts[called] = t.TempDir()
+	if err := os.WriteFile(filepath.Join(e.mounts[called], "secret"), []byte("a secret of the tests, of more than 32 characters"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return e
 }
 

@@ -64,12 +64,7 @@ func takesAll(t *testing.T, e *env) {
 	if err := e.Client.Delete(t.Context(), placeholders); err != nil {
 		t.Fatal(err)
 	}
-	cluster.Eventually(t, patience, func() error {
-		if err := e.Client.Get(t.Context(), client.ObjectKeyFromObject(placeholders), placeholders); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("the namespace is not gone yet: %w", err)
-		}
-		return nil
-	})
+	e.gone(t, placeholders.Name)
 }
 
 // installs: all replicas come up in a namespace that enforces restricted, in which the extender's pod, for the

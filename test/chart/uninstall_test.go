@@ -33,20 +33,28 @@ import (
 	"forewarm.dev/test/cluster"
 )
 
-// TestUninstall: an uninstall under load, and a reinstall under load, fail no write and leave nothing.
+// TestUninstall: an uninstall under load, and a reinstall under load, fail no write and leave nothing. The first
+// release is of the default values, the second of those that give the most rights.
 func TestUninstall(t *testing.T) {
 	e := newEnv(t)
 	if err := cluster.BuildBinaries(t.Context(), e.bin); err != nil {
 		t.Fatal(err)
 	}
+	e.autoscaled(t)
 	before := e.inventory(t)
 	writers := e.writers(t)
-	for round := range 2 {
+	for round, values := range []string{e.values, generous(t, e.values)} {
+		e.values = values
 		e.install(t, load(t))
 		processes := e.processes(t, round)
 		e.use(t)
+		e.limits(t, "2")
+		if round == 1 {
+			e.takeovers(t)
+		}
 		e.uninstall(t, processes)
 		e.nothingLeft(t, before)
+		e.limits(t, "")
 	}
 	writes, slowest, failed := writers()
 	if len(failed) > 0 {
@@ -58,29 +66,32 @@ func TestUninstall(t *testing.T) {
 	}
 }
 
-// processes runs webhook, reserver and extender, each as what runs in a pod of the chart's.
+// processes runs webhook, reserver and extender, and where it is asked for the second scheduler, each as what runs
+// in a pod of the chart's.
 func (e *env) processes(t *testing.T, round int) []*cluster.Process {
 	t.Helper()
-	var all []*cluster.Process
-	for _, part := range []string{"webhook", "reserver", "extender"} {
-		namespace := Namespace
-		if part == "extender" {
-			namespace = metav1.NamespaceSystem
-		} else {
-			e.available(t, "forewarm-"+part, 2)
-		}
-		p := e.run(t, part, fmt.Sprintf("%s-%d", part, round), namespace)
-		e.container(t, part, p)
-		all = append(all, p)
+	name := func(part string) string { return fmt.Sprintf("%s-%d", part, round) }
+	e.available(t, "forewarm-webhook", 2)
+	e.available(t, "forewarm-reserver", 2)
+	webhook, reserver := e.run(t, "webhook", name("webhook"), inWebhook), e.run(t, "reserver", name("reserver"), inReserver)
+	e.container(t, "webhook", webhook)
+	e.container(t, "reserver", reserver)
+	if !strings.Contains(e.values, secondMode) {
+		extender := e.run(t, "extender", name("extender"), inExtender)
+		e.container(t, "extender", extender)
+		return []*cluster.Process{webhook, reserver, extender}
 	}
-	return all
+	e.available(t, "forewarm-scheduler", 2)
+	extender, scheduler := e.run(t, "extender", name("extender"), inScheduler), e.scheduler(t, name("scheduler"))
+	e.container(t, "scheduler", extender, scheduler)
+	return []*cluster.Process{webhook, reserver, extender, scheduler}
 }
 
 // hold keeps a pod, as a kubelet does, until its process has ended.
 const hold = "test.forewarm.dev/kubelet"
 
-// container ties a process to a pod: who deletes the pod ends the process, and the pod is gone only then.
-func (e *env) container(t *testing.T, part string, p *cluster.Process) {
+// container ties processes to a pod: who deletes the pod ends them, and the pod is gone only then.
+func (e *env) container(t *testing.T, part string, processes ...*cluster.Process) {
 	t.Helper()
 	cluster.Eventually(t, patience, func() error {
 		pods := e.pods(t, part)
@@ -104,7 +115,9 @@ func (e *env) container(t *testing.T, part string, p *cluster.Process) {
 				return nil
 			})
 			if err == nil {
-				_ = p.Stop(patience)
+				for _, p := range processes {
+					_ = p.Stop(patience)
+				}
 				body := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))
 				_ = e.Client.Patch(ctx, pod, body)
 			}
@@ -341,7 +354,7 @@ func warm() v1alpha1.WarmPoolSpec {
 	spec := v1alpha1.WarmPoolSpec{Mode: v1alpha1.ModeEnforce}
 	spec.Nodes.Selector.MatchLabels = map[string]string{corev1.LabelOSStable: "linux"}
 	spec.Demand.Resource = cluster.GPU
-	spec.Chunks = []v1alpha1.Chunk{{Name: "single", Requests: corev1.ResourceList{cluster.GPU: resource.MustParse("1")}, WaitCostPerHour: "60", IdleCostPerHour: "3", Min: 2, Max: 4}}
+	spec.Chunks = []v1alpha1.Chunk{{Name: "single", Tier: 1, Requests: corev1.ResourceList{cluster.GPU: resource.MustParse("1")}, WaitCostPerHour: "60", IdleCostPerHour: "3", Min: 2, Max: 4}}
 	spec.Forecast = v1alpha1.ForecastSpec{Interval: metav1.Duration{Duration: time.Second}, History: metav1.Duration{Duration: time.Hour}}
 	spec.Sizing = v1alpha1.SizingSpec{LeadTime: "3s", Hold: metav1.Duration{Duration: time.Hour}}
 	return spec

@@ -175,16 +175,8 @@ type replica struct {
 // until it is ready; service, if any, leads to it while it is, as a Service would.
 func (e *env) replica(t *testing.T, service *relay.Relay, part, name string) replica {
 	t.Helper()
-	written := &corev1.ConfigMap{}
-	if err := e.Client.Get(t.Context(), client.ObjectKey{Namespace: Namespace, Name: "forewarm-" + part}, written); err != nil {
-		t.Fatal(err)
-	}
-	config := written.Data["config.yaml"]
-	for path, folder := range e.mounts {
-		config = strings.ReplaceAll(config, path, folder)
-	}
 	settings := map[string]any{}
-	if err := yaml.Unmarshal([]byte(config), &settings); err != nil {
+	if err := yaml.Unmarshal([]byte(e.written(t, installed{Namespace, "forewarm-" + part, "config.yaml"})), &settings); err != nil {
 		t.Fatal(err)
 	}
 	ports := map[string]int{}
@@ -196,6 +188,9 @@ func (e *env) replica(t *testing.T, service *relay.Relay, part, name string) rep
 		if ports[field] = port; field != "address" || part != "reserver" {
 			settings[part].(map[string]any)[field] = fmt.Sprintf("127.0.0.1:%d", port)
 		}
+	}
+	if own, is := settings[part].(map[string]any); is && part == "webhook" && own["url"] == nil {
+		own["url"] = fmt.Sprintf("https://127.0.0.1:%d", ports["address"]) // no Service leads to it
 	}
 	text, err := yaml.Marshal(settings)
 	if err != nil {
