@@ -43,7 +43,7 @@ func TestConsoleUnderLoad(t *testing.T) {
 // newLoaded is a control plane under load whose pool has acted for a while, and now waits for an approval.
 func newLoaded(t *testing.T) *env {
 	t.Helper()
-	ours, err := stack.NewWith(stack.Options{Accounts: true})
+	ours, err := stack.New()
 	if err != nil {
 		t.Fatal(err)
 	}

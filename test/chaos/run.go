@@ -84,7 +84,7 @@ func (r *chaos) setUp(ctx context.Context, apart *relay.Relay) (*cluster.Cluster
 		return nil, err
 	}
 	ours, err := stack.NewWith(stack.Options{
-		Webhooks: 2, Reservers: 2, Console: true, Accounts: true, APIServer: apart.Port(),
+		Webhooks: 2, Reservers: 2, Console: true, APIServer: apart.Port(),
 		Customize: func(c *config.Config) { c.Reserver.Decisions.Keep = kept },
 	})
 	if err != nil {

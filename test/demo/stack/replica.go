@@ -133,16 +133,13 @@ func (s *Stack) Run(r *Replica) error {
 
 // configure writes the files that a replica is started with.
 func (s *Stack) configure(ctx context.Context, r *Replica) error {
-	kubeconfig := s.cluster.Kubeconfig
-	var err error
-	if s.options.Accounts {
-		namespace := v1alpha1.SystemNamespace
-		if r.Kind == Extender {
-			namespace = metav1.NamespaceSystem
-		}
-		if kubeconfig, err = s.cluster.KubeconfigForServiceAccount(ctx, namespace, "forewarm-"+r.Kind); err != nil {
-			return err
-		}
+	namespace := v1alpha1.SystemNamespace
+	if r.Kind == Extender {
+		namespace = metav1.NamespaceSystem
+	}
+	kubeconfig, err := s.cluster.KubeconfigForServiceAccount(ctx, namespace, "forewarm-"+r.Kind)
+	if err != nil {
+		return err
 	}
 	if s.options.APIServer != 0 {
 		if kubeconfig, err = elsewhere(kubeconfig, s.options.APIServer); err != nil {

@@ -20,14 +20,12 @@ import (
 	"forewarm.dev/test/cluster/relay"
 )
 
-// Options say what runs. The zero value is one process of each kind, which acts as administrator.
+// Options say what runs. The zero value is one process of each kind.
 type Options struct {
 	// Webhooks and Reservers are how many replicas run; zero means one.
 	Webhooks, Reservers int
 	// Console has the console run too, from the start.
 	Console bool
-	// Accounts has every process act as its ServiceAccount, with the rights and policies of the manifests.
-	Accounts bool
 	// APIServer is the port of loopback at which the processes find the API server; zero means its own.
 	APIServer int
 	// Customize may change the configuration of all processes; nil for no change.
@@ -48,7 +46,7 @@ type Stack struct {
 
 // New picks free ports on loopback for one process of each kind, which acts as its ServiceAccount. It comes
 // before the control plane, whose scheduler needs to know where the extender will be.
-func New() (*Stack, error) { return NewWith(Options{Accounts: true}) }
+func New() (*Stack, error) { return NewWith(Options{}) }
 
 // NewWith is New for other numbers of processes, or other ones.
 func NewWith(options Options) (*Stack, error) {
@@ -151,17 +149,13 @@ func (s *Stack) StartConsole(ctx context.Context, kubeconfig string) (string, er
 
 // install applies what the processes need to find.
 func (s *Stack) install(ctx context.Context, root string) error {
-	namespaces, patterns := []string{v1alpha1.SystemNamespace}, []string{"crd/*"}
-	if s.options.Accounts { // what drains nodes, or declares demand by calls, is not asked for here
-		namespaces = append(namespaces, v1alpha1.PlaceholderNamespace)
-		patterns = append(patterns, "rbac/webhook*", "rbac/extender*", "rbac/reserver", "rbac/console", "policy/*", "flowcontrol/*")
-	}
-	for _, name := range namespaces {
+	for _, name := range []string{v1alpha1.SystemNamespace, v1alpha1.PlaceholderNamespace} {
 		if err := s.cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			return err
 		}
 	}
-	for _, pattern := range patterns {
+	// What drains nodes, or declares demand by calls, is not asked for here.
+	for _, pattern := range []string{"crd/*", "rbac/webhook*", "rbac/extender*", "rbac/reserver", "rbac/console", "policy/*", "flowcontrol/*"} {
 		files, err := filepath.Glob(filepath.Join(root, "manifests", filepath.FromSlash(pattern)+".yaml"))
 		if err != nil {
 			return err
