@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -114,16 +115,17 @@ func policies(plans []play.Planned, ours simulate.Case) map[string][2]v1alpha1.P
 
 // told is a policy in one line.
 func told(p v1alpha1.PolicyStatus) string {
-	text := p.Kind
+	words := []string{p.Kind}
 	for _, number := range []struct{ name, value string }{{"headroom", p.Headroom}, {"share", p.Share}, {"margin", p.Margin}, {"most", p.Most}} {
 		if number.value != "" {
-			text += " " + number.name + " " + number.value
+			words = append(words, number.name, number.value)
 		}
 	}
+	text := []string{strings.Join(words, " ")}
 	for _, tried := range p.Tried {
-		text += fmt.Sprintf(", %s %s/h", tried.Kind, tried.CostPerHour)
+		text = append(text, fmt.Sprintf("%s %s/h", tried.Kind, tried.CostPerHour))
 	}
-	return text
+	return strings.Join(text, ", ")
 }
 
 // agreement is how far the simulator agrees: mean waits, their ratio, and the range of 90 % of the draws.
