@@ -28,8 +28,15 @@ import (
 	"forewarm.dev/test/demo/stack"
 )
 
-// visitor is the ServiceAccount, in namespace default, by which people sign in to the console.
-const visitor = "you"
+const (
+	// visitor is the ServiceAccount, in namespace default, by which people sign in to the console.
+	visitor = "you"
+
+	// What is said meanwhile, and of a playground in which nothing happens.
+	startsCluster = "Starting etcd, Kubernetes, KWOK and Karpenter …"
+	startsOurs    = "Starting Forewarm's webhook, extender, reserver and console …"
+	withNothing   = "A control plane with Karpenter and Forewarm is running, with no WarmPool and no load."
+)
 
 func main() {
 	ctrl.SetLogger(logr.Discard())
@@ -57,7 +64,11 @@ func run(ctx context.Context, empty bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Println("Starting etcd, Kubernetes, KWOK and Karpenter …")
+	programs, err := beside()
+	if err != nil {
+		return err
+	}
+	fmt.Println(startsCluster)
 	options := live.Cluster(ours)
 	options.Dir = dir
 	c, err := cluster.Start(ctx, options)
@@ -65,8 +76,8 @@ func run(ctx context.Context, empty bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
-	fmt.Println("Starting Forewarm's webhook, extender, reserver and console …")
-	if err := ours.Start(ctx, c, store.Root, filepath.Join(store.Root, "bin")); err != nil {
+	fmt.Println(startsOurs)
+	if err := ours.Start(ctx, c, store.Root, programs); err != nil {
 		return err
 	}
 	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: live.Namespace}}); err != nil {
@@ -76,20 +87,20 @@ func run(ctx context.Context, empty bool) (err error) {
 	if err != nil {
 		return err
 	}
+	at := place{kubeconfig: c.Kubeconfig, logs: filepath.Join(c.Dir, "logs"), console: console}
 	if empty {
-		introduce(c, console, "A control plane with Karpenter and Forewarm is running, with no WarmPool and no load.",
-			"kubectl get nodepools", "forewarmctl status")
+		fmt.Print(at.introduce(withNothing, "kubectl get nodepools", "forewarmctl status"))
 		<-ctx.Done()
 		return nil
 	}
 	if err := c.Client.Create(ctx, live.Pool()); err != nil {
 		return err
 	}
-	introduce(c, console, "A control plane with Karpenter, Forewarm and a light load of GPU jobs is running.",
+	fmt.Print(at.introduce("A control plane with Karpenter, Forewarm and a light load of GPU jobs is running.",
 		"forewarmctl status",
 		"kubectl get warmpools,demandhistories,forecastmodels",
 		"kubectl get pods -A -o wide",
-		"kubectl describe warmpool "+play.PoolName)
+		"kubectl describe warmpool "+play.PoolName))
 	return live.Load(ctx, c.Client)
 }
 
@@ -117,9 +128,21 @@ func serveConsole(ctx context.Context, c *cluster.Cluster, ours *stack.Stack, ro
 	return ours.StartConsole(ctx, kubeconfig)
 }
 
+// beside is the folder of this program, where those of Forewarm are too.
+func beside() (string, error) {
+	own, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the programs of Forewarm: %w", err)
+	}
+	return filepath.Dir(own), nil
+}
+
+// place is what a visitor needs to find.
+type place struct{ kubeconfig, logs, console string }
+
 // introduce says how to reach the cluster from another terminal, and what to try there.
-func introduce(c *cluster.Cluster, console, what string, commands ...string) {
-	fmt.Printf(`
+func (p place) introduce(what string, commands ...string) string {
+	return fmt.Sprintf(`
 %s
 Nodes are KWOK's: they come %v after Karpenter asks for them, and their pods run nothing.
 In another terminal, in this folder:
@@ -133,5 +156,5 @@ Your browser asks about its certificate, which it has signed itself. Sign in wit
   kubectl create token %s --duration 12h
 
 Logs are in %s. Interrupt (Ctrl-C) to stop and remove everything.
-`, what, live.Boot, c.Kubeconfig, strings.Join(commands, "\n  "), console, visitor, filepath.Join(c.Dir, "logs"))
+`, what, live.Boot, p.kubeconfig, strings.Join(commands, "\n  "), p.console, visitor, p.logs)
 }
