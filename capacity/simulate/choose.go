@@ -40,6 +40,10 @@ func (c Case) question(chunk, i int) (policy.Question, forecast.Series) {
 	return q, forecast.Series{Start: f.Series.Start.Add(time.Duration(i+1-len(values)) * step), Step: step, Values: values}
 }
 
+// FirstForeseen is the first interval of which the Foresights have to say what was foreseen, so that the first choice
+// of a run can compare as far back as Backtest.
+func (c Case) FirstForeseen() int { return max(c.index(c.From-c.Backtest), 0) }
+
 // First is the first choice of a chunk in a run, whenever it is made.
 func (c Case) First(chunk int) policy.Choice {
 	return c.choose(chunk, c.index(c.From+c.Begins), capacity.Policy{})

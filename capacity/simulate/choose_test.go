@@ -12,17 +12,17 @@ import (
 	"forewarm.dev/forecast"
 )
 
-// rampedDays is a pool whose demand rises each morning, a little otherwise from day to day, on its last day.
-func rampedDays(t *testing.T) Case {
+// rampedDays is a pool whose demand rises each morning, a little otherwise from day to day, on the last of some days.
+func rampedDays(t *testing.T, days int) Case {
 	t.Helper()
-	const days, interval = 12, 20 * time.Minute
+	const interval = 20 * time.Minute
 	var jobs []Job
 	for d := range days {
 		for k := range 20 + 3*(d%4) {
 			jobs = append(jobs, Job{At: time.Duration(d)*24*time.Hour + 6*time.Hour + time.Duration(k)*7*time.Minute, Run: 5 * time.Hour, GPUs: 1})
 		}
 	}
-	length := days * 24 * time.Hour
+	length := time.Duration(days) * 24 * time.Hour
 	limits := capacity.Limits{
 		LeadTime: 35 * time.Minute, Hold: time.Hour, Interval: interval, MaxChanges: 1000,
 		Chunks: []capacity.Chunk{{Name: "single", WaitCostPerHour: 60, IdleCostPerHour: 3, Max: 100}},
@@ -33,7 +33,7 @@ func rampedDays(t *testing.T) Case {
 			Pool:   Pool{NodeGPUs: 1, Chunks: []ChunkSize{{"single", 1}}, Autoscaler: Autoscaler{EmptyFor: 30 * time.Minute}},
 			Limits: limits, From: length - 17*time.Hour - interval, Score: length - 17*time.Hour, Until: length - 12*time.Hour,
 		},
-		Chooses: Chooses{Kept: 11 * 24 * time.Hour, Asks: true, Seasons: []time.Duration{24 * time.Hour}},
+		Chooses: Chooses{Kept: length - 24*time.Hour, Asks: true, Seasons: []time.Duration{24 * time.Hour}},
 	}
 	f, err := Foresee(c.Trace.Demand(c.Pool, interval)[0], ForesightOptions{
 		Refit: time.Hour, Seasons: c.Chooses.Seasons, History: c.Chooses.Kept,
@@ -49,7 +49,7 @@ func rampedDays(t *testing.T) Case {
 // TestTheReserverAndTheSimulatorChooseAlike: the same history through both leads to the same policy, for the same
 // reasons, and to the same plan. How long the autoscaler keeps an empty node is known to neither.
 func TestTheReserverAndTheSimulatorChooseAlike(t *testing.T) {
-	c := rampedDays(t)
+	c := rampedDays(t, 12)
 	i := c.index(c.From)
 	from := i - int(c.Chooses.Kept/c.Limits.Interval)
 	whole := c.Foresights[0].Series
@@ -82,9 +82,30 @@ func TestTheReserverAndTheSimulatorChooseAlike(t *testing.T) {
 	}
 }
 
+// TestTheForecastCanBeChosenFirst: where what was foreseen is taken from the Foresights, the first choice of a run has
+// enough of it to compare the forecast with the others over all that is judged.
+func TestTheForecastCanBeChosenFirst(t *testing.T) {
+	c := rampedDays(t, 32)
+	c.Chooses.Asks, c.Chooses.Kept, c.Backtest = false, 28*24*time.Hour, 14*24*time.Hour
+	c.Score = c.From + 2*time.Hour
+	f, err := Foresee(c.Trace.Demand(c.Pool, c.Limits.Interval)[0], ForesightOptions{
+		Model: forecast.Combined{}, Refit: 24 * time.Hour, Seasons: c.Chooses.Seasons, History: c.Chooses.Kept,
+		First: c.FirstForeseen(), Until: c.index(c.Until), Plans: []capacity.Limits{c.Limits},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Foresights = []Foresight{f}
+	for _, kind := range []capacity.PolicyKind{capacity.Reactive, capacity.Static, capacity.Forecast} {
+		if _, tried := c.First(0).Tried[kind]; !tried {
+			t.Errorf("%s was not tried", kind)
+		}
+	}
+}
+
 // TestEachRunBeginsAnew: what was chosen and dropped in one run is not known to the next.
 func TestEachRunBeginsAnew(t *testing.T) {
-	c := rampedDays(t)
+	c := rampedDays(t, 12)
 	c.Chooses.Takes = []time.Duration{40 * time.Minute}
 	for k := range c.Foresights[0].next { // bands that nothing is inside of
 		c.Foresights[0].next[k] = [2]float64{-2, -1}

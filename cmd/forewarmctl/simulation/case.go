@@ -78,7 +78,7 @@ func foresee(c *simulate.Case, progress func(chunk string, done, all int)) error
 		chunk := c.Pool.Chunks[i].Name
 		f, err := simulate.Foresee(simulate.Stock{Highest: known.Series, Now: known.Now}, simulate.ForesightOptions{
 			Refit: refit, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: history,
-			First: int((c.Score - c.Backtest) / c.Limits.Interval), Until: int(c.Until/c.Limits.Interval) + 1,
+			First: c.FirstForeseen(), Until: int(c.Until/c.Limits.Interval) + 1,
 			Plans:    []capacity.Limits{c.Limits},
 			Progress: func(done, all int) { progress(chunk, done, all) },
 		})

@@ -93,7 +93,7 @@ func foresee(t trace, refit time.Duration, progress func(done, all int)) ([]simu
 	for _, stock := range t.Demand(c.Pool, t.step) {
 		f, err := simulate.Foresee(stock, simulate.ForesightOptions{
 			Model: forecast.Combined{}, Refit: refit, Seasons: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}, History: history,
-			First: int((c.Score - backtested) / t.step), Until: int(c.Until/t.step) + 1, Plans: plans, Progress: progress,
+			First: c.FirstForeseen(), Until: int(c.Until/t.step) + 1, Plans: plans, Progress: progress,
 		})
 		if err != nil {
 			return nil, err
