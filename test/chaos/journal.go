@@ -180,6 +180,13 @@ func (j *journal) look(now time.Time) {
 }
 
 // add notes a violation that something else has found.
+// locked reads what checkers have seen, between two changes.
+func (j *journal) locked(read func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	read()
+}
+
 func (j *journal) add(found ...invariant.Violation) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -246,7 +246,7 @@ func (s *scaler) write(ctx context.Context) {
 		s.note(s.namespace, s.client.Delete(ctx, stands))
 		return
 	case way <= 2 && s.gpus > 0:
-		s.note(s.namespace, s.client.Patch(s.named(ctx, false), stands, regpu(1+s.random.Int64N(4))))
+		s.note(s.namespace, s.client.Patch(s.named(ctx, false), stands, withGPUs(1+s.random.Int64N(4))))
 		return
 	}
 	ctx = s.named(ctx, replicas > *asked(stands))
@@ -263,8 +263,8 @@ func (s *scaler) write(ctx context.Context) {
 	s.note(s.namespace, err)
 }
 
-// regpu changes how many GPUs each pod of a workload has.
-func regpu(n int64) client.Patch {
+// withGPUs changes how many GPUs each pod of a workload has.
+func withGPUs(n int64) client.Patch {
 	return client.RawPatch(types.StrategicMergePatchType, fmt.Appendf(nil,
 		`{"spec":{"template":{"spec":{"containers":[{"name":"main","resources":{"limits":{%[1]q:"%[2]d"},"requests":{%[1]q:"%[2]d"}}}]}}}}`, cluster.GPU, n))
 }

@@ -51,8 +51,7 @@ func (r *chaos) boundNodes(ctx context.Context) error {
 	})
 }
 
-// buyer makes and deletes NodeClaims by hand, half of the time more than max-nodes allows with those of
-// the others. Each name is asked for once.
+// buyer makes and deletes NodeClaims by hand, together now and then more than max-nodes allows. Each name is asked for once.
 type buyer struct {
 	*load
 	number, made int
@@ -66,7 +65,7 @@ func (b *buyer) write(ctx context.Context) {
 		b.note(claims().Kind, err)
 		return
 	}
-	if len(mine.Items) > b.random.IntN(buyMost+1) {
+	if len(mine.Items) > b.random.IntN(buyMost) {
 		b.note(claims().Kind, b.client.Delete(ctx, &mine.Items[0]))
 		return
 	}

@@ -83,8 +83,8 @@ func (r *result) judge(names []string, found []invariant.Violation) {
 	}
 	for what, n := range map[string]int{
 		"no write was made": r.Writes["ok"], "no Decision was made": r.Decisions, "no placeholder was taken over beside cheaper work": r.Beside,
-		"no write above a ceiling was denied": r.Denied[heldNamespace], "none above a total of replicas was": r.Denied[countedNamespace],
-		"none above a total of GPUs was": r.Denied[gpuNamespace], "no NodeClaim was": r.Denied[invariant.ClaimKind],
+		"no write above a ceiling was denied": r.Denied[heldNamespace], "no write above a total of replicas was denied": r.Denied[countedNamespace],
+		"no write above a total of GPUs was denied": r.Denied[gpuNamespace], "no NodeClaim was denied": r.Denied[invariant.ClaimKind],
 		"no placeholder was ungated": r.Ungated, "no placeholder was taken over": r.Takeovers, "no job ran": r.Jobs, "no write had to show a review": r.Shown,
 	} {
 		if n == 0 {

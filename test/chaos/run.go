@@ -318,7 +318,14 @@ func (r *chaos) judge(ctx context.Context) error {
 	}
 	r.journal.add(invariant.Unseen(asked, mustShow)...)
 	r.journal.add(invariant.Uncounted(asked, r.lives)...)
-	r.journal.add(r.claims.Exceeded(asked, buys)...)
+	last(ctx, invariant.Taken) // so that who was told to go last is judged too
+	r.journal.look(time.Now())
+	var above []invariant.Violation
+	r.journal.locked(func() {
+		above = r.claims.Exceeded(asked, buys)
+		r.result.Beside, r.result.AboveNodes = r.work.Beside(), r.claims.Passed()
+	})
+	r.journal.add(above...)
 	r.journal.add(r.panics()...)
 	r.journal.add(r.unasked()...)
 	r.tell()
@@ -331,7 +338,7 @@ func (r *chaos) judge(ctx context.Context) error {
 		}
 	}
 	r.result.Writes, r.result.counts, r.result.EndedThemselves, r.result.ClockJumps = r.load.written(), r.journal.done(), r.ends, r.jumps
-	r.result.Denied, r.result.Beside, r.result.AboveNodes = r.load.refused(), r.work.Beside(), r.claims.Passed()
+	r.result.Denied = r.load.refused()
 	r.result.PeakMiB = map[string]int64{}
 	for kind, bytes := range r.memory {
 		r.result.PeakMiB[kind] = bytes >> 20

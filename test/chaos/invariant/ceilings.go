@@ -73,7 +73,7 @@ func Totals(c Ceilings) Checker {
 }
 
 // GPUs holds Namespaces to their totals of GPUs: replicas times the whole GPUs that a pod of the template
-// is limited to, of any vendor.
+// is limited to, of NVIDIA and AMD.
 func GPUs(c Ceilings) Checker {
 	return totals{"max-gpus", "GPUs", c.GPUs, func(o client.Object, replicas int32) int64 { return int64(replicas) * gpusOf(template(o)) }, map[string]map[string]int64{}}
 }

@@ -12,8 +12,8 @@ const (
 	// known is how long a placeholder has been on its node when the extender must have seen it there, also
 	// where its watch had ended with an API server that was killed.
 	known = 10 * time.Second
-	// taken is how long a placeholder may stand that somebody has been given.
-	taken = 10 * time.Second
+	// Taken is how long a placeholder may stand that somebody has been given.
+	Taken = 10 * time.Second
 )
 
 // Instead holds that cheaper work on a node does not go where placeholders there would do: none of it
@@ -140,7 +140,7 @@ func (i *Instead) doubt(c Change, pod *corev1.Pod) {
 func (i *Instead) Look(now time.Time) []Violation {
 	var found []Violation
 	i.doubts = slices.DeleteFunc(i.doubts, func(d doubt) bool {
-		if now.Sub(d.change.At) < taken {
+		if now.Sub(d.change.At) < Taken {
 			return false
 		}
 		sum := int64(0)

@@ -165,10 +165,10 @@ func TestInstead(t *testing.T) {
 		h.now = h.now.Add(after)
 		h.write(pod("real", "work", cheap(2), preempted))
 		see(h)
-		if early := i.Look(h.now.Add(taken - time.Second)); len(early) > 0 {
+		if early := i.Look(h.now.Add(Taken - time.Second)); len(early) > 0 {
 			t.Errorf("found %v before it could be known", early)
 		}
-		return i, append(i.Look(h.now.Add(taken)), i.Look(h.now.Add(time.Hour))...)
+		return i, append(i.Look(h.now.Add(Taken)), i.Look(h.now.Add(time.Hour))...)
 	}
 	one, other, elsewhere := pod(ours, "one", on("n", 1)), pod(ours, "other", on("n", 1)), pod(ours, "elsewhere", on("m", 8))
 	nothing := func(*history) {}
