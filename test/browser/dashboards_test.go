@@ -101,7 +101,7 @@ func underLoad(t *testing.T) *cluster.Prometheus {
 	if err := ours.Start(t.Context(), c, "../..", binaries); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ours.StartConsole(t.Context(), c.Kubeconfig); err != nil {
+	if _, err := ours.StartConsole(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	jobs := map[string]string{}

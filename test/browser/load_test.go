@@ -56,11 +56,7 @@ func newLoaded(t *testing.T) *env {
 		t.Fatal(err)
 	}
 	e.token = e.person(t, "alice", "cluster-admin")
-	kubeconfig, err := e.KubeconfigForServiceAccount(t.Context(), v1alpha1.SystemNamespace, "forewarm-console")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e.url, err = ours.StartConsole(t.Context(), kubeconfig); err != nil {
+	if e.url, err = ours.StartConsole(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: live.Namespace}}); err != nil {

@@ -20,7 +20,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/test/demo/live"
@@ -83,7 +82,7 @@ func run(ctx context.Context, empty bool) (err error) {
 	if err := c.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: live.Namespace}}); err != nil {
 		return err
 	}
-	console, err := serveConsole(ctx, c, ours, store.Root)
+	console, err := serveConsole(ctx, c, ours)
 	if err != nil {
 		return err
 	}
@@ -105,10 +104,7 @@ func run(ctx context.Context, empty bool) (err error) {
 }
 
 // serveConsole starts the console with its own rights, and makes an account that may do everything to sign in by.
-func serveConsole(ctx context.Context, c *cluster.Cluster, ours *stack.Stack, root string) (string, error) {
-	if err := c.ApplyFiles(ctx, filepath.Join(root, "manifests", "rbac", "console.yaml")); err != nil {
-		return "", err
-	}
+func serveConsole(ctx context.Context, c *cluster.Cluster, ours *stack.Stack) (string, error) {
 	for _, object := range []client.Object{
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: visitor}},
 		&rbacv1.ClusterRoleBinding{
@@ -121,11 +117,7 @@ func serveConsole(ctx context.Context, c *cluster.Cluster, ours *stack.Stack, ro
 			return "", err
 		}
 	}
-	kubeconfig, err := c.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-console")
-	if err != nil {
-		return "", err
-	}
-	return ours.StartConsole(ctx, kubeconfig)
+	return ours.StartConsole(ctx)
 }
 
 // beside is the folder of this program, where those of Forewarm are too.

@@ -120,10 +120,9 @@ func (o *takeovers) look(ctx context.Context, c client.Client) error {
 // running is a playground that runs.
 type running struct {
 	*exec.Cmd
-	// bin is the folder of programs, printed what it has said.
-	bin, printed        string
-	kubeconfig, console string
-	ended               bool
+	// bin is the folder of programs.
+	bin, kubeconfig, console string
+	ended                    bool
 }
 
 var (
@@ -163,7 +162,6 @@ func start(t *testing.T, args ...string) *running {
 	t.Cleanup(func() { p.stop(t) })
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		t.Log(lines.Text())
-		p.printed += lines.Text() + "\n"
 		if match := exported.FindStringSubmatch(lines.Text()); match != nil {
 			p.kubeconfig = match[1]
 		}

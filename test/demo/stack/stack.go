@@ -130,14 +130,14 @@ func (s *Stack) await(ctx context.Context, r *Replica) error {
 	return nil
 }
 
-// StartConsole starts the console too, after Start, with the rights of a kubeconfig; it returns where it is
-// served once it is ready.
-func (s *Stack) StartConsole(ctx context.Context, kubeconfig string) (string, error) {
+// StartConsole starts the console too, after Start, as its ServiceAccount; it returns where it is served once
+// it is ready.
+func (s *Stack) StartConsole(ctx context.Context) (string, error) {
 	r, err := newReplica(Console, 0, 1)
 	if err != nil {
 		return "", err
 	}
-	if err := s.write(r, kubeconfig); err != nil {
+	if err := s.configure(ctx, r); err != nil {
 		return "", err
 	}
 	if err := s.Run(r); err != nil {
