@@ -152,6 +152,8 @@ func TestValues(t *testing.T) {
 		"another placeholder":   {Namespace, "{reserver: {config: {placeholderNamespace: other}}}", "/reserver/config/placeholderNamespace"},
 		"its own certificate":   {Namespace, "{webhook: {config: {certificate: {mode: Files}}}}", "/webhook/config/certificate"},
 		"a collector's URL":     {Namespace, "{tracing: {endpoint: 'collector:4317'}}", "/tracing/endpoint"},
+		"TLS in the pod":        {Namespace, "{extender: {mode: SecondScheduler, config: {serving: {certFile: a, keyFile: b}}}}", "leave extender.config.serving out"},
+		"no host in the pod":    {Namespace, "{extender: {mode: SecondScheduler, config: {address: ':8888'}}}", "extender.config.address with a host"},
 		"how to meet extenders": {Namespace, "{extender: {mode: Sidecar}}", "/extender/mode"},
 	}
 	for name, c := range cases {

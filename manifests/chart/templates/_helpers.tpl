@@ -122,8 +122,12 @@ readinessProbe: {httpGet: {path: /readyz, port: {{ . }}}, periodSeconds: 2, fail
 
 {{/* What the scheduler is told of the extender. manifests/scheduler has it as a file for your own scheduler. */}}
 {{- define "forewarm.extenders" -}}
+{{- $address := .Values.extender.config.address | default "127.0.0.1:8888" -}}
+{{- if or .Values.extender.config.serving (hasPrefix ":" $address) -}}
+{{- fail "extender.mode is SecondScheduler, whose kube-scheduler asks the extender in its own pod by plain HTTP: leave extender.config.serving out, and write extender.config.address with a host, as 127.0.0.1:8888" -}}
+{{- end -}}
 extenders:
-- urlPrefix: http://{{ .Values.extender.config.address | default "127.0.0.1:8888" }}
+- urlPrefix: http://{{ $address }}
   filterVerb: filter
   prioritizeVerb: prioritize
   preemptVerb: preempt
