@@ -119,7 +119,7 @@ func forecasts() row {
 			queries: []query{{`max by (pool, chunk) (forewarm_forecast_loss_chunks{pool=~"$pool"})`, "{{pool}}/{{chunk}}"}},
 		},
 		{
-			title: "Age", unit: units.Seconds, wide: 6, calm: true, says: "Age of the last observation that a forecast is made from.",
+			title: "Age", unit: units.Seconds, wide: 6, says: "Age of the last observation that a forecast is made from.",
 			queries: []query{{`max by (pool, chunk) (forewarm_forecast_age_seconds{pool=~"$pool"})`, "{{pool}}/{{chunk}}"}},
 		},
 		{
