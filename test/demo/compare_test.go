@@ -55,7 +55,8 @@ func TestForewarmIsSimulatedOnTheSameHour(t *testing.T) {
 
 // TestTheReserverOfTheDemoAndTheSimulatorChooseAlike: the pool of compressed time, on the history that is recorded for it
 // and the first demand that it sees, and the simulator, for which no time is compressed. It takes six days of history:
-// with four the two part, and why has not been looked into.
+// with four the first fit of the past knows less than two days, and Auto then tries a day by the clock, which compressed
+// time has not got.
 func TestTheReserverOfTheDemoAndTheSimulatorChooseAlike(t *testing.T) {
 	const factor, days = 20, 6
 	w := arrivals.Generate(1, 15*time.Minute)
