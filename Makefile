@@ -49,7 +49,7 @@ test: control-plane browser ## Build the control plane if needed, then run all t
 	for module in test/chart test/browser test/monitoring/operator manifests/image; do (cd "$$module" && go test -timeout 15m ./...); done
 
 .PHONY: test-long
-test-long: control-plane ## Run what make test runs in a shorter form or not at all: 200 seeds of coverage, 20 rotations, 1,000 series of a Prometheus (half an hour).
+test-long: control-plane ## Run the long forms of tests: 200 seeds of coverage, 20 rotations, bursts of takeovers, 1,000 series of a Prometheus (half an hour).
 	FOREWARM_LONG=1 go test -count=1 -timeout 20m -v -run 'UpperQuantiles|BandFollows' ./forecast
 	FOREWARM_LONG=1 go test -count=1 -timeout 60m -v -run 'TestRotation|TestAThousandSeries|TestTakeoverBurst' ./test/integration
 

@@ -56,16 +56,17 @@ func (w *world) state() capacity.State {
 
 // keepWanted counts what was wanted within the hold time; all that are held while less than that has been seen.
 func (w *world) keepWanted(state *capacity.State) {
-	for _, p := range w.warm {
-		if state.Young && !p.gated {
-			state.Chunks[p.chunk].Kept++
+	if state.Young {
+		for _, p := range w.warm {
+			if !p.gated {
+				state.Chunks[p.chunk].Kept++
+			}
 		}
+		return
 	}
 	for _, past := range w.wishes {
 		for i, wanted := range past.wanted {
-			if !state.Young {
-				state.Chunks[i].Kept = max(state.Chunks[i].Kept, wanted)
-			}
+			state.Chunks[i].Kept = max(state.Chunks[i].Kept, wanted)
 		}
 	}
 }

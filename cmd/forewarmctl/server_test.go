@@ -159,7 +159,8 @@ func change(w http.ResponseWriter, r *http.Request, object *unstructured.Unstruc
 // decoded is an object as a client sends it, in JSON or, of Kubernetes' own kinds, in protobuf.
 func decoded(body []byte) (object unstructured.Unstructured, err error) {
 	if json.Valid(body) {
-		return object, object.UnmarshalJSON(body)
+		err = object.UnmarshalJSON(body)
+		return object, err
 	}
 	typed, _, err := clientgoscheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
 	if err != nil {

@@ -37,7 +37,7 @@ func (c *Console) drawFan(ctx context.Context, pool *v1alpha1.WarmPool, chunk *c
 	}
 	if chunk.Told = seen.left; len(seen.series.Values) == 0 {
 		chunk.Told += fmt.Sprintf(" This chunk has no DemandHistory yet. A reserver that reads demand from a Prometheus writes none: "+
-			"forewarmctl forecast --pool %s --chunk %s --prometheus URL draws what would be here.", pool.Name, chunk.Name)
+			"forewarmctl forecast --pool %s --chunk %s --prometheus URL --chart fan.svg draws what would be here.", pool.Name, chunk.Name)
 		return nil
 	}
 	chunk.FanRows = fanRows(seen)
