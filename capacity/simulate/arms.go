@@ -72,7 +72,7 @@ func (c Case) Frozen() []capacity.Policy {
 // WithPolicies expects by policies that stay.
 func (c Case) WithPolicies(policies []capacity.Policy) Options {
 	o := c.Options
-	o.Expect = func(at time.Duration, now []float64) capacity.Demand {
+	o.Expect = func(at time.Duration, now []float64) (capacity.Demand, error) {
 		var demand capacity.Demand
 		for chunk, p := range policies {
 			p = c.safe(p)
@@ -83,7 +83,7 @@ func (c Case) WithPolicies(policies []capacity.Policy) Options {
 			}
 			demand.Chunks = append(demand.Chunks, expected)
 		}
-		return demand
+		return demand, nil
 	}
 	return o
 }
@@ -103,7 +103,7 @@ func (c Case) Floor() Options {
 	o := c.Options
 	perDay := int(day / c.Limits.Interval)
 	width := int(math.Ceil(float64(c.Limits.Window()) / float64(c.Limits.Interval)))
-	o.Expect = func(at time.Duration, now []float64) capacity.Demand {
+	o.Expect = func(at time.Duration, now []float64) (capacity.Demand, error) {
 		var demand capacity.Demand
 		i := c.index(at)
 		for chunk, f := range c.Foresights {
@@ -118,7 +118,7 @@ func (c Case) Floor() Options {
 			headroom := max(floor-now[chunk], 0)
 			demand.Chunks = append(demand.Chunks, capacity.ChunkDemand{Now: now[chunk], Policy: capacity.Policy{Kind: capacity.Static, Headroom: headroom}})
 		}
-		return demand
+		return demand, nil
 	}
 	return o
 }

@@ -44,19 +44,15 @@ func (c Case) question(chunk, i int) (policy.Question, forecast.Series) {
 // of a run can compare as far back as Backtest.
 func (c Case) FirstForeseen() int { return max(c.index(c.From-c.Backtest), 0) }
 
-// First is the first choice of a chunk in a run, whenever it is made.
-func (c Case) First(chunk int) policy.Choice {
+// First is the first choice of a chunk in a run, whenever it is made. It fails where a model does.
+func (c Case) First(chunk int) (policy.Choice, error) {
 	return c.choose(chunk, c.index(c.From+c.Begins), capacity.Policy{})
 }
 
 // choose takes the policy of a chunk by its history until an interval, as the reserver does.
-func (c Case) choose(chunk, i int, inUse capacity.Policy) policy.Choice {
+func (c Case) choose(chunk, i int, inUse capacity.Policy) (policy.Choice, error) {
 	q, known := c.question(chunk, i)
-	choice, err := q.Choose(known, inUse)
-	if err != nil { // as the reserver, which keeps what is in use
-		return policy.Choice{Policy: inUse}
-	}
-	return choice
+	return q.Choose(known, inUse)
 }
 
 // Chosen counts how long each kind of policy was in use, in intervals of chunks.
@@ -80,8 +76,11 @@ func (c Chosen) Mostly(kind capacity.PolicyKind) bool { return 2*c[kind] > c.Tot
 func (c Case) Forewarmed() (Options, Chosen) {
 	chosen, l := Chosen{}, leader{Case: c, made: map[asked]policy.Choice{}}
 	o := c.Options
-	o.Expect = func(at time.Duration, now []float64) capacity.Demand {
-		policies := l.policies(at)
+	o.Expect = func(at time.Duration, now []float64) (capacity.Demand, error) {
+		policies, err := l.policies(at)
+		if err != nil {
+			return capacity.Demand{}, err
+		}
 		for _, p := range policies {
 			if c.scored(at) {
 				chosen[cmp.Or(p.Kind, capacity.Forecast)]++
@@ -108,7 +107,7 @@ type leader struct {
 }
 
 // policies are those in use at a time, which is later than the last, or in another run.
-func (l *leader) policies(at time.Duration) []capacity.Policy {
+func (l *leader) policies(at time.Duration) ([]capacity.Policy, error) {
 	every := policy.Question{Limits: l.Limits, Kept: l.Chooses.Kept}.Day()
 	first := l.choices == nil || at <= l.last
 	if first {
@@ -119,32 +118,38 @@ func (l *leader) policies(at time.Duration) []capacity.Policy {
 		if first || at/every != l.last/every {
 			l.begun[chunk] = at
 		}
-		l.takeIn(chunk, at)
+		if err := l.takeIn(chunk, at); err != nil {
+			return nil, err
+		}
 		if choice := l.choices[chunk]; choice.Policy.Kind == capacity.Forecast && l.missed(chunk, l.index(at)) {
 			l.choices[chunk] = choice.Dropped()
 		}
 		policies[chunk] = l.choices[chunk].Policy
 	}
 	l.last = at
-	return policies
+	return policies, nil
 }
 
 // takeIn puts the choice of a chunk into use once it is made. The same is not made twice, in another run neither.
-func (l *leader) takeIn(chunk int, at time.Duration) {
+func (l *leader) takeIn(chunk int, at time.Duration) error {
 	takes := time.Duration(0)
 	if l.Chooses.Takes != nil {
 		takes = l.Chooses.Takes[chunk]
 	}
 	if l.begun[chunk] == never || at < l.begun[chunk]+takes {
-		return
+		return nil
 	}
 	question := asked{chunk, l.index(l.begun[chunk]), l.choices[chunk].Policy}
 	choice, known := l.made[question]
 	if !known {
-		choice = l.choose(chunk, question.at, question.inUse)
+		var err error
+		if choice, err = l.choose(chunk, question.at, question.inUse); err != nil {
+			return err
+		}
 		l.made[question] = choice
 	}
 	l.choices[chunk], l.begun[chunk] = choice, never
+	return nil
 }
 
 func (o Options) scored(at time.Duration) bool { return at >= o.Score && at < o.Until }

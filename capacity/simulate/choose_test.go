@@ -62,7 +62,11 @@ func TestTheReserverAndTheSimulatorChooseAlike(t *testing.T) {
 	if err != nil || len(reserver.Tried) != 3 {
 		t.Fatalf("the reserver: %+v, %v", reserver, err)
 	}
-	if diff := cmp.Diff(reserver.Choice, c.choose(0, i, capacity.Policy{})); diff != "" {
+	simulated, err := c.choose(0, i, capacity.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(reserver.Choice, simulated); diff != "" {
 		t.Errorf("chosen (-reserver +simulator):\n%s", diff)
 	}
 
@@ -77,7 +81,11 @@ func TestTheReserverAndTheSimulatorChooseAlike(t *testing.T) {
 	if want.Chunks[0].Wanted == 0 {
 		t.Error("nothing is wanted, which tells nothing")
 	}
-	if diff := cmp.Diff(want, capacity.Plan(ours.Expect(c.From, []float64{now}), state, c.Limits, known.End())); diff != "" {
+	expected, err := ours.Expect(c.From, []float64{now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, capacity.Plan(expected, state, c.Limits, known.End())); diff != "" {
 		t.Errorf("planned (-reserver +simulator):\n%s", diff)
 	}
 }
@@ -96,8 +104,12 @@ func TestTheForecastCanBeChosenFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Foresights = []Foresight{f}
+	first, err := c.First(0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, kind := range []capacity.PolicyKind{capacity.Reactive, capacity.Static, capacity.Forecast} {
-		if _, tried := c.First(0).Tried[kind]; !tried {
+		if _, tried := first.Tried[kind]; !tried {
 			t.Errorf("%s was not tried", kind)
 		}
 	}
@@ -114,7 +126,11 @@ func TestEachRunBeginsAnew(t *testing.T) {
 	for range 2 {
 		var kinds []capacity.PolicyKind
 		for at := c.From; at < c.From+2*time.Hour; at += c.Limits.Interval {
-			kinds = append(kinds, l.policies(at)[0].Kind)
+			policies, err := l.policies(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kinds = append(kinds, policies[0].Kind)
 		}
 		want := []capacity.PolicyKind{"", "", capacity.Forecast, capacity.Static, capacity.Static, capacity.Static}
 		if diff := cmp.Diff(want, kinds); diff != "" {

@@ -19,8 +19,12 @@ type wish struct {
 // multiple of the interval.
 func (w *world) plan() {
 	if w.Expect != nil {
-		now := slices.Clone(w.demand)
-		result := capacity.Plan(w.Expect(w.now, now), w.state(), w.Limits, w.Trace.Start.Add(w.now))
+		expected, err := w.Expect(w.now, slices.Clone(w.demand))
+		if err != nil {
+			w.failed = err
+			return
+		}
+		result := capacity.Plan(expected, w.state(), w.Limits, w.Trace.Start.Add(w.now))
 		one := wish{at: w.now}
 		for _, chunk := range result.Chunks {
 			one.wanted = append(one.wanted, chunk.Wanted)

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -43,8 +44,8 @@ func ramp() Options {
 // always keeps so many placeholders of the second chunk, whatever happens.
 func always(o *Options, n int64) {
 	o.Limits.Chunks[1].Min = n
-	o.Expect = func(_ time.Duration, now []float64) capacity.Demand {
-		return capacity.Demand{Chunks: []capacity.ChunkDemand{{Now: now[0]}, {Now: now[1]}}}
+	o.Expect = func(_ time.Duration, now []float64) (capacity.Demand, error) {
+		return capacity.Demand{Chunks: []capacity.ChunkDemand{{Now: now[0]}, {Now: now[1]}}}, nil
 	}
 }
 
@@ -133,16 +134,25 @@ func TestPodsTakeTimeToRun(t *testing.T) {
 
 // TestAGateHidesTheWaitForGPUs: a placeholder that was created long before it is ungated buys its
 // node in the next loop of Cluster Autoscaler (7 s in the laboratory), not after 30 s more.
+// TestWhatCannotBeForeseenEndsTheRun: a model that fails is told, and not taken for one that expects nothing.
+func TestWhatCannotBeForeseenEndsTheRun(t *testing.T) {
+	o, broken := ramp(), errors.New("the model is broken")
+	o.Expect = func(time.Duration, []float64) (capacity.Demand, error) { return capacity.Demand{}, broken }
+	if got, err := Run(o); !errors.Is(err, broken) || len(got.Waits) > 0 {
+		t.Errorf("%d waits, %v", len(got.Waits), err)
+	}
+}
+
 func TestAGateHidesTheWaitForGPUs(t *testing.T) {
 	o := ramp()
 	o.Pool.Autoscaler, o.Trace.Jobs, o.Record = ClusterAutoscaler(), nil, true
 	o.Limits.GateAge, o.Limits.LeadTime = 40*time.Second, 90*time.Second
-	o.Expect = func(at time.Duration, _ []float64) capacity.Demand { // one GPU from 1:10 on, known from 1:08:30 on
+	o.Expect = func(at time.Duration, _ []float64) (capacity.Demand, error) { // one GPU from 1:10 on, known from 1:08:30 on
 		rise := capacity.ChunkDemand{Horizon: []time.Duration{2 * time.Minute}, Paths: [][]float64{{0}}}
 		if at >= 68*time.Minute {
 			rise.Paths = [][]float64{{1}}
 		}
-		return capacity.Demand{Chunks: []capacity.ChunkDemand{{}, rise}}
+		return capacity.Demand{Chunks: []capacity.ChunkDemand{{}, rise}}, nil
 	}
 	for _, m := range run(t, o).Timeline {
 		coming := m.Coming > 0 || m.Capacity > 0

@@ -50,12 +50,12 @@ func arrive(o *Options, gpus ...int) {
 // ungate keeps a gated placeholder of ours from the start on, and opens it when it happens.
 func ungate(o *Options) {
 	o.Pool.Deployment.Steps = nil
-	o.Expect = func(at time.Duration, _ []float64) capacity.Demand {
+	o.Expect = func(at time.Duration, _ []float64) (capacity.Demand, error) {
 		p := capacity.Policy{Kind: capacity.Reactive}
 		if at >= happens {
 			p = capacity.Policy{Kind: capacity.Static, Headroom: 1}
 		}
-		return capacity.Demand{Chunks: []capacity.ChunkDemand{{Policy: p}}}
+		return capacity.Demand{Chunks: []capacity.ChunkDemand{{Policy: p}}}, nil
 	}
 }
 

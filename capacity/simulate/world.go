@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Expect tells what is expected at a time, given the demand of now per chunk.
-type Expect func(at time.Duration, now []float64) capacity.Demand
+type Expect func(at time.Duration, now []float64) (capacity.Demand, error)
 
 type kind int
 
@@ -115,6 +115,7 @@ type world struct {
 	backoff    time.Duration // until when the autoscaler asks for none
 	dirty      bool
 	came       bool // a node, since pods were last placed
+	failed     error // of the plan
 
 	offered, used, wanting int // GPUs of ready nodes, of running pods, of pods that wait
 	outcome                Outcome
@@ -146,6 +147,9 @@ func Run(o Options) (Outcome, error) {
 		}
 		w.advance(at)
 		w.happen()
+		if w.failed != nil {
+			return Outcome{}, w.failed
+		}
 		if w.dirty {
 			w.schedule()
 		}

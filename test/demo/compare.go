@@ -75,7 +75,9 @@ func simulated(o *outcome) error {
 		ours.Begins = max(plans[0].At+times().PreRoll, 0)
 		ours.Chooses.Takes = chosenAfter(plans, ours.Limits.Chunks)
 	}
-	o.policies = policies(o.arms[play.Forewarm].Plans, ours)
+	if o.policies, err = policies(o.arms[play.Forewarm].Plans, ours); err != nil {
+		return err
+	}
 	for arm := range o.arms {
 		options := simulation(o.workload)
 		switch arm {
@@ -97,20 +99,33 @@ func simulated(o *outcome) error {
 	return nil
 }
 
-// policies are what the reserver chose for each chunk, and what the simulator does.
-func policies(plans []play.Planned, ours simulate.Case) map[string][2]v1alpha1.PolicyStatus {
+// policies are what the reserver chose first for each chunk, and what the simulator does.
+func policies(plans []play.Planned, ours simulate.Case) (map[string][2]v1alpha1.PolicyStatus, error) {
 	found := map[string][2]v1alpha1.PolicyStatus{}
 	for i, chunk := range ours.Limits.Chunks {
-		status := *chooser.Status(chooser.Answer{Choice: ours.First(i)})
-		for _, plan := range plans {
-			for _, row := range plan.Chunks {
-				if _, known := found[row.Name]; row.Name == chunk.Name && !known && row.Policy != nil && row.Policy.Reason != "" {
-					found[row.Name] = [2]v1alpha1.PolicyStatus{*row.Policy, status}
-				}
+		measured := firstPolicy(plans, chunk.Name)
+		if measured == nil {
+			continue
+		}
+		first, err := ours.First(i)
+		if err != nil {
+			return nil, err
+		}
+		found[chunk.Name] = [2]v1alpha1.PolicyStatus{*measured, *chooser.Status(chooser.Answer{Choice: first})}
+	}
+	return found, nil
+}
+
+// firstPolicy is the first that was chosen for a chunk with a reason; nil for none.
+func firstPolicy(plans []play.Planned, chunk string) *v1alpha1.PolicyStatus {
+	for _, plan := range plans {
+		for _, row := range plan.Chunks {
+			if row.Name == chunk && row.Policy != nil && row.Policy.Reason != "" {
+				return row.Policy
 			}
 		}
 	}
-	return found
+	return nil
 }
 
 // told is a policy in one line.

@@ -87,7 +87,11 @@ func TestTheReserverOfTheDemoAndTheSimulatorChooseAlike(t *testing.T) {
 		if err != nil || len(reserver.Tried) != 3 {
 			t.Fatalf("chunk %s: %+v, %v", chunk.Name, reserver, err)
 		}
-		if diff := cmp.Diff(reserver.Choice, ours.First(i), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+		simulated, err := ours.First(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(reserver.Choice, simulated, cmpopts.EquateApprox(1e-9, 0)); diff != "" {
 			t.Errorf("chunk %s (-reserver +simulator):\n%s", chunk.Name, diff)
 		}
 	}
