@@ -1,12 +1,8 @@
 package chart
 
 import (
-	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -33,7 +29,7 @@ func shows(t *testing.T, e *env) {
 		t.Fatal(err)
 	}
 	e.console = fmt.Sprintf("127.0.0.1:%d", e.replica(t, nil, "console", "console").port)
-	admin := e.signIn(t, e.person(t, "admin", "cluster-admin"))
+	admin := cluster.SignIn(t, "https://"+e.console, e.person(t, "admin", "cluster-admin"))
 	for path, want := range map[string]string{
 		"/pools": "shown", "/pools/shown": "single", "/plans": "No plan waits", "/ceilings": "ceiling", "/decisions": "ecisions", "/pods": "ods",
 		"/explain?object=namespaces%2Fweb": "web",
@@ -43,7 +39,7 @@ func shows(t *testing.T, e *env) {
 			t.Errorf("%s: %d, want %q in it:\n%s", path, status, want, body)
 		}
 	}
-	nobody := e.signIn(t, e.person(t, "nobody", "system:discovery"))
+	nobody := cluster.SignIn(t, "https://"+e.console, e.person(t, "nobody", "system:discovery"))
 	if status, body := nobody("/pools"); status != http.StatusForbidden || strings.Contains(body, "shown") {
 		t.Errorf("who may not look: %d\n%s", status, body)
 	}
@@ -66,40 +62,4 @@ func (e *env) person(t *testing.T, name, role string) string {
 		t.Fatal(err)
 	}
 	return request.Status.Token
-}
-
-// signIn opens a session in the console, and answers what gets its pages.
-func (e *env) signIn(t *testing.T, token string) func(path string) (int, string) {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	browser := &http.Client{
-		Jar: jar, Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // its own certificate
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	cluster.Eventually(t, patience, func() error { // once it is known what the account may
-		response, err := browser.PostForm("https://"+e.console+"/signin", url.Values{"token": {token}})
-		if err != nil {
-			return err
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusSeeOther {
-			return fmt.Errorf("sign in: %s", response.Status)
-		}
-		return nil
-	})
-	return func(path string) (int, string) {
-		response, err := browser.Get("https://" + e.console + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = response.Body.Close() }()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(body)
-	}
 }

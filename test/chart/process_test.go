@@ -98,11 +98,7 @@ func (e *env) scheduler(t *testing.T, name string) *cluster.Process {
 	if err := os.WriteFile(path, append([]byte(e.written(t, of)+"\n"), connection...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store, err := assets.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs, err := store.Find(assets.Scheduler)
+	scheduler, err := assets.Find(assets.Scheduler)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +106,7 @@ func (e *env) scheduler(t *testing.T, name string) *cluster.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := e.StartProcess(context.WithoutCancel(t.Context()), name, programs[assets.Scheduler], []string{
+	p, err := e.StartProcess(context.WithoutCancel(t.Context()), name, scheduler, []string{
 		"--config=" + path, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
 	}, nil)

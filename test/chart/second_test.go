@@ -94,15 +94,11 @@ func (e *env) takeovers(t *testing.T) {
 // autoscaled gives the cluster a NodePool of Karpenter's, the kind of quotas on nodes, and ceilings for both.
 func (e *env) autoscaled(t *testing.T) {
 	t.Helper()
-	store, err := assets.Open()
+	crds, err := assets.Find(assets.KarpenterCRDs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := store.Find(assets.KarpenterCRDs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(programs[assets.KarpenterCRDs], "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(crds, "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("Karpenter's CRDs: %v, %v", files, err)
 	}

@@ -96,15 +96,11 @@ func (e *extenderEnv) scheduler(t *testing.T, name string) *cluster.Process {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store, err := assets.Open()
+	scheduler, err := assets.Find(assets.Scheduler)
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := store.Find(assets.Scheduler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	process, err := e.StartProcess(context.WithoutCancel(t.Context()), name, programs[assets.Scheduler], []string{"--config=" + path, "--secure-port=0"}, nil)
+	process, err := e.StartProcess(context.WithoutCancel(t.Context()), name, scheduler, []string{"--config=" + path, "--secure-port=0"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

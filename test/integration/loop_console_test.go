@@ -1,12 +1,8 @@
 package integration
 
 import (
-	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,31 +45,11 @@ func loopConsole(t *testing.T, e *loopEnv) {
 // signIn signs the person in to the console; it returns the page of the pools.
 func (e *loopEnv) signIn(t *testing.T) string {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	browser := &http.Client{
-		Jar: jar, Timeout: loopWait, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // its own certificate
-	}
-	at := "https://" + e.processes["console"].serves
-	page := ""
-	cluster.Eventually(t, loopWait, func() error { // once it is known what the account may
-		response, err := browser.PostForm(at+"/signin", url.Values{"token": {e.person}})
-		if err != nil {
-			return err
-		}
-		_ = response.Body.Close()
-		if response, err = browser.Get(at + "/pools"); err != nil {
-			return err
-		}
-		defer func() { _ = response.Body.Close() }()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			return err
-		}
-		if page = string(body); response.StatusCode != http.StatusOK || !strings.Contains(page, "alice") {
-			return fmt.Errorf("the pools: %s, %s", response.Status, page)
+	get, page := cluster.SignIn(t, "https://"+e.processes["console"].serves, e.person), ""
+	cluster.Eventually(t, loopWait, func() error { // once it is known what the person may
+		status, body := get("/pools")
+		if page = body; status != http.StatusOK || !strings.Contains(body, "alice") {
+			return fmt.Errorf("the pools: %d, %s", status, body)
 		}
 		return nil
 	})

@@ -231,6 +231,16 @@ func (s Store) Find(names ...string) (map[string]string, error) {
 	return found, nil
 }
 
+// Find is where one program, or folder, of the checkout around the working directory is.
+func Find(name string) (string, error) {
+	store, err := Open()
+	if err != nil {
+		return "", err
+	}
+	found, err := store.Find(name)
+	return found[name], err
+}
+
 // places lists where an asset may be, in the order of preference; the last one is in the cache.
 func (s Store) places(name string) ([]string, error) {
 	r, err := s.recipe(name)

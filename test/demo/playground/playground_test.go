@@ -3,13 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +27,7 @@ import (
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/cluster/assets"
 	"forewarm.dev/test/demo/live"
+	"forewarm.dev/test/demo/play"
 )
 
 // patience bounds what takes less than a minute on an idle machine.
@@ -52,30 +50,13 @@ func TestPlayground(t *testing.T) {
 // consoleLetsIn: the address that was printed is the console's, and the token that it asks for does.
 func (p *running) consoleLetsIn(t *testing.T, c client.Client) {
 	t.Helper()
-	browser := &http.Client{
-		Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // its own certificate
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	page, err := browser.Get(p.console + "/signin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(page.Body)
-	_ = page.Body.Close()
-	if err != nil || page.StatusCode != http.StatusOK || !strings.Contains(string(body), `name="token"`) {
-		t.Fatalf("%s/signin: %s, %v\n%s", p.console, page.Status, err, body)
-	}
 	token := &authenticationv1.TokenRequest{}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: visitor}}
 	if err := c.SubResource("token").Create(t.Context(), account, token); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := browser.PostForm(p.console+"/signin", url.Values{"token": {token.Status.Token}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _ = answer.Body.Close(); answer.StatusCode != http.StatusSeeOther {
-		t.Errorf("sign in as %s: %s", visitor, answer.Status)
+	if status, body := cluster.SignIn(t, p.console, token.Status.Token)("/pools"); status != http.StatusOK || !strings.Contains(body, play.PoolName) {
+		t.Errorf("%s sees no pool in the console: %d\n%s", visitor, status, body)
 	}
 }
 
