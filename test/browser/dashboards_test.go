@@ -24,7 +24,6 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/test/cluster"
 	"forewarm.dev/test/demo/live"
-	"forewarm.dev/test/demo/stack"
 )
 
 const (
@@ -89,33 +88,13 @@ func drawBoards(t *testing.T, ctx context.Context, site string, end time.Time) {
 // underLoad is a Prometheus that has watched all processes under a load.
 func underLoad(t *testing.T) *cluster.Prometheus {
 	t.Helper()
-	ours, err := stack.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := cluster.ForTest(t, live.Cluster(ours))
-	binaries := t.TempDir()
-	if err := cluster.BuildBinaries(t.Context(), binaries); err != nil {
-		t.Fatal(err)
-	}
-	if err := ours.Start(t.Context(), c, "../..", binaries); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ours.StartConsole(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	c, ours, _ := startLive(t)
 	jobs := map[string]string{}
 	for _, r := range ours.Replicas {
 		jobs["forewarm-"+r.Kind] = r.MetricsAddress()
 	}
 	prometheus := cluster.PrometheusForTest(t)
 	if err := prometheus.ScrapeJobs(jobs); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: live.Namespace}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Client.Create(t.Context(), live.Pool()); err != nil {
 		t.Fatal(err)
 	}
 	loading, stop := context.WithCancel(t.Context())

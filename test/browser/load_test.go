@@ -40,39 +40,48 @@ func TestConsoleUnderLoad(t *testing.T) {
 	}
 }
 
-// newLoaded is a control plane under load whose pool has acted for a while, and now waits for an approval.
-func newLoaded(t *testing.T) *env {
+// startLive starts all processes on a control plane of their own, with the WarmPool of the load; it returns them and
+// where the console is.
+func startLive(t *testing.T) (*cluster.Cluster, *stack.Stack, string) {
 	t.Helper()
 	ours, err := stack.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &env{Cluster: cluster.ForTest(t, live.Cluster(ours))}
+	c := cluster.ForTest(t, live.Cluster(ours))
 	binaries := t.TempDir()
 	if err := cluster.BuildBinaries(t.Context(), binaries); err != nil {
 		t.Fatal(err)
 	}
-	if err := ours.Start(t.Context(), e.Cluster, "../..", binaries); err != nil {
+	if err := ours.Start(t.Context(), c, "../..", binaries); err != nil {
 		t.Fatal(err)
 	}
+	console, err := ours.StartConsole(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: live.Namespace}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Client.Create(t.Context(), live.Pool()); err != nil {
+		t.Fatal(err)
+	}
+	return c, ours, console
+}
+
+// newLoaded is a control plane under load whose pool has acted for a while, and now waits for an approval.
+func newLoaded(t *testing.T) *env {
+	t.Helper()
+	c, _, console := startLive(t)
+	e := &env{Cluster: c, url: console}
 	e.token = e.person(t, "alice", "cluster-admin")
-	if e.url, err = ours.StartConsole(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: live.Namespace}}); err != nil {
-		t.Fatal(err)
-	}
-	pool := live.Pool()
-	if err := e.Client.Create(t.Context(), pool); err != nil {
-		t.Fatal(err)
-	}
 	failed := make(chan error, 1)
 	loading, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(stop)
 	go func() { failed <- live.Load(loading, e.Client) }()
 	e.eventually(t, failed, func() error { return e.hasDecided(t.Context()) })
 	change := []byte(fmt.Sprintf(`{"spec":{"mode":%q}}`, v1alpha1.ModeApprove))
-	if err := e.Client.Patch(t.Context(), pool, client.RawPatch("application/merge-patch+json", change)); err != nil {
+	if err := e.Client.Patch(t.Context(), live.Pool(), client.RawPatch("application/merge-patch+json", change)); err != nil {
 		t.Fatal(err)
 	}
 	e.eventually(t, failed, func() error { return e.waitsForApproval(t.Context()) })
