@@ -165,7 +165,7 @@ func admission() board {
 		rows: []row{
 			{"Admission", []panel{
 				{
-					title: "Reviews", unit: units.RequestsPerSecond, wide: 12, says: "By verdict and reason. Errors are left to failurePolicy. What the API server's own policies refuse comes here no more.",
+					title: "Reviews", unit: units.RequestsPerSecond, wide: 12, says: "By verdict and reason. Errors are left to failurePolicy. What the API server's own policies refuse is not among it.",
 					queries: []query{{`sum by (verdict, reason) (rate(forewarm_webhook_decisions_total[$__rate_interval]))`, "{{verdict}} {{reason}}"}},
 				},
 				{
