@@ -114,7 +114,7 @@ type world struct {
 	refused    int           // how often nodes were since the last that was bought
 	backoff    time.Duration // until when the autoscaler asks for none
 	dirty      bool
-	came       bool // a node, since pods were last placed
+	came       bool  // a node, since pods were last placed
 	failed     error // of the plan
 
 	offered, used, wanting int // GPUs of ready nodes, of running pods, of pods that wait
