@@ -3,12 +3,15 @@ package simulation
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -184,6 +187,44 @@ func TestSimulateSaysWhatIsWrong(t *testing.T) {
 		root.SetArgs(c.args)
 		if err := root.Execute(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
+		}
+	}
+}
+
+// TestLongTraces replays a year of demand each five minutes, and 100,000 jobs, with all that is not history scored,
+// in less than a minute of CPU each, all arms together.
+func TestLongTraces(t *testing.T) {
+	if os.Getenv("FOREWARM_LONG") == "" {
+		t.Skip("skipped: it takes a minute; make test-long, or set FOREWARM_LONG=1")
+	}
+	daily := func(hour float64) float64 { return 1 + 0.8*math.Sin((hour-9)/24*2*math.Pi) }
+	start, random := time.Date(2025, 11, 3, 0, 0, 0, 0, time.UTC), rand.New(rand.NewPCG(1, 1))
+	var demand, jobs strings.Builder
+	demand.WriteString("timestamp,demand\n")
+	for i := range 365 * 288 {
+		at := start.Add(time.Duration(i) * 5 * time.Minute)
+		fmt.Fprintf(&demand, "%s,%.0f\n", at.Format(time.RFC3339), max(0, 40*daily(float64(i%288)/12)+3*random.NormFloat64()))
+	}
+	jobs.WriteString("timestamp,duration,num_gpus,cluster\n")
+	at := 0.0
+	for range 100_000 {
+		at += random.ExpFloat64() * 60 / daily(math.Mod(at/3600, 24))
+		fmt.Fprintf(&jobs, "%d,%.0f,%d,c\n", start.Unix()+int64(at), math.Exp(6.6+1.5*random.NormFloat64()), 1<<random.IntN(3))
+	}
+	for _, c := range []struct{ name, trace, scored string }{{"a year", demand.String(), "8000h"}, {"100,000 jobs", jobs.String(), "1200h"}} {
+		var before, after syscall.Rusage
+		var out bytes.Buffer
+		root := Command()
+		root.SetOut(&out)
+		root.SetArgs([]string{"--trace", put(t, "trace.csv", c.trace), "--pool", put(t, "pool.yaml", samplePool), "--scored", c.scored})
+		began := time.Now()
+		if err := errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &before), root.ExecuteContext(t.Context()), syscall.Getrusage(syscall.RUSAGE_SELF, &after)); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+		t.Logf("%s: %v, %v of CPU\n%s", c.name, time.Since(began).Round(time.Second), took.Round(time.Second/10), out.String())
+		if took > time.Minute {
+			t.Errorf("%s took %v of CPU, want at most a minute", c.name, took)
 		}
 	}
 }
