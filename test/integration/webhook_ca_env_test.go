@@ -37,8 +37,10 @@ func newWebhookCA(t *testing.T) *webhookCA {
 	return &webhookCA{certificate, key}
 }
 
-func (a *webhookCA) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: a.certificate.Raw})
+func (a *webhookCA) pem() []byte { return pemOf(a.certificate) }
+
+func pemOf(certificate *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: certificate.Raw})
 }
 
 func (a *webhookCA) write(t *testing.T, dir, name string) {
@@ -75,7 +77,7 @@ func (a *webhookCA) sign(t *testing.T, name string, server bool) (certificate, k
 		NotBefore: a.certificate.NotBefore, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	if server {
-		template.ExtKeyUsage, template.IPAddresses = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []net.IP{net.IPv4zero}
+		template.ExtKeyUsage, template.IPAddresses = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []net.IP{net.IPv4zero, net.IPv4(127, 0, 0, 1)}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
 	if err != nil {
