@@ -139,7 +139,7 @@ func extenderOutsiderFilter(t *testing.T, e *extenderEnv) {
 	e.expect(t, 0)
 	// Status of a WarmPool wakes no pod up in the scheduler: the extender touches the pod.
 	e.bound(t, outsider)
-	if took, most := boundAt(outsider).Sub(freed), freedWithin(t, e); took > most {
+	if took, most := time.Since(freed), freedWithin(t, e); took > most {
 		t.Errorf("bound %s after the pool let it, want at most %s", took, most)
 	}
 	if outsider.Annotations[v1alpha1.AnnotationRequeued] == "" {
@@ -147,16 +147,6 @@ func extenderOutsiderFilter(t *testing.T, e *extenderEnv) {
 	}
 	e.expect(t, 2)
 	e.remove(t, outsider, owner)
-}
-
-// boundAt is when the scheduler bound a pod, to a second.
-func boundAt(pod *corev1.Pod) time.Time {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
-			return c.LastTransitionTime.Time
-		}
-	}
-	return time.Time{}
 }
 
 func extenderOrdinary(t *testing.T, e *extenderEnv, cheap *corev1.Pod) {
