@@ -309,13 +309,14 @@ type SizingSpec struct {
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="self == 'Auto' || duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="spec.sizing.leadTime must be Auto, or from 1s to 2h"
 	LeadTime AutoDuration `json:"leadTime,omitempty"`
-	// Hold is how long a chunk is kept at least once it is there: the longest of the plan interval, the
-	// autoscaler's own timers and the minimum billing time.
+	// Hold is how long a chunk is kept after it was last wanted, at least: as long as the autoscaler's own timers.
+	// minBilling and one plan interval lengthen it where they are longer.
 	// +optional
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.sizing.hold must be from 1s to 24h"
 	Hold metav1.Duration `json:"hold,omitempty"`
-	// MinBilling is the least time for which a node is paid, up to 24h; 0s for by the second.
+	// MinBilling is the least time for which a node is paid, up to 24h; 0s for by the second. Chunks are kept as
+	// long after they were last wanted.
 	// +optional
 	// +kubebuilder:default="0s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="spec.sizing.minBilling must be from 0s to 24h"

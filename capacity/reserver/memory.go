@@ -9,6 +9,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/spec"
 )
 
 // due tells whether a pool's interval has passed, and starts the next one on a multiple of
@@ -74,7 +75,7 @@ func (r *Reserver) forgetGone(pools []*v1alpha1.WarmPool) {
 // remember keeps what was wanted during the hold time.
 func (r *Reserver) remember(pool *v1alpha1.WarmPool, plan capacity.Result, now time.Time) {
 	m := r.memoryOf(pool, now)
-	oldest := now.Add(-pool.Spec.Sizing.Hold.Duration)
+	oldest := now.Add(-holdTime(pool))
 	for _, chunk := range plan.Chunks {
 		past := slices.DeleteFunc(m.wanted[chunk.Name], func(w wantedAt) bool { return w.at.Before(oldest) })
 		m.wanted[chunk.Name] = append(past, wantedAt{now, chunk.Wanted})
@@ -97,5 +98,8 @@ func (r *Reserver) kept(pool *v1alpha1.WarmPool, chunk string, held int64, now t
 
 // young tells that less than a hold time has been seen of a pool.
 func (r *Reserver) young(pool *v1alpha1.WarmPool, now time.Time) bool {
-	return now.Sub(r.memoryOf(pool, now).since) < pool.Spec.Sizing.Hold.Duration
+	return now.Sub(r.memoryOf(pool, now).since) < holdTime(pool)
 }
+
+// holdTime is for how long what was wanted is kept, which is what plans weigh.
+func holdTime(pool *v1alpha1.WarmPool) time.Duration { return spec.Limits(pool, nil, 0, 0).HoldTime() }

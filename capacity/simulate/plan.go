@@ -29,7 +29,7 @@ func (w *world) plan() {
 		for _, chunk := range result.Chunks {
 			one.wanted = append(one.wanted, chunk.Wanted)
 		}
-		w.wishes = slices.DeleteFunc(append(w.wishes, one), func(old wish) bool { return old.at < w.now-w.Limits.Hold })
+		w.wishes = slices.DeleteFunc(append(w.wishes, one), func(old wish) bool { return old.at < w.now-w.Limits.HoldTime() })
 		for _, step := range result.Steps {
 			w.take(step)
 		}
@@ -43,7 +43,7 @@ func (w *world) plan() {
 
 // state is what the pool has, as the reserver sees it.
 func (w *world) state() capacity.State {
-	state := capacity.State{Chunks: make([]capacity.ChunkState, len(w.Pool.Chunks)), Young: w.now-w.From-w.Begins < w.Limits.Hold}
+	state := capacity.State{Chunks: make([]capacity.ChunkState, len(w.Pool.Chunks)), Young: w.now-w.From-w.Begins < w.Limits.HoldTime()}
 	w.countRooms(&state)
 	for _, p := range w.warm {
 		row := &state.Chunks[p.chunk]

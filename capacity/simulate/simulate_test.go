@@ -162,6 +162,26 @@ func TestAGateHidesTheWaitForGPUs(t *testing.T) {
 	}
 }
 
+// TestWhatIsPaidForIsKept: with a minimum billing of an hour, what is no longer wanted stands for as long.
+func TestWhatIsPaidForIsKept(t *testing.T) {
+	o := ramp()
+	o.Trace.Jobs, o.Record, o.From = nil, true, -2*time.Hour
+	o.Pool.MinBilling, o.Limits.MinBilling = time.Hour, time.Hour
+	wantedUntil := 65 * time.Minute
+	o.Expect = func(at time.Duration, _ []float64) (capacity.Demand, error) {
+		p := capacity.Policy{Kind: capacity.Reactive}
+		if at < wantedUntil {
+			p = capacity.Policy{Kind: capacity.Static, Headroom: 8}
+		}
+		return capacity.Demand{Chunks: []capacity.ChunkDemand{{Policy: capacity.Policy{Kind: capacity.Reactive}}, {Policy: p}}}, nil
+	}
+	for _, m := range run(t, o).Timeline {
+		if m.At >= time.Hour && m.Warmed != 8 {
+			t.Errorf("at %v %d GPUs are held, want the 8 that were wanted until %v", m.At, m.Warmed, wantedUntil)
+		}
+	}
+}
+
 // TestTimesBeforeTheTraceCount: a run may begin before it, with jobs that came earlier.
 func TestTimesBeforeTheTraceCount(t *testing.T) {
 	o := ramp()
