@@ -39,7 +39,8 @@ type State struct {
 	Chunks []ChunkState
 	// Outdated are the names of placeholder pods whose shape is not among the chunks any more.
 	Outdated []string
-	// Young says that the pool has been looked at for less than the hold time.
+	// Young says that the pool has been looked at for less than the hold time, or that what is known to start
+	// could not be read: it is too early to say that its work has ended.
 	Young bool
 }
 
@@ -57,7 +58,8 @@ type ChunkState struct {
 	Waiting int64
 	// ZoneRoom is the part of Room in each zone, in the order of Limits.Zones.
 	ZoneRoom []int64
-	// Kept is the highest wanted number of the hold time just passed; it slows the down-step.
+	// Kept is the highest wanted number of the hold time just passed, or all that is held where that is not
+	// known; it slows the down-step.
 	Kept int64
 	// Placeholders are the placeholder pods of this shape that are not being deleted.
 	Placeholders []Placeholder

@@ -29,6 +29,8 @@ type Pods struct {
 type Future struct {
 	// Pods are all that start until a time, the earliest first.
 	Pods []Pods
+	// Stale says that it could not be read anew: it is what was found last, and there may be more.
+	Stale bool
 
 	quotas     []corev1.ResourceQuota
 	namespaces []corev1.Namespace
@@ -43,14 +45,17 @@ const (
 	// lookAgain is how long after a look that failed the next one is made, and how long after all Workloads
 	// were looked through this is done again.
 	lookAgain = 30 * time.Second
+	// lasts is for how long what was found counts where it cannot be read anew.
+	lasts = time.Hour
 )
 
 // Finder finds them. It is not for concurrent use.
 type Finder struct {
 	cached client.Client
 	live   client.Reader
-	// failed is when a look failed last.
-	failed time.Time
+	// failed is when a look failed last, and last is what was found at the time found, at first nothing.
+	failed, found time.Time
+	last          Future
 	// searched is when all Workloads were looked through, and reserved are those that had their quota then.
 	searched time.Time
 	reserved []client.ObjectKey
@@ -61,17 +66,34 @@ func NewFinder(cached client.Client, live client.Reader) *Finder {
 	return &Finder{cached: cached, live: live}
 }
 
-// Find finds what starts until a time; nothing for a while after that has failed.
+// Find finds what starts until a time. Where that fails it is stale for a while: what was found last, and it
+// is not tried again at once.
 func (f *Finder) Find(ctx context.Context, now, until time.Time) (Future, error) {
+	if f.found.IsZero() {
+		f.found = now
+	}
 	if now.Sub(f.failed) < lookAgain {
-		return Future{}, nil
+		return f.stale(now), nil
 	}
 	future, err := f.find(ctx, now, until)
 	if err != nil {
 		f.failed = now
-		return Future{}, err
+		return f.stale(now), err
 	}
+	f.last, f.found, f.failed = future, now, time.Time{}
 	return future, nil
+}
+
+// stale is what was found last, less the runs that have begun since, whose pods are demand by now; nothing once
+// that is too long ago.
+func (f *Finder) stale(now time.Time) Future {
+	if now.Sub(f.found) >= lasts {
+		return Future{}
+	}
+	future := f.last
+	future.Stale = true
+	future.Pods = slices.DeleteFunc(slices.Clone(future.Pods), func(p Pods) bool { return p.At.After(f.found) && !p.At.After(now) })
+	return future
 }
 
 func (f *Finder) find(ctx context.Context, now, until time.Time) (future Future, err error) {

@@ -2,6 +2,7 @@ package coming
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -223,6 +224,41 @@ func TestFindGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatWasKnownLastCountsWhileItCannotBeRead, less the runs that have begun, and not for ever.
+func TestWhatWasKnownLastCountsWhileItCannotBeRead(t *testing.T) {
+	var broken error
+	c := interceptor.NewClient(newClient(t, true, kueueWorkload("has-quota", true, "QuotaReserved"), cronJob("soon", "5 12 * * *"), cronJob("later", "30 13 * * *")).(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if broken != nil {
+				return broken
+			}
+			return c.List(ctx, list, options...)
+		},
+	})
+	f := NewFinder(c, c)
+	look := func(after time.Duration, want string, stale, fails bool) {
+		t.Helper()
+		got, err := f.Find(t.Context(), noon.Add(after), noon.Add(after+3*time.Hour))
+		if told(got.Pods) != want || got.Stale != stale || (err != nil) != fails {
+			t.Errorf("after %s: %q, stale %t, %v; want %q, %t, failed %t", after, told(got.Pods), got.Stale, err, want, stale, fails)
+		}
+	}
+	look(0, "12:00 has-quota ×4, 12:05 soon ×1, 13:30 later ×1", false, false)
+	broken = errors.New("no answer")
+	look(time.Minute, "12:00 has-quota ×4, 12:05 soon ×1, 13:30 later ×1", true, true)
+	look(time.Minute+time.Second, "12:00 has-quota ×4, 12:05 soon ×1, 13:30 later ×1", true, false)
+	look(10*time.Minute, "12:00 has-quota ×4, 13:30 later ×1", true, true)
+	look(lasts, "", false, true)
+	broken = nil
+	look(lasts+lookAgain, "13:01 has-quota ×4, 13:30 later ×1", false, false)
+	broken = errors.New("no answer")
+	look(2*lasts, "13:01 has-quota ×4", true, true)
+
+	f = NewFinder(c, c) // a new leader that has not seen it yet knows nothing, and knows that
+	look(0, "", true, true)
+	look(lasts, "", false, true)
 }
 
 func TestAllowances(t *testing.T) {

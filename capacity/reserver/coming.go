@@ -20,12 +20,13 @@ const (
 	defaultShare = 25
 )
 
-// announced is what will start; nothing where that cannot be read, which holds nothing up.
+// announced is what will start; what was known last where that cannot be read, which holds up nothing but the
+// giving back.
 func (r *Reserver) announced(ctx context.Context, now time.Time) coming.Future {
 	future, err := r.finder.Find(ctx, now, now.Add(longestWindow))
 	if err != nil {
 		r.metrics.errors.WithLabelValues("Foresee").Inc()
-		r.log.Error(err, "What is known to start does not count")
+		r.log.Error(err, "What is known to start is what was known last")
 	}
 	return future
 }

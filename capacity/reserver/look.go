@@ -198,7 +198,7 @@ func settingsOf(pool *v1alpha1.WarmPool) forecaster.Pool {
 // stateOf counts what the pool has of each chunk. A placeholder whose chunk is gone from the
 // spec, or asks for something else or is of another tier by now, is outdated.
 func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, in zones.Zones, now time.Time) capacity.State {
-	state := capacity.State{Young: r.young(pool, now)}
+	state := capacity.State{Young: r.young(pool, now) || w.coming.Stale}
 	current := map[string]bool{}
 	for i := range pool.Spec.Chunks {
 		chunk := &pool.Spec.Chunks[i]
@@ -226,7 +226,7 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, in zones.Zones, now
 				Companions: w.companions(pod, r.options.PlaceholderNamespace),
 			})
 		}
-		row.Kept = r.kept(pool, chunk.Name, held, now)
+		row.Kept = r.kept(pool, chunk.Name, held, state.Young)
 		state.Chunks = append(state.Chunks, row)
 	}
 	for _, pod := range w.placeholders[pool.Name] {

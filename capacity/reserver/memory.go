@@ -83,14 +83,13 @@ func (r *Reserver) remember(pool *v1alpha1.WarmPool, plan capacity.Result, now t
 }
 
 // kept is the highest number wanted within the hold time; all that are held while less
-// than a hold time has been seen.
-func (r *Reserver) kept(pool *v1alpha1.WarmPool, chunk string, held int64, now time.Time) int64 {
-	m := r.memoryOf(pool, now)
-	if r.young(pool, now) {
+// than a hold time has been seen, or not all that they may be held for.
+func (r *Reserver) kept(pool *v1alpha1.WarmPool, chunk string, held int64, young bool) int64 {
+	if young {
 		return held
 	}
 	var highest int64
-	for _, w := range m.wanted[chunk] {
+	for _, w := range r.memory[pool.Name].wanted[chunk] {
 		highest = max(highest, w.wanted)
 	}
 	return highest
