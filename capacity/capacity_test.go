@@ -216,6 +216,34 @@ func TestExpiringPlaceholdersAreReplacedInPlace(t *testing.T) {
 	}
 }
 
+// TestRenewalIsDoneBeforeTheDeadline however rarely plans are made: no placeholder that is wanted ever ends.
+func TestRenewalIsDoneBeforeTheDeadline(t *testing.T) {
+	for _, interval := range []time.Duration{time.Minute, 6 * time.Minute, 20 * time.Minute, time.Hour} {
+		kept := single
+		kept.Min = 12
+		limits := limitsOf(kept)
+		limits.Interval = interval
+		placeholders := held(12)
+		for i := range placeholders {
+			placeholders[i].Expires = now.Add(24 * time.Hour)
+		}
+		for at := now; at.Before(now.Add(25 * time.Hour)); at = at.Add(interval) {
+			for _, step := range Plan(Demand{[]ChunkDemand{{}}}, State{Chunks: []ChunkState{{Kept: 12, Placeholders: placeholders}}}, limits, at).Steps {
+				if step.Reason != ReasonExpiring {
+					continue
+				}
+				i := slices.IndexFunc(placeholders, func(p Placeholder) bool { return p.Name == step.Pod })
+				placeholders[i].Expires = at.Add(24 * time.Hour) // another takes its place
+			}
+			for _, p := range placeholders {
+				if !p.Expires.After(at) {
+					t.Fatalf("a plan each %s: %s ended at %s, which is not after %s", interval, p.Name, p.Expires, at)
+				}
+			}
+		}
+	}
+}
+
 // TestPlanProperties holds what must hold whatever the input: never above max, every named
 // pod exists and is touched once, and planning again after the steps changes nothing.
 func TestPlanProperties(t *testing.T) {

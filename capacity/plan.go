@@ -48,7 +48,7 @@ func steps(plans []ChunkPlan, demand Demand, state State, limits Limits, now tim
 	var creates, ungates, deletes []Step
 	ended := over(demand, state, limits)
 	for i, chunk := range limits.Chunks {
-		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now)
+		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now.Add(limits.renewBefore()))
 		stock, needless := stock.protect(limits)
 		deletes = append(append(deletes, drop(chunk, expiring, ReasonExpiring)...), drop(chunk, needless, ReasonSurplus)...)
 		up, open := grow(stock, plans[i], chunk, spare(demand.Chunks[i], limits, plans[i].Tau)+plans[i].Unapproved)
@@ -118,16 +118,17 @@ func sortPlaceholders(placeholders []Placeholder) stock {
 	return s
 }
 
-// renewBefore is how long before its deadline a placeholder is replaced.
-const renewBefore = time.Hour
+// renewBefore is how long before its deadline a placeholder is replaced: long enough for ten plans, of which
+// each replaces a tenth.
+func (l Limits) renewBefore() time.Duration { return max(time.Hour, 10*l.Interval) }
 
-// renew takes out what is about to end, at most a tenth at a time, so that it is replaced where
-// it is still wanted.
-func (s stock) renew(now time.Time) (stock, []Placeholder) {
+// renew takes out what ends by then, at most a tenth at a time, so that it is replaced where it is still
+// wanted.
+func (s stock) renew(by time.Time) (stock, []Placeholder) {
 	var expiring, rest []Placeholder
 	most := (len(s.held) + 9) / 10
 	for _, p := range s.held {
-		if len(expiring) < most && !p.Expires.IsZero() && p.Expires.Sub(now) <= renewBefore {
+		if len(expiring) < most && !p.Expires.IsZero() && !p.Expires.After(by) {
 			expiring = append(expiring, p)
 		} else {
 			rest = append(rest, p)
