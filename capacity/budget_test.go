@@ -75,6 +75,36 @@ func TestBudgetIsKept(t *testing.T) {
 	}
 }
 
+// TestBudgetCountsWhatIsHeld: what is not wanted any more and still stands is paid for too, goes first, and
+// leaves so much less to ungate.
+func TestBudgetCountsWhatIsHeld(t *testing.T) {
+	calm := ChunkDemand{Horizon: []time.Duration{5 * time.Minute}, Paths: [][]float64{{0}}}
+	for name, c := range map[string]struct {
+		budget  float64
+		deletes int
+		ungates int
+		costs   float64
+		wants   int64
+	}{
+		"enough for both":             {132, 0, 12, 132, 12},
+		"what is held goes first":     {100, 1, 9, 99, 9},
+		"no more than is held":        {72, 1, 0, 72, 0},
+		"less than stays for a while": {24, 1, 0, 72, 0},
+	} {
+		limits := limitsOf(node, single)
+		limits.IdleBudgetPerHour = &c.budget
+		state := State{Chunks: []ChunkState{{Kept: 4, Placeholders: held(4)}, {Placeholders: gated(12)}}}
+		plan := Plan(Demand{[]ChunkDemand{calm, rising(20, 13)}}, state, limits, now)
+		n := count(plan.Steps)
+		if n[Delete] != c.deletes || n[Ungate] != c.ungates || plan.CostPerHour != c.costs || plan.Chunks[1].Wanted != c.wants {
+			t.Errorf("%s: %d deleted, %d ungated for %v per hour, %d wanted; want %+v", name, n[Delete], n[Ungate], plan.CostPerHour, plan.Chunks[1].Wanted, c)
+		}
+		if asked := plan.Chunks[1].Wanted + plan.Chunks[1].Limited; asked != 12 {
+			t.Errorf("%s: %d asked for, want 12 of which the budget takes some", name, asked)
+		}
+	}
+}
+
 // TestASpentDayGivesBackAtOnce what the hold time would keep.
 func TestASpentDayGivesBackAtOnce(t *testing.T) {
 	limits := limitsOf(single)

@@ -259,8 +259,8 @@ type Result struct {
 	// Nodes is how many nodes that are not there yet the ungated placeholders ask for, at most, and
 	// UnapprovedNodes how many more those would that wait for an approval.
 	Nodes, UnapprovedNodes int64
-	// CostPerHour is what the ungated placeholders that are wanted cost while they idle, and
-	// UnapprovedCostPerHour what those would beside them that wait for an approval.
+	// CostPerHour is what the placeholders that are ungated then, wanted or still held, cost while they idle,
+	// and UnapprovedCostPerHour what those would beside them that wait for an approval.
 	CostPerHour, UnapprovedCostPerHour float64
 	// Steps are to be taken in this order: deletes, creates, ungates. What is deleted makes the room
 	// that is then ungated for, so that replacing a placeholder buys nothing.
@@ -288,6 +288,9 @@ type ChunkPlan struct {
 	// need, and Pinned how many are to be ungated into each zone, in the order of Limits.Zones.
 	Spread int64
 	Pinned []int64
+	// Unkept says that what is held beyond Wanted is given back though its hold time is not over: there is no
+	// money to keep it.
+	Unkept bool `json:",omitempty"`
 	// Reason says what decided Wanted.
 	Reason Reason
 }

@@ -24,8 +24,9 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	approve(result.Chunks, state, limits)
 	result.Nodes = nodesFor(result.Chunks, state)
 	result.UnapprovedNodes = asked - result.Nodes
+	ended := over(demand, state, limits)
 	for i, chunk := range limits.Chunks {
-		result.CostPerHour += float64(result.Chunks[i].Wanted) * chunk.IdleCostPerHour
+		result.CostPerHour += float64(result.Chunks[i].stays(chunk, state.Chunks[i], ended)) * chunk.IdleCostPerHour
 		result.UnapprovedCostPerHour += float64(result.Chunks[i].Unapproved) * chunk.IdleCostPerHour
 	}
 	if limits.Frozen == "" {
@@ -205,7 +206,7 @@ func unwantedPending(held []Placeholder, wanted int64) int64 {
 // release is how many of those that are held are given back.
 func (p ChunkPlan) release(held int64, chunk Chunk, state ChunkState, ended bool) int64 {
 	kept := state.Kept
-	if ended || slices.Contains(p.LimitedBy, ReasonIdleBudgetOfDay) {
+	if ended || p.Unkept {
 		kept = 0 // nobody will come, or there is no money to keep it
 	}
 	unwanted := max(held-max(p.Wanted, kept), 0)

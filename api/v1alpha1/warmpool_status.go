@@ -293,8 +293,8 @@ type PlanStatus struct {
 	Ungate int32 `json:"ungate"`
 	// +optional
 	Delete int32 `json:"delete"`
-	// CostPerHour is what all ungated placeholders that are wanted cost per hour while they idle, as a
-	// decimal number.
+	// CostPerHour is what all placeholders that are ungated then, wanted or still held, cost per hour while they
+	// idle, as a decimal number.
 	// +optional
 	CostPerHour string `json:"costPerHour,omitempty"`
 	// Applied is false in mode Observe and when applying failed.
