@@ -44,7 +44,7 @@ func New(pool *v1alpha1.WarmPool, chunk *v1alpha1.Chunk, namespace, image string
 			EnableServiceLinks:            new(false),
 			NodeSelector:                  pool.Spec.Nodes.Selector.MatchLabels,
 			Affinity:                      affinity(pool.Spec.Nodes.Selector.MatchExpressions),
-			Tolerations:                   tolerations(pool),
+			Tolerations:                   Tolerations(pool),
 			TopologySpreadConstraints:     spread(pool, chunk),
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot:   new(true),
@@ -84,8 +84,8 @@ func affinity(expressions []metav1.LabelSelectorRequirement) *corev1.Affinity {
 	}}
 }
 
-// tolerations are the pool's own, and that of the taint which GPU nodes usually carry.
-func tolerations(pool *v1alpha1.WarmPool) []corev1.Toleration {
+// Tolerations are the pool's own, and that of the taint which GPU nodes usually carry.
+func Tolerations(pool *v1alpha1.WarmPool) []corev1.Toleration {
 	device := corev1.Toleration{Key: string(pool.Spec.Demand.Resource), Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}
 	own := slices.Clone(pool.Spec.Nodes.Tolerations)
 	if !isExtended(pool.Spec.Demand.Resource) || slices.Contains(own, device) {

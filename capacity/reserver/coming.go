@@ -10,6 +10,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/coming"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/internal/quantity"
 )
 
@@ -81,7 +82,7 @@ func (r *Reserver) startsOf(w world, pool *v1alpha1.WarmPool, seen *sight) []cap
 func (w world) emptyRooms(nodes []*corev1.Node) []quantity.Vector {
 	rooms := make([]quantity.Vector, 0, len(nodes))
 	for _, node := range nodes {
-		rooms = append(rooms, w.emptyRoom(node))
+		rooms = append(rooms, room.Empty(w.Snapshot, node))
 	}
 	return rooms
 }

@@ -19,6 +19,7 @@ import (
 	"forewarm.dev/capacity/policy"
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/replay"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/capacity/spec"
 	"forewarm.dev/capacity/supply"
 	"forewarm.dev/capacity/zones"
@@ -100,20 +101,23 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 // setRooms counts how many chunks free room takes: on nodes in use, on all, and in each zone that has a
 // minimum.
 func (r *Reserver) setRooms(w world, pool *v1alpha1.WarmPool, chunks []capacity.Chunk, seen *sight) {
-	all, inUse := w.rooms(seen.nodes, r.options.PlaceholderNamespace)
-	for i, free := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse) {
-		seen.state.Chunks[i].Free = free
+	free := func(nodes []*corev1.Node) (all, inUse []quantity.Vector) {
+		return room.Free(w.Snapshot, nodes, placeholder.Tolerations(pool), r.options.PlaceholderNamespace)
 	}
-	for i, room := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
-		seen.state.Chunks[i].Room = room
+	all, inUse := free(seen.nodes)
+	for i, n := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, inUse) {
+		seen.state.Chunks[i].Free = n
+	}
+	for i, n := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
+		seen.state.Chunks[i].Room = n
 	}
 	if seen.limits.MinPerZone == 0 {
 		return
 	}
 	for _, zone := range seen.limits.Zones {
-		all, _ := w.rooms(seen.zones.In(zone, seen.nodes), r.options.PlaceholderNamespace)
-		for i, room := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
-			seen.state.Chunks[i].ZoneRoom = append(seen.state.Chunks[i].ZoneRoom, room)
+		all, _ := free(seen.zones.In(zone, seen.nodes))
+		for i, n := range capacity.FreeChunks(chunks, pool.Spec.Demand.Resource, all) {
+			seen.state.Chunks[i].ZoneRoom = append(seen.state.Chunks[i].ZoneRoom, n)
 		}
 	}
 }

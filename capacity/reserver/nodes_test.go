@@ -13,6 +13,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/karpenter"
+	"forewarm.dev/capacity/room"
 )
 
 func TestNodesLeft(t *testing.T) {
@@ -169,7 +170,7 @@ func TestRoomThatAPlaceholderHasJustTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, _ := w.rooms(w.Nodes, "hold")
+	all, _ := room.Free(w.Snapshot, w.Nodes, nil, "hold")
 	if len(all) != 1 || all[0][gpu] != 0 {
 		t.Errorf("room %v, want none", all)
 	}

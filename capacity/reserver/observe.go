@@ -15,8 +15,8 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/coming"
 	"forewarm.dev/capacity/karpenter"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/internal/demand"
-	"forewarm.dev/internal/quantity"
 	"forewarm.dev/internal/snapshot"
 	"forewarm.dev/internal/tracing"
 )
@@ -118,34 +118,6 @@ func (w world) nodesOf(c demand.Class) []*corev1.Node {
 	return nodes
 }
 
-// rooms is the free room of each usable node, and of those that run a real pod. A node without
-// one is about to be taken away by the autoscaler: only a placeholder on it keeps it.
-func (w world) rooms(nodes []*corev1.Node, placeholderNamespace string) (all, inUse []quantity.Vector) {
-	for _, node := range nodes {
-		if !usable(node) {
-			continue
-		}
-		pods := w.PodsOn(node.Name)
-		room := quantity.Of(node.Status.Allocatable).MinusPods(pods)
-		all = append(all, room)
-		if slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return isReal(pod, placeholderNamespace) }) {
-			inUse = append(inUse, room)
-		}
-	}
-	return all, inUse
-}
-
-// emptyRoom is what a node offers beside the pods of DaemonSets.
-func (w world) emptyRoom(node *corev1.Node) quantity.Vector {
-	var daemons []*corev1.Pod
-	for _, pod := range w.PodsOn(node.Name) {
-		if ofDaemonSet(pod) {
-			daemons = append(daemons, pod)
-		}
-	}
-	return quantity.Of(node.Status.Allocatable).MinusPods(daemons)
-}
-
 // companions weighs the other pods on a placeholder's node.
 func (w world) companions(pod *corev1.Pod, placeholderNamespace string) int64 {
 	var weight int64
@@ -157,30 +129,9 @@ func (w world) companions(pod *corev1.Pod, placeholderNamespace string) int64 {
 		case other.UID == pod.UID:
 		case demand.IsPlaceholder(other, placeholderNamespace):
 			weight++
-		case isReal(other, placeholderNamespace):
+		case room.IsReal(other, placeholderNamespace):
 			weight += capacity.RealWeight
 		}
 	}
 	return weight
-}
-
-// isReal tells whether a pod keeps its node in use: neither a placeholder nor of a DaemonSet.
-func isReal(pod *corev1.Pod, placeholderNamespace string) bool {
-	return !demand.IsPlaceholder(pod, placeholderNamespace) && !ofDaemonSet(pod)
-}
-
-func ofDaemonSet(pod *corev1.Pod) bool {
-	owner := metav1.GetControllerOf(pod)
-	return owner != nil && owner.Kind == "DaemonSet"
-}
-
-// usable tells whether pods can be placed on a node, now and for a while.
-func usable(node *corev1.Node) bool {
-	if demand.Leaving(node) {
-		return false
-	}
-	ready := func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	}
-	return slices.ContainsFunc(node.Status.Conditions, ready)
 }

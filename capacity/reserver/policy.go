@@ -3,6 +3,7 @@ package reserver
 import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity/price"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/forecast"
 )
 
@@ -20,7 +21,7 @@ func modelOf(pool *v1alpha1.WarmPool) forecast.Model {
 func (r *Reserver) setNodes(w world, pool *v1alpha1.WarmPool, seen *sight) {
 	nodes := make([]price.Node, 0, len(seen.nodes))
 	for _, node := range seen.nodes {
-		nodes = append(nodes, price.Node{Node: node, Room: w.emptyRoom(node)})
+		nodes = append(nodes, price.Node{Node: node, Room: room.Empty(w.Snapshot, node)})
 	}
 	for i := range seen.limits.Chunks {
 		chunk := &seen.limits.Chunks[i]

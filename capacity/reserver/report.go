@@ -15,6 +15,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/capacity/scorecard"
 	"forewarm.dev/capacity/spec"
 	tells "forewarm.dev/capacity/status"
@@ -244,7 +245,7 @@ func setter(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool) func(name 
 func readyNodes(nodes []*corev1.Node) int32 {
 	var n int32
 	for _, node := range nodes {
-		if usable(node) {
+		if room.Usable(node) {
 			n++
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/capacity/price"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/internal/quantity"
 )
 
@@ -200,11 +201,11 @@ func (w world) heldNodes(pool *v1alpha1.WarmPool) []capacity.HeldNode {
 	}
 	var nodes []capacity.HeldNode
 	for _, node := range w.Nodes {
-		if !usable(node) {
+		if !room.Usable(node) {
 			continue
 		}
-		room := quantity.Of(node.Status.Allocatable).MinusPods(w.PodsOn(node.Name))
-		nodes = append(nodes, capacity.HeldNode{Name: node.Name, Room: room, Held: held[node.Name]})
+		free := quantity.Of(node.Status.Allocatable).MinusPods(w.PodsOn(node.Name))
+		nodes = append(nodes, capacity.HeldNode{Name: node.Name, Room: free, Held: held[node.Name]})
 	}
 	return nodes
 }
