@@ -14,7 +14,7 @@ type Ceiling struct {
 	Limit *int64
 	// Unread is true where Value cannot be read.
 	Unread bool
-	// Standing are the nodes that there are, and Asked those that others wait for.
+	// Standing are the nodes that there are, and Asked those that others wait for, other pools and real pods.
 	Standing, Asked int64
 }
 

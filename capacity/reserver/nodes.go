@@ -2,6 +2,7 @@ package reserver
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 )
 
 // ceilings are the max-nodes of a pool, of the one NodePool that it selects, and of the cluster,
-// and what the pool itself says. The cluster's is shared with what other pools wait for. Nodes that
-// leave do not count.
+// and what the pool itself says. Nodes for which real pods wait are taken off, as are, off the cluster's,
+// those for which other pools do. Nodes that leave do not count.
 func (r *Reserver) ceilings(w world, pool *v1alpha1.WarmPool, nodes []*corev1.Node, now time.Time) []capacity.Ceiling {
 	m := r.memoryOf(pool, now)
 	all := []capacity.Ceiling{
@@ -26,11 +27,12 @@ func (r *Reserver) ceilings(w world, pool *v1alpha1.WarmPool, nodes []*corev1.No
 		{On: onObject("Namespace kube-system"), Value: w.maxNodes, Standing: staying(w.Nodes), Asked: w.askedByOthers(pool)},
 	}
 	for i := range all {
+		all[i].Asked += w.awaited(pool)
 		all[i] = all[i].Read(m.maxNodes[i])
 		m.maxNodes[i] = all[i].Limit
 	}
 	if most := pool.Spec.Sizing.MaxNodes; most != nil {
-		all = append(all, capacity.Ceiling{On: "spec.sizing.maxNodes", Limit: new(int64(*most)), Standing: staying(nodes)})
+		all = append(all, capacity.Ceiling{On: "spec.sizing.maxNodes", Limit: new(int64(*most)), Standing: staying(nodes), Asked: w.awaited(pool)})
 	}
 	return all
 }
@@ -61,7 +63,7 @@ func (w world) nodePoolsOf(pool *v1alpha1.WarmPool) []karpenter.NodePool {
 	return slices.DeleteFunc(slices.Clone(w.templates), func(t karpenter.NodePool) bool { return !t.MayMatch(own.Nodes) })
 }
 
-// askedByOthers is how many nodes the other pools wait for.
+// askedByOthers is how many nodes the other pools wait for, and their pods.
 func (w world) askedByOthers(pool *v1alpha1.WarmPool) int64 {
 	var sum int64
 	for name, asked := range w.asked {
@@ -69,7 +71,28 @@ func (w world) askedByOthers(pool *v1alpha1.WarmPool) int64 {
 			sum += asked
 		}
 	}
+	for _, other := range w.pools {
+		if other.Name != pool.Name {
+			sum += w.awaited(other)
+		}
+	}
 	return sum
+}
+
+// awaited is how many nodes autoscalers buy for the real pods of a pool that wait: what a node takes is what the
+// last plan found, one chunk where it found nothing.
+func (w world) awaited(pool *v1alpha1.WarmPool) int64 {
+	nodes := 0.0
+	for i := range pool.Spec.Chunks {
+		name, perNode := pool.Spec.Chunks[i].Name, 1.0
+		for _, row := range pool.Status.Chunks {
+			if row.Name == name {
+				perNode = max(perNode, float64(row.PerNode))
+			}
+		}
+		nodes += w.waiting[key{pool.Name, name}] / perNode
+	}
+	return int64(math.Ceil(nodes - 1e-9))
 }
 
 // pending counts the placeholders of each pool that wait for a node: one each at most, until a

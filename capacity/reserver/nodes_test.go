@@ -71,6 +71,43 @@ func TestNodesLeftOfTheCluster(t *testing.T) {
 	}
 }
 
+// TestNodesThatPodsWaitForAreAsked: what autoscalers buy for real pods that wait is not left for placeholders, of
+// the pool nor of any other.
+func TestNodesThatPodsWaitForAreAsked(t *testing.T) {
+	named := func(name string, perNode int32) *v1alpha1.WarmPool {
+		pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		pool.Spec.Chunks = []v1alpha1.Chunk{{Name: "node"}, {Name: "single"}}
+		pool.Status.Chunks = []v1alpha1.ChunkStatus{{Name: "node", PerNode: 1}, {Name: "single", PerNode: perNode}}
+		return pool
+	}
+	own, other := named("a100", 8), named("a10", 0) // how many fit on a node of which is not known
+	own.Spec.Sizing.MaxNodes = new(int32(10))
+	for name, c := range map[string]struct {
+		waiting      map[key]float64
+		pool, shared int64
+	}{
+		"nobody waits":          {nil, 10 - 3, 30 - 3},
+		"two of whole nodes":    {map[key]float64{{"a100", "node"}: 2}, 10 - 3 - 2, 30 - 3 - 2},
+		"nine on eight":         {map[key]float64{{"a100", "single"}: 9}, 10 - 3 - 2, 30 - 3 - 2},
+		"both on two":           {map[key]float64{{"a100", "node"}: 1, {"a100", "single"}: 8}, 10 - 3 - 2, 30 - 3 - 2},
+		"five of another pool":  {map[key]float64{{"a10", "single"}: 5}, 10 - 3, 30 - 3 - 5},
+		"more than are allowed": {map[key]float64{{"a100", "node"}: 40}, 0, 0},
+	} {
+		r := &Reserver{memory: map[string]*memory{}}
+		w := world{maxNodes: "30", pools: []*v1alpha1.WarmPool{own, other}, waiting: c.waiting}
+		w.Nodes = []*corev1.Node{{}, {}, {}}
+		ceilings := r.ceilings(w, own, w.Nodes, time.Unix(0, 0))
+		for what, of := range map[string]struct {
+			ceiling capacity.Ceiling
+			want    int64
+		}{"sizing.maxNodes": {ceilings[3], c.pool}, "of the cluster": {ceilings[2], c.shared}} {
+			if left := capacity.NodesLeft([]capacity.Ceiling{of.ceiling}); left == nil || *left != of.want {
+				t.Errorf("%s: %s leaves %v, want %d", name, what, left, of.want)
+			}
+		}
+	}
+}
+
 func TestInTurn(t *testing.T) {
 	named := func(name string, priority int32) *v1alpha1.WarmPool {
 		return &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.WarmPoolSpec{Priority: priority}}
