@@ -24,8 +24,8 @@ const (
 	AnnotationRequeued = "forewarm.dev/requeued"
 
 	// AnnotationWaitingFor on a pending pod is the WarmPool whose nodes it waits for, and
-	// AnnotationExpectedStart when it is expected to start, in RFC 3339; the reserver keeps both current
-	// until the pod is bound.
+	// AnnotationExpectedStart when it is expected to start, in RFC 3339, absent where it fits no node of it; the
+	// reserver keeps both current until the pod is bound.
 	AnnotationWaitingFor    = "forewarm.dev/waiting-for"
 	AnnotationExpectedStart = "forewarm.dev/expected-start"
 
@@ -140,6 +140,8 @@ const (
 	ReasonTakenOver = "TakenOver"
 	// ReasonWaitingForPool is the event of a pod that waits for a node of a WarmPool.
 	ReasonWaitingForPool = "WaitingForPool"
+	// ReasonFitsNoNode is the event of a pod of a WarmPool that fits no node of it, whatever ends there.
+	ReasonFitsNoNode = "FitsNoNode"
 	// ReasonPlanFailed is the event of a plan that could not be applied whole.
 	ReasonPlanFailed = "PlanFailed"
 	// ReasonForecastPromoted is the event of a ForecastModel version that replaces the one in use.

@@ -2,16 +2,11 @@ package reserver
 
 import (
 	"context"
-	"slices"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/coming"
-	"forewarm.dev/capacity/room"
-	"forewarm.dev/internal/quantity"
 )
 
 const (
@@ -53,20 +48,12 @@ func (r *Reserver) setKnown(w world, pool *v1alpha1.WarmPool, seen *sight) {
 	}
 }
 
-// startsOf are the pods of a pool that start within its window. One that fits no empty node of the pool
-// never counts; of a pool without nodes that is not known.
+// startsOf are the pods of a pool that start within its window. One that fits no node of the pool never counts.
 func (r *Reserver) startsOf(w world, pool *v1alpha1.WarmPool, seen *sight) []capacity.Coming {
 	var starts []capacity.Coming
-	var empty []quantity.Vector
 	for _, pods := range w.coming.Pods {
 		k, amount, ok := r.tracker.wouldBe(pods.Pod)
-		if !ok || k.pool != pool.Name || pods.At.After(seen.at.Add(seen.limits.Window())) {
-			continue
-		}
-		if empty == nil {
-			empty = w.emptyRooms(seen.nodes)
-		}
-		if len(empty) > 0 && !slices.ContainsFunc(empty, quantity.OfPod(pods.Pod).FitsIn) {
+		if !ok || amount == 0 || k.pool != pool.Name || pods.At.After(seen.at.Add(seen.limits.Window())) {
 			continue
 		}
 		for i, chunk := range seen.limits.Chunks {
@@ -76,13 +63,4 @@ func (r *Reserver) startsOf(w world, pool *v1alpha1.WarmPool, seen *sight) []cap
 		}
 	}
 	return starts
-}
-
-// emptyRooms is what each of some nodes offers beside the pods of DaemonSets.
-func (w world) emptyRooms(nodes []*corev1.Node) []quantity.Vector {
-	rooms := make([]quantity.Vector, 0, len(nodes))
-	for _, node := range nodes {
-		rooms = append(rooms, room.Empty(w.Snapshot, node))
-	}
-	return rooms
 }

@@ -27,6 +27,7 @@ import (
 	"forewarm.dev/capacity/guards"
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/replay"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/capacity/supply"
 	"forewarm.dev/capacity/topology"
 	"forewarm.dev/capacity/waiting/announcer"
@@ -249,7 +250,7 @@ func (r *Reserver) cycle(ctx context.Context, now time.Time) {
 		r.tellBlind(ctx, pools, err, now)
 		return
 	}
-	classes, broken := classesOf(w.pools)
+	classes, broken := w.classes()
 	r.tracker.rebuild(classes, w.namespaces, w.Pods)
 	w.count(r.tracker)
 	w.coming = r.announced(ctx, now)
@@ -308,14 +309,15 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	}
 }
 
-func classesOf(pools []*v1alpha1.WarmPool) (classes []class, broken map[string]error) {
+func (w world) classes() (classes []class, broken map[string]error) {
 	broken = map[string]error{}
-	for _, pool := range pools {
+	for _, pool := range w.pools {
 		c, err := newClass(pool)
 		if err != nil {
 			broken[pool.Name] = err
 			continue
 		}
+		c.fitting = room.NewFitting(w.Snapshot, pool, c.Class, w.nodePoolsOf(pool))
 		classes = append(classes, c)
 	}
 	return classes, broken

@@ -3,6 +3,7 @@ package reserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,8 +21,13 @@ func (r *Reserver) speak(ctx context.Context, w world, pool *v1alpha1.WarmPool, 
 	resource := pool.Spec.Demand.Resource
 	news := announcer.News{Pool: pool}
 	var pods []waiting.Pod
+	var never []*corev1.Pod
 	for _, pod := range w.Pods {
 		if !unschedulable(pod) || r.tracker.poolOf(pod.UID) != pool.Name {
+			continue
+		}
+		if r.tracker.fitsNone(pod.UID) {
+			never = append(never, pod)
 			continue
 		}
 		news.Pods = append(news.Pods, pod)
@@ -31,6 +37,7 @@ func (r *Reserver) speak(ctx context.Context, w world, pool *v1alpha1.WarmPool, 
 	}
 	flights := flightsOf(placeholder.NotOverdue(pool, w.placeholders[pool.Name], seen.at), resource)
 	news.Starts = waiting.Starts(pods, flights, leadOf(seen), seen.at)
+	news.Pods, news.Starts = append(news.Pods, never...), append(news.Starts, make([]time.Time, len(never))...)
 	news.Why = why(pool, len(flights))
 	if err := r.options.Announcer.Tell(ctx, news, seen.at); err != nil {
 		r.metrics.errors.WithLabelValues("Tell").Inc()

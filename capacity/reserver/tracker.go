@@ -11,6 +11,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/placeholder"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/capacity/spec"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
@@ -20,6 +21,8 @@ import (
 type class struct {
 	demand.Class
 	chunks []capacity.Chunk
+	// fitting tells which pods fit no node of the pool.
+	fitting *room.Fitting
 }
 
 // newClass compiles a pool. The error names the field.
@@ -29,7 +32,7 @@ func newClass(pool *v1alpha1.WarmPool) (class, error) {
 		return class{}, err
 	}
 	chunks, err := spec.Chunks(pool)
-	return class{compiled, chunks}, err
+	return class{Class: compiled, chunks: chunks}, err
 }
 
 // key is a chunk of a pool.
@@ -41,6 +44,8 @@ type share struct {
 	amount float64
 	// stuck pods find no room, and cannot preempt a placeholder.
 	stuck bool
+	// never is of pods that fit no node of the pool, and so ask for nothing.
+	never bool
 }
 
 // tracker keeps the demand of real pods per chunk, and its highest value since it was last
@@ -53,6 +58,7 @@ type tracker struct {
 	mu         sync.Mutex
 	classes    []demand.Class
 	chunks     map[string][]capacity.Chunk
+	fitting    map[string]*room.Fitting
 	namespaces map[string]labels.Set
 	shares     map[types.UID]share
 	sums       map[key]float64
@@ -68,15 +74,15 @@ func newTracker(placeholderNamespace string, priority int32) *tracker {
 
 // rebuild counts all pods anew for the classes and namespaces of now.
 func (t *tracker) rebuild(classes []class, namespaces map[string]labels.Set, pods []*corev1.Pod) {
-	compiled, chunks := make([]demand.Class, 0, len(classes)), map[string][]capacity.Chunk{}
+	compiled, chunks, fitting := make([]demand.Class, 0, len(classes)), map[string][]capacity.Chunk{}, map[string]*room.Fitting{}
 	for _, c := range classes {
 		compiled = append(compiled, c.Class)
-		chunks[c.Pool] = c.chunks
+		chunks[c.Pool], fitting[c.Pool] = c.chunks, c.fitting
 	}
 	demand.Sort(compiled)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.classes, t.chunks, t.namespaces = compiled, chunks, namespaces
+	t.classes, t.chunks, t.fitting, t.namespaces = compiled, chunks, fitting, namespaces
 	t.shares, t.sums = map[types.UID]share{}, map[key]float64{}
 	for _, pod := range pods {
 		t.set(pod)
@@ -111,11 +117,21 @@ func (t *tracker) poolOf(uid types.UID) string {
 	return t.shares[uid].key.pool
 }
 
-// wouldBe is what a pod that does not exist yet would add, and to which key.
+// fitsNone tells of a pod whether it fits no node of its pool.
+func (t *tracker) fitsNone(uid types.UID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shares[uid].never
+}
+
+// wouldBe is what a pod that does not exist yet would add, and to which key. Where it may run counts for nothing:
+// who admits it may change that.
 func (t *tracker) wouldBe(pod *corev1.Pod) (of key, amount float64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s, ok := t.shareOf(pod)
+	anywhere := *pod
+	anywhere.Spec.NodeSelector, anywhere.Spec.Affinity, anywhere.Spec.Tolerations = nil, nil, []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	s, ok := t.shareOf(&anywhere)
 	return s.key, s.amount, ok
 }
 
@@ -197,7 +213,7 @@ func (t *tracker) drop(uid types.UID) {
 }
 
 // shareOf is what a pod adds to which key. Pods behind a scheduling gate ask for nothing
-// yet, and placeholders are no demand.
+// yet, those that fit no node of their pool never do, and placeholders are no demand.
 func (t *tracker) shareOf(pod *corev1.Pod) (share, bool) {
 	if placeholder.Terminal(pod) || len(pod.Spec.SchedulingGates) > 0 || demand.IsPlaceholder(pod, t.placeholders) {
 		return share{}, false
@@ -211,6 +227,9 @@ func (t *tracker) shareOf(pod *corev1.Pod) (share, bool) {
 	if !ok {
 		return share{}, false
 	}
-	stuck := unschedulable(pod) && powerless(pod, t.priority)
-	return share{key{c.Pool, t.chunks[c.Pool][index].Name}, amount, stuck}, true
+	s := share{key: key{c.Pool, t.chunks[c.Pool][index].Name}, amount: amount, stuck: unschedulable(pod) && powerless(pod, t.priority)}
+	if pod.Spec.NodeName == "" && t.fitting[c.Pool].Never(pod) {
+		s.amount, s.never = 0, true
+	}
+	return s, true
 }

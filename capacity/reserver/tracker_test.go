@@ -8,11 +8,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
+	"forewarm.dev/capacity/room"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
+	"forewarm.dev/internal/snapshot"
 )
 
 const gpu = "nvidia.com/gpu"
@@ -62,6 +65,48 @@ func TestTrackerCountsOnlyWhatAsksForCapacityNow(t *testing.T) {
 				t.Errorf("demand = %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// TestWhatFitsNoNodeIsNoDemand while it waits: neither of now, nor waiting, nor of a peak. One
+// that runs, wherever, counts.
+func TestWhatFitsNoNodeIsNoDemand(t *testing.T) {
+	pool := &v1alpha1.WarmPool{}
+	pool.Name, pool.Spec.Demand.Resource = "a100", gpu
+	node := takeoverNode("n", false)[0].(*corev1.Node)
+	taken, err := snapshot.Take(t.Context(), fake.NewClientBuilder().WithObjects(node).Build())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := func(p *corev1.Pod) {
+		p.Spec.Priority = new(int32(-10))
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+	}
+	own := classFor(pool.Name, 0, labels.Everything())
+	own.Nodes = labels.Everything()
+	own.fitting = room.NewFitting(taken, pool, own.Class, nil)
+	fits, large, runs := gpuPod("fits", "8", waits), gpuPod("large", "16", waits), gpuPod("runs", "16", func(p *corev1.Pod) { p.Spec.NodeName = "n" })
+	tr, all := newTracker("hold", -10), []*corev1.Pod{fits, large, runs}
+	tr.rebuild([]class{own}, nil, all)
+	k := key{pool.Name, "node"}
+	if current, peak := tr.take(k, true); current != 1+2 || peak != 1+2 {
+		t.Errorf("demand %v, peak %v; want 3, without that which fits no node", current, peak)
+	}
+	if waiting := tr.sum(all, unschedulable)[k]; waiting != 1 {
+		t.Errorf("%v wait, want 1", waiting)
+	}
+	if !tr.observe(large) || !tr.observe(fits) {
+		t.Error("that room is made is not tried, although a node may have come since")
+	}
+	if tr.poolOf("large") != pool.Name || !tr.fitsNone("large") || tr.fitsNone("fits") || tr.fitsNone("gone") {
+		t.Error("it is not known which pod fits no node of which pool")
+	}
+	if _, amount, ok := tr.wouldBe(gpuPod("next", "16")); !ok || amount != 0 {
+		t.Errorf("one that does not exist yet would be %v, want none", amount)
+	}
+	elsewhere := func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"test": "nowhere"} }
+	if _, amount, ok := tr.wouldBe(gpuPod("next", "8", elsewhere)); !ok || amount != 1 {
+		t.Errorf("one whose selector may still change would be %v, want 1", amount)
 	}
 }
 

@@ -92,7 +92,7 @@ func Starts(pods []Pod, flights []Flight, lead Lead, now time.Time) []time.Time 
 type Told struct {
 	// Pool is what it waits for; empty for nothing said yet.
 	Pool string
-	// Start is when it is expected to start.
+	// Start is when it is expected to start; zero for never, since it fits no node of the pool.
 	Start time.Time
 }
 
@@ -106,7 +106,7 @@ const (
 
 // Worth tells whether next is to be told to a pod that says t.
 func (t Told) Worth(next Told, now time.Time) bool {
-	if t.Pool != next.Pool {
+	if t.Pool != next.Pool || t.Start.IsZero() != next.Start.IsZero() {
 		return true
 	}
 	left := max(t.Start.Sub(now), next.Start.Sub(now))

@@ -32,6 +32,7 @@ func TestCapacity(t *testing.T) {
 	}{
 		{"a pod that cannot preempt is made room for", capacityTakeover},
 		{"a pod that waits says for what and until when", capacityWaiting},
+		{"a pod that fits no node says so, and asks for nothing", capacityFitsNone},
 		{"a leader that is killed in the middle, and one without metrics, change nothing", capacityKilled},
 		{"five of eight, and status says why", capacityLimited},
 		{"nodes cost what a file and an annotation say", capacityPrices},

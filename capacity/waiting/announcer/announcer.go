@@ -48,7 +48,7 @@ func New(c client.Client, recorder events.EventRecorder) *Announcer {
 type News struct {
 	Pool *v1alpha1.WarmPool
 	Pods []*corev1.Pod
-	// Starts are when each of Pods is expected to start.
+	// Starts are when each of Pods is expected to start; zero for those that fit no node of the pool.
 	Starts []time.Time
 	// Why says what keeps the pool from having room; for people.
 	Why string
@@ -84,12 +84,22 @@ func (a *Announcer) Tell(ctx context.Context, news News, now time.Time) error {
 			continue
 		}
 		said[c.pod.UID] = c.next
-		if c.told.Pool != c.next.Pool {
-			a.events.Eventf(c.pod, news.Pool, corev1.EventTypeNormal, v1alpha1.ReasonWaitingForPool, "Wait",
-				"waits for a node of WarmPool %s, expected to start about %s: %s", c.next.Pool, stamp(c.next.Start), news.Why)
-		}
+		a.say(c.pod, news, c.told, c.next)
 	}
 	return failed
+}
+
+// say tells by an event what a pod waits for, or that it waits in vain, when that is new.
+func (a *Announcer) say(pod *corev1.Pod, news News, told, next waiting.Told) {
+	switch {
+	case told.Pool == next.Pool && told.Start.IsZero() == next.Start.IsZero():
+	case next.Start.IsZero():
+		a.events.Eventf(pod, news.Pool, corev1.EventTypeWarning, v1alpha1.ReasonFitsNoNode, "Wait",
+			"fits no node of WarmPool %s, whatever ends there, and is left out of its demand: lower its requests, or correct its node selector, affinity or tolerations", next.Pool)
+	default:
+		a.events.Eventf(pod, news.Pool, corev1.EventTypeNormal, v1alpha1.ReasonWaitingForPool, "Wait",
+			"waits for a node of WarmPool %s, expected to start about %s: %s", next.Pool, stamp(next.Start), news.Why)
+	}
 }
 
 // Keep forgets all pools but some.
@@ -102,11 +112,15 @@ func (a *Announcer) toldOf(pool string, pod *corev1.Pod) waiting.Told {
 	if told, ok := a.said[pool][pod.UID]; ok {
 		return told
 	}
-	start, err := time.Parse(time.RFC3339, pod.Annotations[v1alpha1.AnnotationExpectedStart])
-	if err != nil {
-		return waiting.Told{}
+	told := waiting.Told{Pool: pod.Annotations[v1alpha1.AnnotationWaitingFor]}
+	if at := pod.Annotations[v1alpha1.AnnotationExpectedStart]; at != "" {
+		start, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			return waiting.Told{}
+		}
+		told.Start = start
 	}
-	return waiting.Told{Pool: pod.Annotations[v1alpha1.AnnotationWaitingFor], Start: start}
+	return told
 }
 
 // spend takes one write from the budget.
@@ -124,12 +138,11 @@ func (a *Announcer) spend(now time.Time) bool {
 
 // write patches the two annotations of the pod with that UID, and of no other by its name.
 func (a *Announcer) write(ctx context.Context, pod *corev1.Pod, told waiting.Told) error {
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": pod.UID,
-		"annotations": map[string]string{
-			v1alpha1.AnnotationWaitingFor: told.Pool, v1alpha1.AnnotationExpectedStart: stamp(told.Start),
-		},
-	}})
+	says := map[string]any{v1alpha1.AnnotationWaitingFor: told.Pool, v1alpha1.AnnotationExpectedStart: nil}
+	if !told.Start.IsZero() {
+		says[v1alpha1.AnnotationExpectedStart] = stamp(told.Start)
+	}
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": pod.UID, "annotations": says}})
 	if err != nil {
 		return err
 	}

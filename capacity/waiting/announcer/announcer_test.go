@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,5 +147,42 @@ func TestAFailureIsTriedAgain(t *testing.T) {
 	a.Keep(nil)
 	if len(a.said) != 0 {
 		t.Errorf("%d pools remembered, want none", len(a.said))
+	}
+}
+
+// TestAPodThatFitsNoNodeIsToldSo, by no time and one event, also by a successor; and when that changes.
+func TestAPodThatFitsNoNodeIsToldSo(t *testing.T) {
+	waits := pods(1)
+	c, recorder := newCluster(waits...), events.NewFakeRecorder(10)
+	var a *Announcer
+	for _, step := range []struct {
+		name  string
+		start time.Time
+		want  string
+		event string
+	}{
+		{"expected", now.Add(4 * time.Minute), "2026-11-29T12:04:00Z", v1alpha1.ReasonWaitingForPool},
+		{"never", time.Time{}, "", v1alpha1.ReasonFitsNoNode},
+		{"still never", time.Time{}, "", ""},
+		{"a node of another kind has come", now.Add(4 * time.Minute), "2026-11-29T12:04:00Z", v1alpha1.ReasonWaitingForPool},
+	} {
+		current := &corev1.Pod{}
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(waits[0]), current); err != nil {
+			t.Fatal(err)
+		}
+		a = New(c, recorder) // a new leader each time
+		if err := a.Tell(t.Context(), news([]*corev1.Pod{current}, step.start), now); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.says(t, waits[0]); got != [2]string{"a100", step.want} {
+			t.Errorf("%s: says %q, want %q", step.name, got, step.want)
+		}
+		told := ""
+		if len(recorder.Events) > 0 {
+			told = <-recorder.Events
+		}
+		if (told == "") != (step.event == "") || !strings.Contains(told, step.event) {
+			t.Errorf("%s: event %q, want %q", step.name, told, step.event)
+		}
 	}
 }
