@@ -12,6 +12,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender"
 	"forewarm.dev/extender/devices"
+	"forewarm.dev/extender/waiting"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 )
@@ -50,7 +51,7 @@ type Index struct {
 	told       map[types.UID]told       // by the pod that waits
 	pending    map[types.UID]pendingPod // those that are on no node and stay
 	ahead      ahead
-	waiting    waiting
+	waiting    *waiting.Pods
 	rests      time.Time // until when we delete nothing
 	devices    *devices.Devices
 }
@@ -81,13 +82,15 @@ type podEntry struct {
 
 // NewIndex makes an empty index.
 func NewIndex(placeholderNamespace string) *Index {
-	return &Index{
+	x := &Index{
 		placeholders: placeholderNamespace, now: time.Now,
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
 		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
 		claims: map[types.UID]claim{}, told: map[types.UID]told{}, pending: map[types.UID]pendingPod{},
-		waiting: newWaiting(), devices: devices.New(), ahead: newAhead(),
+		devices: devices.New(), ahead: newAhead(),
 	}
+	x.waiting = waiting.New(x.freed)
+	return x
 }
 
 // entry is the entry of a node; it is made if there is none.
@@ -148,7 +151,7 @@ func (x *Index) setPod(pod *corev1.Pod) {
 		return
 	}
 	x.drop(pod.UID)
-	x.waiting.drop(pod.UID)
+	x.waiting.Drop(pod.UID)
 	before := x.pending[pod.UID]
 	delete(x.pending, pod.UID)
 	pool := x.placeholderOf(pod)
@@ -219,7 +222,7 @@ func (x *Index) DropPod(pod *corev1.Pod) {
 func (x *Index) dropPod(uid types.UID) {
 	x.settle(uid)
 	x.drop(uid)
-	x.waiting.drop(uid)
+	x.waiting.Drop(uid)
 	delete(x.told, uid)
 	delete(x.pending, uid)
 }

@@ -50,7 +50,7 @@ func (x *Index) compile(specs bool) {
 			node.Pool = x.poolOf(node.labels)
 		}
 	}
-	x.wake()
+	x.waiting.Wake()
 }
 
 // expecting tells whether a pool holds capacity for owners that it expects, or lends it never.

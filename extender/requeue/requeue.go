@@ -38,21 +38,25 @@ type Requeuer struct {
 // NeedLeaderElection says that every replica does this.
 func (r *Requeuer) NeedLeaderElection() bool { return false }
 
-// Start goes on until ctx ends.
+// Start goes on until ctx ends. It touches and takes in turn, so that neither waits for the other.
 func (r *Requeuer) Start(ctx context.Context) error {
 	pace, look := time.NewTicker(every), time.NewTicker(lookEvery)
 	defer pace.Stop()
 	defer look.Stop()
 	for {
-		next := r.touch
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-look.C:
-			next = r.take
 		case <-r.Index.Woken():
 		}
-		for next(ctx) {
+		for turn := []func(context.Context) bool{r.take, r.touch}; len(turn) > 0; {
+			next := turn[0]
+			turn = turn[1:]
+			if !next(ctx) {
+				continue
+			}
+			turn = append(turn, next)
 			select {
 			case <-ctx.Done():
 				return nil
@@ -76,7 +80,8 @@ func (r *Requeuer) touch(ctx context.Context) bool {
 		err = client.IgnoreNotFound(r.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)))
 	}
 	if err != nil {
-		r.Log.Error(err, "Pod not touched; the scheduler retries it within five minutes", "pod", pod)
+		r.Index.Untouched(pod)
+		r.Log.Error(err, "Pod not touched; trying again later, and the scheduler retries it within five minutes", "pod", pod.NamespacedName)
 	}
 	r.Metrics.Touched(err)
 	return true

@@ -3,6 +3,8 @@ package requeue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,12 +37,18 @@ func requeuer(objects ...client.Object) *Requeuer {
 	}
 }
 
-func TestTouch(t *testing.T) {
-	refused := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "refused", UID: "refused"}}
-	refused.Status.Conditions = []corev1.PodCondition{{
+// refused is a pod that the scheduler says we refused for the pool.
+func refused(name string) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: name, UID: types.UID(name)}}
+	p.Status.Conditions = []corev1.PodCondition{{
 		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
 		Message: "0/1 nodes are available: 1 node(s) kept warm for the demand class of WarmPool a100, which this pod is not in",
 	}}
+	return p
+}
+
+func TestTouch(t *testing.T) {
+	refused := refused("refused")
 	r := requeuer(refused)
 	if r.touch(t.Context()) {
 		t.Error("nobody waits, and somebody was touched")
@@ -53,6 +61,61 @@ func TestTouch(t *testing.T) {
 	if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(refused), got); err != nil || got.Annotations[v1alpha1.AnnotationRequeued] != "a100/7" {
 		t.Errorf("%v, annotations %v", err, got.Annotations)
 	}
+}
+
+// TestATouchThatFailedIsTriedAgain: with longer and longer breaks, until it is done or nobody waits.
+func TestATouchThatFailedIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tries []time.Duration
+		began := time.Now()
+		r := requeuer()
+		r.Client = fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+			Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+				if tries = append(tries, time.Since(began).Round(time.Second)); len(tries) < 4 {
+					return apierrors.NewTooManyRequests("no", 1)
+				}
+				return nil
+			},
+		}).Build()
+		go func() { _ = r.Start(t.Context()) }()
+		r.Index.SetPod(refused("p"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if want := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}; !slices.Equal(tries, want) {
+			t.Errorf("tried after %v, want %v", tries, want)
+		}
+	})
+}
+
+// TestNobodyWaitsForManyTouches: a placeholder is deleted for who is overdue though a thousand pods are
+// to be touched.
+func TestNobodyWaitsForManyTouches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := requeuer()
+		took, touched, began := time.Duration(-1), 0, time.Now()
+		r.Client = fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+			Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+				touched++
+				return nil
+			},
+			Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+				took = time.Since(began)
+				return nil
+			},
+		}).Build()
+		waiting(t, r)
+		time.Sleep(3 * time.Second)
+		began = time.Now()
+		for i := range 1000 {
+			r.Index.SetPod(refused(fmt.Sprint("p", i)))
+		}
+		go func() { _ = r.Start(t.Context()) }()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if took < 0 || took > time.Second || touched != 1000 {
+			t.Errorf("deleted after %v, %d touched", took, touched)
+		}
+	})
 }
 
 // gpuPod asks for GPUs, on a node or on none yet.
