@@ -89,12 +89,40 @@ func (d *Devices) Requests(pod *corev1.Pod, v quantity.Vector) quantity.Vector {
 			d.add(v, class, count)
 		}
 	}
+	return d.Counted(v)
+}
+
+// Counted counts devices that a pod asks for by the implicit name of a DeviceClass as what they are
+// counted as otherwise, and under no second name. It changes v.
+func (d *Devices) Counted(v quantity.Vector) quantity.Vector {
 	for name, count := range v {
-		if class, is := strings.CutPrefix(string(name), resourcev1.ResourceDeviceClassPrefix); is {
-			d.add(v, class, count)
+		if as := d.CountedAs(name); as != name {
+			delete(v, name)
+			v[as] += count
 		}
 	}
 	return v
+}
+
+// Implicit tells whether a pod asks for devices by the implicit name of a DeviceClass.
+func Implicit(v quantity.Vector) bool {
+	for name := range v {
+		if strings.HasPrefix(string(name), resourcev1.ResourceDeviceClassPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// CountedAs is what a resource is counted as: itself, unless it is the implicit name of a DeviceClass
+// that is known.
+func (d *Devices) CountedAs(name corev1.ResourceName) corev1.ResourceName {
+	if class, is := strings.CutPrefix(string(name), resourcev1.ResourceDeviceClassPrefix); is {
+		if c, known := d.classes[class]; known {
+			return d.resource(c.driver)
+		}
+	}
+	return name
 }
 
 // add counts devices of a class as what they are counted as.

@@ -88,15 +88,22 @@ func TestOffers(t *testing.T) {
 	offers(t, d, "a", 0)
 }
 
-// TestAClaimOfThePluginCountsOnce: what the scheduler made for extended resources is the pod's own request.
+// TestAClaimOfThePluginCountsOnce: what the scheduler made for extended resources is the pod's own request,
+// by whatever name that asks for it.
 func TestAClaimOfThePluginCountsOnce(t *testing.T) {
 	d := New()
-	d.SetClass(class(""))
+	d.SetClass(class(plugin))
 	d.SetSlice(slice("s", "a", "p", 4))
 	made := claim(1, "p")
 	made.Annotations = map[string]string{resourcev1.ExtendedResourceClaimAnnotation: "true"}
 	d.SetClaim(made)
-	offers(t, d, "a", 4)
+	offered := d.Offers("a", nil)
+	for _, name := range []corev1.ResourceName{plugin, corev1.ResourceName(resourcev1.ResourceDeviceClassPrefix + "gpu")} {
+		asks := d.Counted(quantity.Vector{name: 1})
+		if left := offered.Minus(asks); left[plugin] != 3 || len(left) != 1 {
+			t.Errorf("beside a pod that asks for %s are left %v, want 3 of %s", name, left, plugin)
+		}
+	}
 }
 
 // TestWhatANodeCountsItselfStays: plugin and claims share a name where the class says so.

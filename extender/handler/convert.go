@@ -76,7 +76,7 @@ func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 		return converted
 	}
 	for i := range x.classes {
-		if c := &x.classes[i]; converted.Requests[c.Resource] > 0 && c.Selects(pod, x.namespaces[pod.Namespace]) {
+		if c := &x.classes[i]; converted.Requests[x.devices.CountedAs(c.Resource)] > 0 && c.Selects(pod, x.namespaces[pod.Namespace]) {
 			converted.Classes = append(converted.Classes, c.Pool)
 			converted.Classes = append(converted.Classes, x.turnedTo(c.Pool)...)
 		}

@@ -1,13 +1,17 @@
 package handler
 
-import resourcev1 "k8s.io/api/resource/v1"
+import (
+	"maps"
+
+	resourcev1 "k8s.io/api/resource/v1"
+)
 
 // SetDeviceClass adds or changes a DeviceClass.
 func (x *Index) SetDeviceClass(class *resourcev1.DeviceClass) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.devices.SetClass(class)
-	x.offerAll()
+	x.reclassed()
 }
 
 // DropDeviceClass removes a DeviceClass.
@@ -15,7 +19,7 @@ func (x *Index) DropDeviceClass(class *resourcev1.DeviceClass) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.devices.DropClass(class)
-	x.offerAll()
+	x.reclassed()
 }
 
 // SetSlice adds or changes a ResourceSlice.
@@ -60,10 +64,21 @@ func (x *Index) DropClaim(claim *resourcev1.ResourceClaim) {
 	x.offerOn(x.devices.DropClaim(claim))
 }
 
-func (x *Index) offerAll() {
+// reclassed counts again what depends on the DeviceClasses: what is offered, what is held of pools, and
+// what pods ask for by the implicit names of classes.
+func (x *Index) reclassed() {
 	for _, e := range x.nodes {
 		x.offer(e)
 	}
+	for uid, pod := range x.pods {
+		if pod.implicit != nil {
+			x.count(uid, pod, -1)
+			pod.requests = x.devices.Counted(maps.Clone(pod.implicit))
+			x.pods[uid] = pod
+			x.count(uid, pod, 1)
+		}
+	}
+	x.compile(false)
 }
 
 func (x *Index) offerOn(names []string) {

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -77,6 +78,8 @@ type podEntry struct {
 	node     string
 	pool     string // of a placeholder
 	requests quantity.Vector
+	// implicit is what it requests as it says itself, if that is by the implicit name of a DeviceClass.
+	implicit quantity.Vector
 	priority int32
 }
 
@@ -175,6 +178,9 @@ func (x *Index) setPod(pod *corev1.Pod) {
 	e := podEntry{
 		key: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, version: pod.ResourceVersion,
 		node: pod.Spec.NodeName, pool: pool, requests: quantity.OfPod(pod), priority: priorityOf(pod),
+	}
+	if devices.Implicit(e.requests) {
+		e.implicit, e.requests = e.requests, x.devices.Counted(maps.Clone(e.requests))
 	}
 	x.pods[pod.UID] = e
 	if of := repelling(pod); pod.Spec.NodeName != "" && len(of) > 0 {

@@ -34,7 +34,7 @@ func (x *Index) compile(specs bool) {
 	x.held = nil
 	for _, pool := range x.pools {
 		if expecting(pool) {
-			x.held = append(x.held, extender.Held{Pool: pool.Name, Resource: pool.Spec.Demand.Resource})
+			x.held = append(x.held, extender.Held{Pool: pool.Name, Resource: x.devices.CountedAs(pool.Spec.Demand.Resource)})
 		}
 	}
 	slices.SortFunc(x.held, func(a, b extender.Held) int { return cmp.Compare(a.Pool, b.Pool) })

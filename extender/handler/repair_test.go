@@ -129,9 +129,27 @@ func TestDevices(t *testing.T) {
 	if got := x.pod(named).Requests[devices]; got != 2 {
 		t.Errorf("by the name of a class the pod asks for %d devices, want 2", got)
 	}
+	named.UID, named.Spec.NodeName = "bound", "dra" // the claim that the scheduler made for it is not counted
+	x.SetPod(named)
+	for _, seen := range []func(){func() {}, func() { x.DropDeviceClass(class); x.SetDeviceClass(class) }} {
+		seen() // as at a start, when pods may be seen before classes
+		if got := x.node("dra").Real; got[devices] != 2 || got["deviceclass.resource.kubernetes.io/gpu.nvidia.com"] != 0 {
+			t.Errorf("%v are used on the node, want 2 devices", got)
+		}
+	}
+	named = named.DeepCopy()
+	named.UID, named.Spec.NodeName = "unbound", ""
+	named.Spec.Containers[0].Resources.Requests["deviceclass.resource.kubernetes.io/gpu.nvidia.com"] = resource.MustParse("1")
+	if scores := x.Score(named, []string{"plain", "dra"}); scores[0] != 0 || scores[1] != extender.MaxScore {
+		t.Errorf("scores %v by the name of a class, want the node with devices", scores)
+	}
 	class = class.DeepCopy()
 	class.Spec.ExtendedResourceName = new(gpu)
 	x.SetDeviceClass(class) // now claims and plugin share a name
+	if got := x.node("dra").Real; got[gpu] != 2 || got[devices] != 0 {
+		t.Errorf("%v are used on the node, want 2 GPUs", got)
+	}
+	x.DropPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "bound"}})
 	if got := x.pod(asking).Requests[gpu]; got != 2 {
 		t.Errorf("by the extended resource the pod asks for %d, want 2", got)
 	}
