@@ -76,12 +76,17 @@ func (x *Index) pod(pod *corev1.Pod) *extender.Pod {
 		return converted
 	}
 	for i := range x.classes {
-		if c := &x.classes[i]; converted.Requests[x.devices.CountedAs(c.Resource)] > 0 && c.Selects(pod, x.namespaces[pod.Namespace]) {
+		if c := &x.classes[i]; x.isOf(c, pod, converted.Requests) {
 			converted.Classes = append(converted.Classes, c.Pool)
 			converted.Classes = append(converted.Classes, x.turnedTo(c.Pool)...)
 		}
 	}
 	return converted
+}
+
+// isOf tells whether a pod that asks for something is of a demand class.
+func (x *Index) isOf(class *demand.Class, pod *corev1.Pod, requests quantity.Vector) bool {
+	return requests[x.devices.CountedAs(class.Resource)] > 0 && class.Selects(pod, x.namespaces[pod.Namespace].labels)
 }
 
 // turnedTo are the pools that keep capacity for one which gets no nodes.

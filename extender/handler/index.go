@@ -43,7 +43,7 @@ type Index struct {
 	mu         sync.Mutex
 	nodes      map[string]*nodeEntry
 	pods       map[types.UID]podEntry
-	namespaces map[string]labels.Set
+	namespaces map[string]namespace
 	pools      map[string]*v1alpha1.WarmPool
 	classes    []demand.Class
 	held       []extender.Held
@@ -88,7 +88,7 @@ func NewIndex(placeholderNamespace string) *Index {
 	x := &Index{
 		placeholders: placeholderNamespace, now: time.Now,
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
-		namespaces: map[string]labels.Set{}, pools: map[string]*v1alpha1.WarmPool{},
+		namespaces: map[string]namespace{}, pools: map[string]*v1alpha1.WarmPool{},
 		claims: map[types.UID]claim{}, told: map[types.UID]told{}, pending: map[types.UID]pendingPod{},
 		devices: devices.New(), ahead: newAhead(),
 	}
@@ -257,11 +257,21 @@ func (x *Index) drop(uid types.UID) {
 	}
 }
 
-// SetNamespace adds or changes a namespace.
-func (x *Index) SetNamespace(namespace *corev1.Namespace) {
+// namespace is what is known of one.
+type namespace struct {
+	labels  labels.Set
+	version string
+}
+
+// SetNamespace adds or changes a namespace: pods in it may be of another class then.
+func (x *Index) SetNamespace(object *corev1.Namespace) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.namespaces[namespace.Name] = namespace.Labels
+	before := x.namespaces[object.Name]
+	x.namespaces[object.Name] = namespace{object.Labels, object.ResourceVersion}
+	if !maps.Equal(before.labels, object.Labels) {
+		x.waiting.Wake()
+	}
 }
 
 // DropNamespace removes a namespace.

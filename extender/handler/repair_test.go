@@ -71,6 +71,53 @@ func TestATouchedPodIsNotTouchedForAnother(t *testing.T) {
 	}
 }
 
+// TestWhoIsOfTheClassNowIsPoked: the pool goes on holding.
+func TestWhoIsOfTheClassNowIsPoked(t *testing.T) {
+	relabelled := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "web", ResourceVersion: "5", Labels: map[string]string{"team": "ml"}}}
+	for name, c := range map[string]struct {
+		change func(x *Index)
+		want   string
+	}{
+		"its namespace is relabelled": {func(x *Index) { x.SetNamespace(relabelled) }, "a100/7/5"},
+		"the class takes in its namespace": {func(x *Index) {
+			wider := warmPool(2)
+			wider.ResourceVersion, wider.Generation = "8", 2
+			wider.Spec.Demand.NamespaceSelector.MatchLabels = nil
+			x.SetPool(wider)
+		}, "a100/8/3"},
+		"its own pool turns to this one": {func(x *Index) {
+			own := warmPool(0)
+			own.Name, own.ResourceVersion = "own", "9"
+			own.Spec.Demand.NamespaceSelector.MatchLabels = map[string]string{"team": "web"}
+			x.SetPool(own)
+			if _, _, ok := x.Due(); ok {
+				t.Error("due before anything is turned to")
+			}
+			out := own.DeepCopy()
+			out.ResourceVersion, out.Status.Supply = "10", &v1alpha1.SupplyStatus{State: "Open", Diverted: []v1alpha1.DivertedChunk{{Pool: "a100"}}}
+			x.SetPool(out)
+		}, "own/10/3"},
+		"another label": {func(x *Index) {
+			other := relabelled.DeepCopy()
+			other.Labels = map[string]string{"team": "ops"}
+			x.SetNamespace(other)
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := cluster()
+			held := warmPool(2)
+			held.ResourceVersion = "7"
+			x.SetPool(held)
+			x.SetNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "web", ResourceVersion: "3", Labels: map[string]string{"team": "web"}}})
+			x.SetPod(refusedPod("p", 0))
+			c.change(x)
+			if _, value, _ := x.Due(); value != c.want {
+				t.Errorf("touched with %q, want %q", value, c.want)
+			}
+		})
+	}
+}
+
 func TestALateMessageIsPokedAtOnce(t *testing.T) {
 	x := cluster()
 	x.SetPool(warmPool(0))
