@@ -2,7 +2,6 @@ package handler
 
 import (
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,34 +12,6 @@ import (
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 )
-
-// domainLabels are the labels by which nodes say whom they share a fast network with, the
-// closest first: NVIDIA's NVLink clique, the clouds' blocks, and racks.
-var domainLabels = []string{
-	"nvidia.com/gpu.clique",
-	"cloud.google.com/gce-topology-subblock",
-	"cloud.google.com/gce-topology-block",
-	"topology.k8s.aws/network-node-layer-3",
-	"topology.kubernetes.io/rack",
-}
-
-func domainOf(node *corev1.Node) string {
-	for _, label := range domainLabels {
-		if value := node.Labels[label]; value != "" {
-			return value
-		}
-	}
-	return ""
-}
-
-// sharesOf is into how many parts NVIDIA's device plugin says that it slices each GPU.
-func sharesOf(node *corev1.Node) int64 {
-	shares, err := strconv.ParseInt(node.Labels["nvidia.com/gpu.replicas"], 10, 64)
-	if err != nil || shares < 1 {
-		return 1
-	}
-	return shares
-}
 
 // Ended tells whether a pod has run to its end, and holds nothing any more.
 func Ended(pod *corev1.Pod) bool {

@@ -120,7 +120,7 @@ func (x *Index) SetNode(node *corev1.Node) {
 	defer x.mu.Unlock()
 	e := x.entry(node.Name)
 	e.known, e.labels, e.object, e.Leaving = true, node.Labels, node, demand.Leaving(node)
-	e.Domain, e.Shares = domainOf(node), sharesOf(node)
+	e.Domain, e.Shares = extender.DomainOf(node), extender.SharesOf(node)
 	e.offered = quantity.Of(node.Status.Allocatable)
 	e.Pool = x.poolOf(e.labels)
 	x.offer(e)
