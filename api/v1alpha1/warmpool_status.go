@@ -7,6 +7,10 @@ type WarmPoolStatus struct {
 	// ObservedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Planned is when the reserver last planned for the pool, to the minute. Once it has been silent for ten
+	// minutes, or three intervals if that is longer, what it wanted is not kept for anybody any more.
+	// +optional
+	Planned *metav1.Time `json:"planned,omitempty"`
 	// Nodes is the number of ready nodes of the pool.
 	// +optional
 	Nodes int32 `json:"nodes,omitempty"`

@@ -30,7 +30,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	defer step.End()
 	status := pool.Status.DeepCopy()
 	status.ObservedGeneration = pool.Generation
-	status.Nodes = readyNodes(seen.nodes)
+	status.Nodes, status.Planned = readyNodes(seen.nodes), new(metav1.NewTime(seen.at.Truncate(time.Minute)))
 	status.Chunks = nil
 	for i, chunk := range plan.Chunks {
 		row := tells.Chunk(tells.Seen{

@@ -60,11 +60,12 @@ func (x *Index) answered(pod *corev1.Pod) bool {
 	return ok && hold.Version != "" && !newer(pod.ResourceVersion, hold.Version)
 }
 
-// Expire forgets holds and claims whose time is over.
+// Expire forgets holds and claims whose time is over, and what a silent reserver wanted.
 func (x *Index) Expire() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.outdate()
+	x.lapse()
 	for _, uid := range x.holds.Expired(x.now()) {
 		x.release(uid)
 	}

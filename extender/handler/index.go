@@ -45,6 +45,7 @@ type Index struct {
 	pods       map[types.UID]podEntry
 	namespaces map[string]namespace
 	pools      map[string]*v1alpha1.WarmPool
+	heard      map[string]time.Time // when the reserver last planned, by pool
 	classes    []demand.Class
 	held       []extender.Held
 	holds      extender.Holds
@@ -88,7 +89,7 @@ func NewIndex(placeholderNamespace string) *Index {
 	x := &Index{
 		placeholders: placeholderNamespace, now: time.Now,
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
-		namespaces: map[string]namespace{}, pools: map[string]*v1alpha1.WarmPool{},
+		namespaces: map[string]namespace{}, pools: map[string]*v1alpha1.WarmPool{}, heard: map[string]time.Time{},
 		claims: map[types.UID]claim{}, told: map[types.UID]told{}, pending: map[types.UID]pendingPod{},
 		devices: devices.New(), ahead: newAhead(),
 	}

@@ -67,7 +67,10 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 	holds := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "forewarm_extender_tentative_holds", Help: "Pods that are expected on a node and not bound yet.",
 	}, func() float64 { return float64(index.Holds()) })
-	registerer.MustRegister(m.requests, m.duration, m.repairs, m.pokes, m.taken, m.cleared, m.epochs, holds)
+	silent := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "forewarm_extender_silent_pools", Help: "WarmPools that act and that the reserver has not planned for in ten minutes or three intervals.",
+	}, func() float64 { return float64(index.Silent()) })
+	registerer.MustRegister(silent, m.requests, m.duration, m.repairs, m.pokes, m.taken, m.cleared, m.epochs, holds)
 	return m
 }
 

@@ -3,6 +3,7 @@ package handler
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -17,6 +18,7 @@ func (x *Index) SetPool(pool *v1alpha1.WarmPool) {
 	defer x.mu.Unlock()
 	before := x.pools[pool.Name]
 	x.pools[pool.Name] = pool
+	x.hear(before, pool)
 	x.compile(before == nil || before.UID != pool.UID || before.Generation != pool.Generation)
 }
 
@@ -25,6 +27,7 @@ func (x *Index) DropPool(pool *v1alpha1.WarmPool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.pools, pool.Name)
+	delete(x.heard, pool.Name)
 	x.compile(true)
 }
 
@@ -33,7 +36,7 @@ func (x *Index) DropPool(pool *v1alpha1.WarmPool) {
 func (x *Index) compile(specs bool) {
 	x.held = nil
 	for _, pool := range x.pools {
-		if expecting(pool) {
+		if x.expecting(pool) {
 			x.held = append(x.held, extender.Held{Pool: pool.Name, Resource: x.devices.CountedAs(pool.Spec.Demand.Resource)})
 		}
 	}
@@ -53,13 +56,60 @@ func (x *Index) compile(specs bool) {
 	x.waiting.Wake()
 }
 
-// expecting tells whether a pool holds capacity for owners that it expects, or lends it never.
-func expecting(pool *v1alpha1.WarmPool) bool {
+// expecting tells whether a pool holds capacity for owners that it expects, or lends it never. What a
+// silent reserver wanted long ago is expected no more, nor what waits for an approval.
+func (x *Index) expecting(pool *v1alpha1.WarmPool) bool {
 	if !pool.Spec.Mode.Acts() {
 		return false
 	}
-	return pool.Spec.Borrow == v1alpha1.BorrowNever ||
-		slices.ContainsFunc(pool.Status.Chunks, func(c v1alpha1.ChunkStatus) bool { return c.Wanted > 0 })
+	return pool.Spec.Borrow == v1alpha1.BorrowNever || !x.silent(pool) &&
+		slices.ContainsFunc(pool.Status.Chunks, func(c v1alpha1.ChunkStatus) bool {
+			return c.Wanted > 0 && (pool.Spec.Mode != v1alpha1.ModeApprove || c.Pending+c.Reserved > 0)
+		})
+}
+
+// silentAfter is for how long the reserver may not plan for a pool until what it wanted counts no more,
+// or silentIntervals of the pool's, if that is longer.
+const (
+	silentAfter     = 10 * time.Minute
+	silentIntervals = 3
+)
+
+// hear notes when the reserver last planned for a pool: by our own clock where we see it happen.
+func (x *Index) hear(before, pool *v1alpha1.WarmPool) {
+	planned := pool.Status.Planned
+	switch {
+	case before == nil && planned != nil && planned.Time.Before(x.now()):
+		x.heard[pool.Name] = planned.Time
+	case before == nil || before.UID != pool.UID || !before.Status.Planned.Equal(planned):
+		x.heard[pool.Name] = x.now()
+	}
+}
+
+// silent tells whether the reserver has not planned for a pool for long. One that does not say when it
+// plans, as of an older version, is believed.
+func (x *Index) silent(pool *v1alpha1.WarmPool) bool {
+	return pool.Status.Planned != nil && x.now().Sub(x.heard[pool.Name]) > max(silentAfter, silentIntervals*pool.Spec.Forecast.Interval.Duration)
+}
+
+// lapse has pools hold no more of which the reserver is silent.
+func (x *Index) lapse() {
+	if slices.ContainsFunc(x.held, func(h extender.Held) bool { return !x.expecting(x.pools[h.Pool]) }) {
+		x.compile(false)
+	}
+}
+
+// Silent is how many of the WarmPools that act have a reserver that is silent.
+func (x *Index) Silent() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := 0
+	for _, pool := range x.pools {
+		if pool.Spec.Mode.Acts() && x.silent(pool) {
+			n++
+		}
+	}
+	return n
 }
 
 // holds tells whether a pool holds its capacity now.
