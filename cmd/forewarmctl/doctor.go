@@ -67,7 +67,7 @@ func examine(ctx context.Context, from client.Client, scheduler, configuration s
 		return doctor.Facts{}, err
 	}
 	f := doctor.Facts{
-		Deadline: settings.Extender.Deadline.Duration, MarkClaims: settings.Webhook.MarkClaims, DrainSeconds: settings.Webhook.DrainSeconds, Now: time.Now(),
+		Address: settings.Extender.Address, Deadline: settings.Extender.Deadline.Duration, MarkClaims: settings.Webhook.MarkClaims, DrainSeconds: settings.Webhook.DrainSeconds, Now: time.Now(),
 		AnyCaller: configuration != "" && settings.Webhook.ClientCA == nil,
 	}
 	if f.Scheduler, err = schedulerConfiguration(scheduler); err != nil {

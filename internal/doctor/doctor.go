@@ -21,7 +21,8 @@ import (
 type Facts struct {
 	// Scheduler is the scheduler's configuration; nil if it was not given, and then not judged.
 	Scheduler *configv1.KubeSchedulerConfiguration
-	// Deadline is the extender's own, and MarkClaims what the webhook does for pods with claims.
+	// Address is where the extender serves, Deadline its own, and MarkClaims what the webhook does for pods with claims.
+	Address    string
 	Deadline   time.Duration
 	MarkClaims bool
 	// AnyCaller says that the webhook is known to answer whoever asks, and DrainSeconds how long it
@@ -78,6 +79,7 @@ type check func(Facts) []Finding
 var checks = []check{
 	extenderIsCalled,
 	calls,
+	others,
 	transport,
 	whoIsManaged,
 	fakeResources,

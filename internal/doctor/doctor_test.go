@@ -32,7 +32,7 @@ func healthy(t *testing.T) Facts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Facts{Scheduler: &configv1.KubeSchedulerConfiguration{}, Deadline: 200 * time.Millisecond, Now: time.Unix(1_800_000_000, 0)}
+	f := Facts{Scheduler: &configv1.KubeSchedulerConfiguration{}, Address: "127.0.0.1:8888", Deadline: 200 * time.Millisecond, Now: time.Unix(1_800_000_000, 0)}
 	if err := yaml.UnmarshalStrict(data, f.Scheduler); err != nil {
 		t.Fatal(err)
 	}
@@ -74,10 +74,27 @@ func clusterAutoscaler(maxNodes string, arguments ...string) func(*Facts) {
 	}
 }
 
+// anothers is an extender as HAMi installs it, with a shorter timeout: it binds, and neither prioritizes
+// nor preempts.
+func anothers() configv1.Extender {
+	return configv1.Extender{
+		URLPrefix: "https://127.0.0.1:443", FilterVerb: "filter", BindVerb: "bind", Weight: 1, EnableHTTPS: true, NodeCacheCapable: true,
+		HTTPTimeout: metav1.Duration{Duration: 300 * time.Millisecond}, TLSConfig: &configv1.ExtenderTLSConfig{Insecure: true},
+		ManagedResources: []configv1.ExtenderManagedResource{{Name: "nvidia.com/gpumem", IgnoredByScheduler: true}, {Name: "nvidia.com/gpucores", IgnoredByScheduler: true}},
+	}
+}
+
 // TestEachMistakeIsNamed breaks one thing at a time.
 func TestEachMistakeIsNamed(t *testing.T) {
 	extender := func(edit func(*configv1.Extender)) func(*Facts) {
 		return func(f *Facts) { edit(&f.Scheduler.Extenders[0]) }
+	}
+	another := func(edit func(*configv1.Extender)) func(*Facts) {
+		return func(f *Facts) {
+			e := anothers()
+			edit(&e)
+			f.Scheduler.Extenders = append(f.Scheduler.Extenders, e)
+		}
 	}
 	fail, thirty := admissionregistrationv1.Fail, int32(30)
 	tests := map[string]struct {
@@ -100,6 +117,16 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		"no client certificate": {extender(func(e *configv1.Extender) {
 			e.URLPrefix, e.EnableHTTPS, e.TLSConfig = "https://x:1", true, &configv1.ExtenderTLSConfig{CAFile: "/ca"}
 		}), "no client certificate"},
+		"only another maker's":    {func(f *Facts) { f.Scheduler.Extenders = []configv1.Extender{anothers()} }, "nobody calls the extender"},
+		"another maker's beside":  {func(f *Facts) { f.Scheduler.Extenders = append(f.Scheduler.Extenders, anothers()) }, ""},
+		"another's is slow":       {another(func(e *configv1.Extender) { e.HTTPTimeout.Duration = 30 * time.Second }), "doubtful  scheduler configuration, extenders[1].httpTimeout: is 30s"},
+		"another's sees no pods":  {another(func(e *configv1.Extender) { e.NodeCacheCapable = false }), "if that extender can do with names"},
+		"another's for every pod": {another(func(e *configv1.Extender) { e.ManagedResources = nil }), "costs a call of this extender"},
+		"another's far away":      {another(func(e *configv1.Extender) { e.URLPrefix = "https://hami-scheduler.kube-system:443" }), "nobody checks who answers"},
+		"ours by its address alone": {func(f *Facts) {
+			e := &f.Scheduler.Extenders[0]
+			e.URLPrefix, e.ManagedResources, e.BindVerb = "http://localhost:8888/", e.ManagedResources[:2], "bind"
+		}, "never be bound"},
 		"every pod":           {extender(func(e *configv1.Extender) { e.ManagedResources = nil }), "every pod costs a call"},
 		"a GPU is missing":    {func(f *Facts) { f.Nodes = append(f.Nodes, gpuNode("nvidia.com/mig-1g.10gb")) }, "lacks nvidia.com/mig-1g.10gb"},
 		"a pool's is missing": {func(f *Facts) { f.Pools = make([]v1alpha1.WarmPool, 1); f.Pools[0].Spec.Demand.Resource = "x.dev/tpu" }, "lacks x.dev/tpu"},

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -17,23 +18,41 @@ import (
 // longest is how long the scheduler's loop, which is serial, should wait for an extender.
 const longest = 300 * time.Millisecond
 
-// ours are the extenders with their place in the file that ask for the verbs which we serve
-// alone: with others of other makers only the general traps are told.
-func ours(f Facts) map[string]*configv1.Extender {
+// ours are the extenders of the file that are Forewarm's, with their places in it: those that ask for
+// what the webhook marks pods with, or that are where ours serves. Of others only what harms everybody
+// is told.
+func ours(f Facts) map[string]*configv1.Extender { return extenders(f, true) }
+
+func extenders(f Facts, own bool) map[string]*configv1.Extender {
 	found := map[string]*configv1.Extender{}
 	if f.Scheduler == nil {
 		return nil
 	}
 	for i := range f.Scheduler.Extenders {
-		found[fmt.Sprintf("scheduler configuration, extenders[%d]", i)] = &f.Scheduler.Extenders[i]
+		if e := &f.Scheduler.Extenders[i]; own == (manages(e, v1alpha1.ResourceManaged) || at(e.URLPrefix, f.Address)) {
+			found[fmt.Sprintf("scheduler configuration, extenders[%d]", i)] = e
+		}
 	}
 	return found
 }
 
-// each tells of every extender, in the order of the file.
-func each(f Facts, look func(where string, e *configv1.Extender) []Finding) []Finding {
+func manages(e *configv1.Extender, name string) bool {
+	return slices.ContainsFunc(e.ManagedResources, func(r configv1.ExtenderManagedResource) bool { return r.Name == name })
+}
+
+// at tells whether a prefix leads to an address as configured, which need not name a host.
+func at(prefix, address string) bool {
+	u, err := url.Parse(prefix)
+	host, port, malformed := net.SplitHostPort(address)
+	if err != nil || malformed != nil || u.Port() != port {
+		return false
+	}
+	return host == "" || host == u.Hostname() || loopback(host) && loopback(u.Hostname())
+}
+
+// each tells of every extender of some, in their order.
+func each(extenders map[string]*configv1.Extender, look func(where string, e *configv1.Extender) []Finding) []Finding {
 	var all []Finding
-	extenders := ours(f)
 	for _, where := range sortedKeys(extenders) {
 		all = append(all, look(where, extenders[where])...)
 	}
@@ -41,22 +60,52 @@ func each(f Facts, look func(where string, e *configv1.Extender) []Finding) []Fi
 }
 
 func extenderIsCalled(f Facts) []Finding {
-	if f.Scheduler == nil {
+	if f.Scheduler == nil || len(ours(f)) > 0 {
 		return nil
 	}
-	if len(f.Scheduler.Extenders) == 0 {
-		return []Finding{{Wrong, "scheduler configuration, extenders", "is empty: nobody calls the extender", "take the entry of manifests/scheduler/kube-scheduler-configuration.yaml"}}
+	what := "is empty"
+	if len(f.Scheduler.Extenders) > 0 {
+		what = "has none that manages " + v1alpha1.ResourceManaged + " or is at " + f.Address
 	}
-	return nil
+	return []Finding{{Wrong, "scheduler configuration, extenders", what + ": nobody calls the extender", "add the entry of manifests/scheduler/kube-scheduler-configuration.yaml; where extender.address is another, give the file with --config"}}
+}
+
+// timeout is how long the scheduler waits for an answer.
+func timeout(e *configv1.Extender) time.Duration {
+	if e.HTTPTimeout.Duration == 0 {
+		return 5 * time.Second
+	}
+	return e.HTTPTimeout.Duration
+}
+
+// others tells of other makers' extenders what they cost every pod that they are asked about. What they
+// need is not ours to know.
+func others(f Facts) []Finding {
+	return each(extenders(f, false), func(where string, e *configv1.Extender) []Finding {
+		u, err := url.Parse(e.URLPrefix)
+		far := err == nil && u.Host != "" && !loopback(u.Hostname())
+		var all []Finding
+		for _, trap := range []struct {
+			trapped bool
+			finding Finding
+		}{
+			{!e.NodeCacheCapable, Finding{Doubtful, where + ".nodeCacheCapable", "is false: since 1.33 the scheduler scores the nodes as if they were empty, for every pod that this extender, which is not Forewarm's, is asked about", "set it to true if that extender can do with names of nodes"}},
+			{timeout(e) > longest, Finding{Doubtful, where + ".httpTimeout", fmt.Sprintf("is %s: while this extender, which is not Forewarm's, hangs, every pod waits that long for each call", timeout(e)), "set it as low as its maker allows"}},
+			{len(e.ManagedResources) == 0, Finding{Doubtful, where + ".managedResources", "is empty: every pod costs a call of this extender, which is not Forewarm's", "list the resources that concern it"}},
+			{far && u.Scheme == "http" || far && !verified(e.TLSConfig), Finding{Doubtful, where + ".urlPrefix", "leads to another host, and nobody checks who answers for this extender, which is not Forewarm's", "use https with tlsConfig.caFile, or run it beside the scheduler"}},
+		} {
+			if trap.trapped {
+				all = append(all, trap.finding)
+			}
+		}
+		return all
+	})
 }
 
 // calls judges what is called, and what becomes of the scheduler when there is no answer.
 func calls(f Facts) []Finding {
-	return each(f, func(where string, e *configv1.Extender) []Finding {
-		timeout := e.HTTPTimeout.Duration
-		if timeout == 0 {
-			timeout = 5 * time.Second
-		}
+	return each(ours(f), func(where string, e *configv1.Extender) []Finding {
+		timeout := timeout(e)
 		var all []Finding
 		for _, trap := range []struct {
 			trapped bool
@@ -80,7 +129,7 @@ func calls(f Facts) []Finding {
 
 // transport judges who could answer in our place.
 func transport(f Facts) []Finding {
-	return each(f, func(where string, e *configv1.Extender) []Finding {
+	return each(ours(f), func(where string, e *configv1.Extender) []Finding {
 		u, err := url.Parse(e.URLPrefix)
 		if err != nil || u.Host == "" {
 			return []Finding{{Wrong, where + ".urlPrefix", fmt.Sprintf("%q is no URL", e.URLPrefix), "write for example http://127.0.0.1:8888"}}
@@ -110,23 +159,20 @@ func verified(tls *configv1.ExtenderTLSConfig) bool {
 
 // whoIsManaged judges for whom there are calls.
 func whoIsManaged(f Facts) []Finding {
-	return each(f, func(where string, e *configv1.Extender) []Finding {
+	return each(ours(f), func(where string, e *configv1.Extender) []Finding {
 		where += ".managedResources"
 		if len(e.ManagedResources) == 0 {
 			return []Finding{{Wrong, where, "is empty: every pod costs a call, also those that do not concern the extender", "list the GPU resources of the cluster, and " + v1alpha1.ResourceManaged}}
 		}
-		managed := func(name string) bool {
-			return slices.ContainsFunc(e.ManagedResources, func(r configv1.ExtenderManagedResource) bool { return r.Name == name })
-		}
 		var all []Finding
 		for _, name := range demanded(f) {
-			if !managed(name) {
+			if !manages(e, name) {
 				all = append(all, Finding{Wrong, where, "lacks " + name + ": pods that ask for it are neither guarded nor packed", "add it"})
 			}
 		}
 		switch {
 		case len(f.DeviceClasses) == 0:
-		case !managed(v1alpha1.ResourceManaged):
+		case !manages(e, v1alpha1.ResourceManaged):
 			all = append(all, Finding{Wrong, where, "lacks " + v1alpha1.ResourceManaged + ": pods that get their GPUs by claims are not seen", "add it with ignoredByScheduler: true"})
 		case !f.MarkClaims:
 			all = append(all, Finding{Doubtful, "configuration, webhook.markClaims", "is false: of pods that get their GPUs by claims alone, the extender sees those that ask for " + v1alpha1.ResourceManaged + " themselves", "set it to true; give the file with --config to have it looked at"})
@@ -170,7 +216,9 @@ func fakeResources(f Facts) []Finding {
 	if class == "" {
 		return nil
 	}
-	return each(f, func(where string, e *configv1.Extender) []Finding {
+	every := ours(f)
+	maps.Copy(every, extenders(f, false))
+	return each(every, func(where string, e *configv1.Extender) []Finding {
 		var all []Finding
 		for _, r := range e.ManagedResources {
 			if r.IgnoredByScheduler && r.Name != v1alpha1.ResourceManaged && !offered(f.Nodes, r.Name) {
@@ -209,7 +257,7 @@ func ownScheduler(f Facts) []Finding {
 		}
 	}
 	blocking := slices.Sorted(func(yield func(string) bool) {
-		each(f, func(where string, e *configv1.Extender) []Finding {
+		each(ours(f), func(where string, e *configv1.Extender) []Finding {
 			if len(e.ManagedResources) == 0 && !e.Ignorable {
 				yield(where)
 			}
