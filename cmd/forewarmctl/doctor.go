@@ -60,6 +60,9 @@ changes nothing.`,
 	return c
 }
 
+// partOf is the label by which the chart marks what it makes, also in Namespaces of others.
+const partOf = "app.kubernetes.io/part-of"
+
 // examine gathers the facts.
 func examine(ctx context.Context, from client.Client, scheduler, configuration string) (doctor.Facts, error) {
 	settings, err := config.Load(configuration)
@@ -82,22 +85,33 @@ func examine(ctx context.Context, from client.Client, scheduler, configuration s
 	var flows flowcontrolv1.FlowSchemaList
 	var classes resourcev1.DeviceClassList
 	var pools v1alpha1.WarmPoolList
-	var pods corev1.PodList
 	for _, list := range []client.ObjectList{&validating, &mutating, &policies, &bindings, &nodes, &priorities, &flows, &classes, &pools} {
 		if err := from.List(ctx, list); err != nil && !meta.IsNoMatchError(err) {
 			return f, fmt.Errorf("list %T: %w", list, err)
 		}
 	}
-	if err := from.List(ctx, &pods, client.InNamespace(settings.Webhook.Namespace)); err != nil {
-		return f, fmt.Errorf("list pods of %s: %w", settings.Webhook.Namespace, err)
+	if f.OwnPods, err = ownPods(ctx, from, settings.Webhook.Namespace); err != nil {
+		return f, err
 	}
 	f.Validating, f.Mutating, f.Policies, f.PolicyBindings = validating.Items, mutating.Items, policies.Items, bindings.Items
-	f.Nodes, f.PriorityClasses, f.FlowSchemas, f.DeviceClasses, f.Pools, f.OwnPods = nodes.Items, priorities.Items, flows.Items, classes.Items, pools.Items, pods.Items
+	f.Nodes, f.PriorityClasses, f.FlowSchemas, f.DeviceClasses, f.Pools = nodes.Items, priorities.Items, flows.Items, classes.Items, pools.Items
 	if f.Unserved, err = unserved(from.RESTMapper()); err != nil {
 		return f, err
 	}
 	err = system(ctx, from, &f)
 	return f, err
+}
+
+// ownPods are the pods of Forewarm's Namespace, and those in kube-system that the chart makes.
+func ownPods(ctx context.Context, from client.Reader, namespace string) ([]corev1.Pod, error) {
+	var own, system corev1.PodList
+	if err := from.List(ctx, &own, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("list pods of %s: %w", namespace, err)
+	}
+	if err := from.List(ctx, &system, client.InNamespace(metav1.NamespaceSystem), client.MatchingLabels{partOf: "forewarm"}); err != nil {
+		return nil, fmt.Errorf("list pods of %s: %w", metav1.NamespaceSystem, err)
+	}
+	return append(own.Items, system.Items...), nil
 }
 
 // unserved are the features that the API server lacks.

@@ -41,7 +41,7 @@ type Facts struct {
 	// System is the Namespace kube-system, and SystemDeployments what runs there.
 	System            corev1.Namespace
 	SystemDeployments []appsv1.Deployment
-	// OwnPods are those of Forewarm's own namespace.
+	// OwnPods are those of Forewarm's own namespace, and of Forewarm in kube-system.
 	OwnPods []corev1.Pod
 	// Unserved are the Features that the API server does not serve: nobody's mistake.
 	Unserved []Feature

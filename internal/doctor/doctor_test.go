@@ -234,15 +234,34 @@ func TestTwinNames(t *testing.T) {
 
 // TestAnExtenderThatWaitsForItself: it takes three mistakes at once, of which this is told last.
 func TestAnExtenderThatWaitsForItself(t *testing.T) {
-	f := healthy(t)
-	e := &f.Scheduler.Extenders[0]
-	e.Ignorable, e.ManagedResources = false, nil
-	f.Scheduler.Profiles = []configv1.KubeSchedulerProfile{{SchedulerName: new("default-scheduler")}}
-	own := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "forewarm-extender"}}
-	own.Spec.SchedulerName = "default-scheduler"
-	f.OwnPods = append(f.OwnPods, own)
-	found := Diagnose(f)
-	if len(found) != 3 || !strings.Contains(found[2].String(), "is placed by the scheduler that waits for it") {
-		t.Errorf("found %v, want the extender's own pod as the third", found)
+	pod := func(namespace, name, scheduler string, containers ...string) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: corev1.PodSpec{SchedulerName: scheduler}}
+		for _, name := range containers {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: name})
+		}
+		return p
+	}
+	for name, test := range map[string]struct {
+		profiles []configv1.KubeSchedulerProfile
+		own      corev1.Pod
+		waits    bool
+	}{
+		"beside the control plane's": {nil, pod("kube-system", "forewarm-extender-x7k2p", "default-scheduler", "extender"), true},
+		"a profile without a name":   {[]configv1.KubeSchedulerProfile{{}}, pod("kube-system", "forewarm-extender-x7k2p", "default-scheduler", "extender"), true},
+		"a second scheduler":         {[]configv1.KubeSchedulerProfile{{SchedulerName: new("forewarm-scheduler")}}, pod("forewarm-system", "forewarm-scheduler-5d8f-q2", "default-scheduler", "kube-scheduler", "extender"), false},
+		"one that places itself":     {[]configv1.KubeSchedulerProfile{{SchedulerName: new("forewarm-scheduler")}}, pod("forewarm-system", "forewarm-scheduler-5d8f-q2", "forewarm-scheduler", "kube-scheduler", "extender"), true},
+		"another of ours":            {nil, pod("forewarm-system", "forewarm-reserver-5d8f-q2", "default-scheduler", "reserver"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := healthy(t)
+			e := &f.Scheduler.Extenders[0]
+			e.Ignorable, e.ManagedResources, f.Scheduler.Profiles = false, nil, test.profiles
+			f.OwnPods = append(f.OwnPods, test.own)
+			found := Diagnose(f)
+			waits := len(found) == 3 && strings.Contains(found[2].String(), "is placed by the scheduler that waits for it")
+			if waits != test.waits || !waits && len(found) != 2 {
+				t.Errorf("found %v; it waits for itself: %v", found, test.waits)
+			}
+		})
 	}
 }

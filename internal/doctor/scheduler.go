@@ -245,29 +245,43 @@ func sample(f Facts) []Finding {
 	return []Finding{{Doubtful, "scheduler configuration, percentageOfNodesToScore", fmt.Sprintf("is %d: of %d nodes about %d are looked at in turn, and the extender packs on those", percent, len(f.Nodes), max(100, len(f.Nodes)*int(percent)/100)), "leave it out, or set 100 where GPU nodes are few"}}
 }
 
+// schedulers are the names by which pods ask for the scheduler of a configuration.
+func schedulers(c *configv1.KubeSchedulerConfiguration) []string {
+	if len(c.Profiles) == 0 {
+		return []string{corev1.DefaultSchedulerName}
+	}
+	var names []string
+	for _, p := range c.Profiles {
+		name := corev1.DefaultSchedulerName
+		if p.SchedulerName != nil {
+			name = *p.SchedulerName
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// runsExtender tells whether a pod of ours answers a scheduler, alone or beside one.
+func runsExtender(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "extender" })
+}
+
 // ownScheduler looks for an extender whose own pod waits for it.
 func ownScheduler(f Facts) []Finding {
-	names := []string{corev1.DefaultSchedulerName}
-	if f.Scheduler != nil {
-		names = nil
-		for _, p := range f.Scheduler.Profiles {
-			if p.SchedulerName != nil {
-				names = append(names, *p.SchedulerName)
-			}
+	blocking := ""
+	each(ours(f), func(where string, e *configv1.Extender) []Finding {
+		if len(e.ManagedResources) == 0 && !e.Ignorable {
+			blocking = where
 		}
-	}
-	blocking := slices.Sorted(func(yield func(string) bool) {
-		each(ours(f), func(where string, e *configv1.Extender) []Finding {
-			if len(e.ManagedResources) == 0 && !e.Ignorable {
-				yield(where)
-			}
-			return nil
-		})
+		return nil
 	})
+	if blocking == "" {
+		return nil
+	}
 	var all []Finding
 	for i := range f.OwnPods {
-		if pod := &f.OwnPods[i]; len(blocking) > 0 && slices.Contains(names, pod.Spec.SchedulerName) && strings.Contains(pod.Name, "extender") {
-			all = append(all, Finding{Wrong, "pod " + pod.Namespace + "/" + pod.Name, "is placed by the scheduler that waits for it (" + blocking[0] + "): once it is gone, it never comes back", "set ignorable: true or managedResources"})
+		if pod := &f.OwnPods[i]; slices.Contains(schedulers(f.Scheduler), pod.Spec.SchedulerName) && runsExtender(pod) {
+			all = append(all, Finding{Wrong, "pod " + name(pod), "is placed by the scheduler that waits for it (" + blocking + "): once it is gone, it never comes back", "set ignorable: true or managedResources"})
 		}
 	}
 	return all
