@@ -58,6 +58,12 @@ func gpuOf(name corev1.ResourceName) (GPUSet, bool) {
 	return GPUSet{}, false
 }
 
+// IsGPU tells whether an extended resource is one of GPUs, or of slices or shares of them.
+func IsGPU(name corev1.ResourceName) bool {
+	_, is := gpuOf(name)
+	return is
+}
+
 // requests are what the scheduler reserves for a pod: the highest of its init containers
 // and the sum of its containers and sidecars. The API server has copied limits of extended
 // resources into requests before admission.

@@ -326,7 +326,15 @@ func TestManifestsAreTheSchedulerEntry(t *testing.T) {
 		if err := yaml.UnmarshalStrict(text, &c); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if diff := cmp.Diff([]configv1.Extender{SchedulerEntry("http://127.0.0.1:8888", gpu, "amd.com/gpu")}, c.Extenders); diff != "" {
+		names := []string{gpu, "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
+		for _, e := range c.Extenders {
+			for _, r := range e.ManagedResources {
+				if strings.HasPrefix(r.Name, "nvidia.com/mig-") {
+					names = append(names, r.Name)
+				}
+			}
+		}
+		if diff := cmp.Diff([]configv1.Extender{SchedulerEntry("http://127.0.0.1:8888", names...)}, c.Extenders); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}

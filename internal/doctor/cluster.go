@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -164,7 +165,7 @@ func taints(f Facts) []Finding {
 	open := 0
 	for i := range f.Nodes {
 		node := &f.Nodes[i]
-		gpus := slices.ContainsFunc(slices.Collect(maps.Keys(node.Status.Allocatable)), func(name corev1.ResourceName) bool { return isGPU(string(name)) })
+		gpus := slices.ContainsFunc(slices.Collect(maps.Keys(node.Status.Allocatable)), webhook.IsGPU)
 		tainted := slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Effect != corev1.TaintEffectPreferNoSchedule })
 		if gpus && !tainted {
 			open++

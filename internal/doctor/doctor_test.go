@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,14 +126,16 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		"another's far away":      {another(func(e *configv1.Extender) { e.URLPrefix = "https://hami-scheduler.kube-system:443" }), "nobody checks who answers"},
 		"ours by its address alone": {func(f *Facts) {
 			e := &f.Scheduler.Extenders[0]
-			e.URLPrefix, e.ManagedResources, e.BindVerb = "http://localhost:8888/", e.ManagedResources[:2], "bind"
+			e.URLPrefix, e.ManagedResources, e.BindVerb = "http://localhost:8888/", slices.DeleteFunc(e.ManagedResources, func(r configv1.ExtenderManagedResource) bool { return r.Name == v1alpha1.ResourceManaged }), "bind"
 		}, "never be bound"},
-		"every pod":           {extender(func(e *configv1.Extender) { e.ManagedResources = nil }), "every pod costs a call"},
-		"a GPU is missing":    {func(f *Facts) { f.Nodes = append(f.Nodes, gpuNode("nvidia.com/mig-1g.10gb")) }, "lacks nvidia.com/mig-1g.10gb"},
-		"a pool's is missing": {func(f *Facts) { f.Pools = make([]v1alpha1.WarmPool, 1); f.Pools[0].Spec.Demand.Resource = "x.dev/tpu" }, "lacks x.dev/tpu"},
+		"every pod":                   {extender(func(e *configv1.Extender) { e.ManagedResources = nil }), "every pod costs a call"},
+		"a GPU is missing":            {func(f *Facts) { f.Nodes = append(f.Nodes, gpuNode("nvidia.com/mig-1g.10gb")) }, "lacks nvidia.com/mig-1g.10gb"},
+		"another vendor's is missing": {func(f *Facts) { f.Nodes = append(f.Nodes, gpuNode("amd.com/cpx_nps4")) }, "lacks amd.com/cpx_nps4"},
+		"no GPU":                      {func(f *Facts) { f.Nodes = append(f.Nodes, gpuNode("gpu.intel.com/i915_monitoring")) }, ""},
+		"a pool's is missing":         {func(f *Facts) { f.Pools = make([]v1alpha1.WarmPool, 1); f.Pools[0].Spec.Demand.Resource = "x.dev/tpu" }, "lacks x.dev/tpu"},
 		"claims are not seen": {func(f *Facts) {
 			e := &f.Scheduler.Extenders[0]
-			e.ManagedResources, f.DeviceClasses = e.ManagedResources[:2], make([]resourcev1.DeviceClass, 1)
+			e.ManagedResources, f.DeviceClasses = slices.DeleteFunc(e.ManagedResources, func(r configv1.ExtenderManagedResource) bool { return r.Name == v1alpha1.ResourceManaged }), make([]resourcev1.DeviceClass, 1)
 		}, "lacks forewarm.dev/managed"},
 		"claims are not marked": {func(f *Facts) { f.DeviceClasses = make([]resourcev1.DeviceClass, 1) }, "webhook.markClaims"},
 		"claims are marked":     {func(f *Facts) { f.DeviceClasses, f.MarkClaims = make([]resourcev1.DeviceClass, 1), true }, ""},

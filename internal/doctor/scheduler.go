@@ -13,6 +13,7 @@ import (
 	configv1 "k8s.io/kube-scheduler/config/v1"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/webhook"
 )
 
 // longest is how long the scheduler's loop, which is serial, should wait for an extender.
@@ -167,7 +168,7 @@ func whoIsManaged(f Facts) []Finding {
 		var all []Finding
 		for _, name := range demanded(f) {
 			if !manages(e, name) {
-				all = append(all, Finding{Wrong, where, "lacks " + name + ": pods that ask for it are neither guarded nor packed", "add it"})
+				all = append(all, Finding{Wrong, where, "lacks " + name + ": pods that ask for it are neither guarded nor packed", "add it; with extender.mode SecondScheduler, to the chart's extender.managedResources"})
 			}
 		}
 		switch {
@@ -191,16 +192,12 @@ func demanded(f Facts) []string {
 	}
 	for i := range f.Nodes {
 		for name := range f.Nodes[i].Status.Allocatable {
-			if isGPU(string(name)) {
+			if webhook.IsGPU(name) {
 				names[string(name)] = true
 			}
 		}
 	}
 	return sortedKeys(names)
-}
-
-func isGPU(name string) bool {
-	return name == "nvidia.com/gpu" || name == "nvidia.com/gpu.shared" || strings.HasPrefix(name, "nvidia.com/mig-") || name == "amd.com/gpu"
 }
 
 // fakeResources looks for names that no node offers beside a DeviceClass that stands for an

@@ -27,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/internal/config"
 )
 
@@ -155,6 +156,7 @@ func TestValues(t *testing.T) {
 		"TLS in the pod":        {Namespace, "{extender: {mode: SecondScheduler, config: {serving: {certFile: a, keyFile: b}}}}", "leave extender.config.serving out"},
 		"no host in the pod":    {Namespace, "{extender: {mode: SecondScheduler, config: {address: ':8888'}}}", "extender.config.address with a host"},
 		"how to meet extenders": {Namespace, "{extender: {mode: Sidecar}}", "/extender/mode"},
+		"a resource of its own": {Namespace, "{extender: {managedResources: [cpu]}}", "/extender/managedResources/0"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -162,6 +164,44 @@ func TestValues(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestManagedResources: the second scheduler asks about GPUs of all vendors, about what else it is told to, and twice about nothing, which kube-scheduler would not start with.
+func TestManagedResources(t *testing.T) {
+	for values, more := range map[string][]string{
+		"{extender: {mode: SecondScheduler}}":                                                     {},
+		"{extender: {mode: SecondScheduler, managedResources: null}}":                             {}, // --reuse-values of an earlier chart
+		"{extender: {mode: SecondScheduler, managedResources: [google.com/tpu, nvidia.com/gpu]}}": {"google.com/tpu"},
+	} {
+		for _, m := range of[corev1.ConfigMap](t, render(t, values), "ConfigMap") {
+			if m.Name != "forewarm-scheduler" {
+				continue
+			}
+			var c struct {
+				Extenders []struct {
+					ManagedResources []struct {
+						Name               string
+						IgnoredByScheduler bool
+					}
+				}
+			}
+			if err := yaml.Unmarshal([]byte(m.Data["scheduler.yaml"]), &c); err != nil {
+				t.Fatal(err)
+			}
+			managed := map[string]bool{}
+			for _, r := range c.Extenders[0].ManagedResources {
+				if managed[r.Name] || r.IgnoredByScheduler != (r.Name == v1alpha1.ResourceManaged) {
+					t.Errorf("%s: %s is there twice, or ignored: %v", values, r.Name, r.IgnoredByScheduler)
+				}
+				managed[r.Name] = true
+			}
+			for _, name := range append(more, "nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.5gb", "nvidia.com/mig-7g.141gb", "amd.com/gpu", "gpu.intel.com/xe", v1alpha1.ResourceManaged) {
+				if !managed[name] {
+					t.Errorf("%s: %s is not asked about", values, name)
+				}
+			}
+		}
 	}
 }
 

@@ -136,10 +136,19 @@ extenders:
   nodeCacheCapable: true
   ignorable: true
   managedResources:
-  - name: nvidia.com/gpu
-  - name: amd.com/gpu
+  {{- range concat (include "forewarm.gpus" . | fromYamlArray) (default (list) .Values.extender.managedResources) | uniq }}
+  - name: {{ . }}
+  {{- end }}
   - name: forewarm.dev/managed
     ignoredByScheduler: true
+{{- end -}}
+
+{{/* Whole and shared GPUs of all vendors, and the MIG profiles of A30, A100, H100, H200 and B200. */}}
+{{- define "forewarm.gpus" -}}
+[nvidia.com/gpu, nvidia.com/gpu.shared, amd.com/gpu, gpu.intel.com/i915, gpu.intel.com/xe
+{{- range list "1g.5gb" "1g.5gb.me" "1g.6gb" "1g.6gb.me" "1g.10gb" "1g.10gb.me" "1g.18gb" "1g.18gb.me" "1g.20gb" "1g.23gb" "1g.23gb.me" "1g.35gb" "1g.45gb"
+  "2g.10gb" "2g.12gb" "2g.12gb.me" "2g.20gb" "2g.35gb" "2g.45gb" "3g.20gb" "3g.40gb" "3g.71gb" "3g.90gb" "4g.20gb" "4g.24gb" "4g.40gb" "4g.71gb" "4g.90gb"
+  "7g.40gb" "7g.80gb" "7g.141gb" "7g.180gb" }}, nvidia.com/mig-{{ . }}{{ end }}]
 {{- end -}}
 
 {{/* The configuration file of the second scheduler. */}}
