@@ -33,9 +33,11 @@ type podExplanation struct {
 	Pools    []string         `json:"warmPools,omitempty"`
 	Exempt   bool             `json:"exempt,omitempty"`
 	// Node is where it has been placed; the nodes are then as if it were placed now.
-	Node      string        `json:"node,omitempty"`
-	Scheduler string        `json:"scheduler,omitempty"`
-	Nodes     []nodeForAPod `json:"nodes"`
+	Node      string `json:"node,omitempty"`
+	Scheduler string `json:"scheduler,omitempty"`
+	// AskedOf is the scheduler that the pod names, unless it is the cluster's own.
+	AskedOf string        `json:"schedulerName,omitempty"`
+	Nodes   []nodeForAPod `json:"nodes"`
 }
 
 // nodeForAPod is how a node fares for it, the best first.
@@ -43,6 +45,7 @@ type nodeForAPod struct {
 	Name         string   `json:"name"`
 	Pool         string   `json:"warmPool,omitempty"`
 	Lacks        []string `json:"lacks,omitempty"`
+	Unfit        string   `json:"unfit,omitempty"`
 	Placeholders int      `json:"placeholders,omitempty"`
 	Reason       string   `json:"reason,omitempty"`
 	Message      string   `json:"message,omitempty"`
@@ -87,6 +90,9 @@ func explainedPod(pod *corev1.Pod, e handler.PodExplanation) podExplanation {
 			out.Requests[string(name)] = e.Requests[name]
 		}
 	}
+	if name := pod.Spec.SchedulerName; name != corev1.DefaultSchedulerName {
+		out.AskedOf = name
+	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			out.Scheduler = c.Reason + ": " + c.Message
@@ -94,7 +100,7 @@ func explainedPod(pod *corev1.Pod, e handler.PodExplanation) podExplanation {
 	}
 	for _, n := range e.Nodes {
 		out.Nodes = append(out.Nodes, nodeForAPod{
-			Name: n.Name, Pool: n.Pool, Lacks: n.Lacks, Placeholders: n.Placeholders,
+			Name: n.Name, Pool: n.Pool, Lacks: n.Lacks, Unfit: n.Unfit, Placeholders: n.Placeholders,
 			Reason: string(n.Verdict.Reason), Message: n.Verdict.Message, Score: n.Score, line: n.String(),
 		})
 	}
@@ -111,6 +117,9 @@ func (e podExplanation) print(p *output.Page) {
 	}
 	if e.Scheduler != "" {
 		p.Line(output.Notable, "  scheduler %s", e.Scheduler)
+	}
+	if e.AskedOf != "" {
+		p.Line(output.Notable, "  asks      the scheduler %s; what follows holds if that one calls the extender", e.AskedOf)
 	}
 	if len(e.Nodes) == 0 {
 		p.Line(output.Notable, "  no node offers what it asks for, even if it were empty")

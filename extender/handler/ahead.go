@@ -42,7 +42,7 @@ type burst struct {
 	// free room for it is ours to see.
 	sight bool
 	// suits tells of a node whether such pods may go there.
-	suits func(*corev1.Node) bool
+	suits func(*corev1.Node) (bool, string)
 	// named are the nodes that the scheduler could make room on for such a pod; nil if it has not
 	// been heard.
 	named map[string]bool
@@ -144,7 +144,7 @@ func (x *Index) newBurst(pod *corev1.Pod, asked *extender.Pod) *burst {
 	if len(x.ahead.bursts) >= burstsAtMost {
 		return nil
 	}
-	b := &burst{like: pod, asked: asked, suits: suits(pod), members: map[types.UID]bool{}}
+	b := &burst{like: pod, asked: asked, suits: extender.Suits(pod), members: map[types.UID]bool{}}
 	x.ahead.bursts = append(x.ahead.bursts, b)
 	return b
 }

@@ -27,6 +27,8 @@ type NodeExplanation struct {
 	Name, Pool string
 	// Lacks are the resources that are not free, as "nvidia.com/gpu (1 of 8 free)".
 	Lacks []string
+	// Unfit is why the pod may not go there whatever is free; empty if it may.
+	Unfit string
 	// Placeholders is how many could be taken over.
 	Placeholders int
 	Verdict      extender.Verdict
@@ -44,15 +46,18 @@ func (x *Index) Explain(pod *corev1.Pod) PodExplanation {
 	asked := x.pod(pod)
 	e := PodExplanation{Requests: asked.Requests, Classes: asked.Classes, Exempt: asked.Exempt}
 	var roomy []*extender.Node // those that the scheduler would ask about
-	at := map[string]int{}
+	at, suits := map[string]int{}, extender.Suits(pod)
 	for _, name := range slices.Sorted(maps.Keys(x.nodes)) {
 		n := x.nodes[name]
 		if !n.known || !asked.Requests.FitsIn(n.Allocatable) {
 			continue
 		}
 		one := explainNode(asked, &n.Node)
+		if n.object != nil {
+			_, one.Unfit = suits(n.object)
+		}
 		one.Verdict = extender.Filter(asked, []*extender.Node{&n.Node}, x.held)[0]
-		if len(one.Lacks) == 0 && one.Verdict.Reason == "" {
+		if one.Unfit == "" && len(one.Lacks) == 0 && one.Verdict.Reason == "" {
 			at[name] = len(e.Nodes)
 			roomy = append(roomy, &n.Node)
 		}
@@ -62,7 +67,7 @@ func (x *Index) Explain(pod *corev1.Pod) PodExplanation {
 		e.Nodes[at[roomy[i].Name]].Score = score
 	}
 	slices.SortStableFunc(e.Nodes, func(a, b NodeExplanation) int {
-		return cmp.Or(cmp.Compare(len(a.Lacks), len(b.Lacks)), cmp.Compare(len(a.Verdict.Reason), len(b.Verdict.Reason)), cmp.Compare(b.Score, a.Score))
+		return cmp.Or(cmp.Compare(a.Unfit, b.Unfit), cmp.Compare(len(a.Lacks), len(b.Lacks)), cmp.Compare(len(a.Verdict.Reason), len(b.Verdict.Reason)), cmp.Compare(b.Score, a.Score))
 	})
 	return e
 }
@@ -88,6 +93,8 @@ func explainNode(asked *extender.Pod, n *extender.Node) NodeExplanation {
 func (n NodeExplanation) String() string {
 	said := fmt.Sprintf("score %d", n.Score)
 	switch {
+	case n.Unfit != "":
+		said = n.Unfit
 	case n.Verdict.Reason != "":
 		said = fmt.Sprintf("%s: %s", n.Verdict.Reason, n.Verdict.Message)
 	case len(n.Lacks) > 0:

@@ -226,6 +226,21 @@ func TestExplain(t *testing.T) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	for name, edit := range map[string]func(*corev1.Node, *corev1.Pod){
+		"plain  it is cordoned": func(n *corev1.Node, _ *corev1.Pod) { n.Spec.Unschedulable = true },
+		"plain  the pod does not tolerate its taint nvidia.com/gpu": func(n *corev1.Node, _ *corev1.Pod) {
+			n.Spec.Taints = []corev1.Taint{{Key: "nvidia.com/gpu", Effect: corev1.TaintEffectNoSchedule}}
+		},
+		"plain  the pod's node selector or node affinity does not match it": func(_ *corev1.Node, p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"pool": "a100"} },
+	} {
+		n, p := node("plain", ""), pod("ml", "eight", "", "8")
+		edit(n, p)
+		x.SetNode(n)
+		if last := x.Explain(p).Nodes[2]; last.String() != name || last.Score != 0 {
+			t.Errorf("said last %q with score %d, want %q", last, last.Score, name)
+		}
+	}
+	x.SetNode(node("plain", ""))
 	outsider := x.Explain(pod("web", "p", "", "1"))
 	if text := outsider.Nodes[1].String(); !strings.Contains(text, "HeldForOthers") {
 		t.Errorf("another class is told %q", text)

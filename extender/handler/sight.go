@@ -6,9 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
 
 	"forewarm.dev/extender"
 )
@@ -63,20 +60,12 @@ func (x *Index) firstOpen(b *burst, asked *extender.Pod) string {
 }
 
 // takes tells whether a node stays, and pods of the burst may go there.
-func (b *burst) takes(e *nodeEntry) bool { return e.object != nil && !e.Leaving && b.suits(e.object) }
-
-// suits returns what tells of a node whether a simple pod may go there by its node selector, node
-// affinity and tolerations.
-func suits(pod *corev1.Pod) func(node *corev1.Node) bool {
-	affinity := nodeaffinity.GetRequiredNodeAffinity(pod)
-	return func(node *corev1.Node) bool {
-		if matches, err := affinity.Match(node); err != nil || !matches {
-			return false
-		}
-		_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations,
-			func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
-		return !untolerated
+func (b *burst) takes(e *nodeEntry) bool {
+	if e.object == nil || e.Leaving {
+		return false
 	}
+	suits, _ := b.suits(e.object)
+	return suits
 }
 
 // repelling are the labels of pods that a pod on a node keeps away from itself; nil for most.
