@@ -71,7 +71,7 @@ func examine(ctx context.Context, from client.Client, scheduler, configuration s
 	}
 	f := doctor.Facts{
 		Address: settings.Extender.Address, Deadline: settings.Extender.Deadline.Duration, MarkClaims: settings.Webhook.MarkClaims, DrainSeconds: settings.Webhook.DrainSeconds, Now: time.Now(),
-		AnyCaller: configuration != "" && settings.Webhook.ClientCA == nil,
+		Lease: settings.Extender.SchedulerLease, LeaseKnown: configuration != "", AnyCaller: configuration != "" && settings.Webhook.ClientCA == nil,
 	}
 	if f.Scheduler, err = schedulerConfiguration(scheduler); err != nil {
 		return f, err

@@ -25,6 +25,9 @@ type Facts struct {
 	Address    string
 	Deadline   time.Duration
 	MarkClaims bool
+	// Lease is the one that the extender follows, as NAMESPACE/NAME; not judged unless LeaseKnown.
+	Lease      string
+	LeaseKnown bool
 	// AnyCaller says that the webhook is known to answer whoever asks, and DrainSeconds how long it
 	// serves after SIGTERM.
 	AnyCaller       bool
@@ -85,6 +88,7 @@ var checks = []check{
 	fakeResources,
 	sample,
 	ownScheduler,
+	leader,
 	configurations,
 	entries,
 	reach,

@@ -148,6 +148,17 @@ func TestEachMistakeIsNamed(t *testing.T) {
 			f.Scheduler.PercentageOfNodesToScore = new(int32(5))
 			f.Nodes = make([]corev1.Node, 1000)
 		}, "about 100"},
+		"the Lease by default":     {func(f *Facts) { f.Lease, f.LeaseKnown = "kube-system/kube-scheduler", true }, ""},
+		"a Lease that may be ours": {func(f *Facts) { f.Lease = "ops/scheduler" }, ""},
+		"another Lease":            {func(f *Facts) { f.Lease, f.LeaseKnown = "ops/scheduler", true }, `is "ops/scheduler", and the scheduler's leader election is by "kube-system/kube-scheduler"`},
+		"a Lease by name": {func(f *Facts) {
+			f.Scheduler.LeaderElection.ResourceNamespace, f.Scheduler.LeaderElection.ResourceName = "ops", "scheduler"
+			f.Lease, f.LeaseKnown = "ops/scheduler", true
+		}, ""},
+		"no Lease": {func(f *Facts) {
+			f.Scheduler.LeaderElection.LeaderElect = new(false)
+			f.Lease, f.LeaseKnown = "kube-system/kube-scheduler", true
+		}, `leader election is by ""`},
 		"nobody asks us": {func(f *Facts) { f.Validating = nil }, "nobody asks the webhook"},
 		"somebody else's": {func(f *Facts) {
 			f.Validating = append(f.Validating, admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Webhooks: []admissionregistrationv1.ValidatingWebhook{{}}})

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
 
 	"forewarm.dev/api/v1alpha1"
@@ -282,4 +284,20 @@ func ownScheduler(f Facts) []Finding {
 		}
 	}
 	return all
+}
+
+// leader looks for an extender that follows another Lease than the scheduler holds: it does not learn when
+// another scheduler leads.
+func leader(f Facts) []Finding {
+	if f.Scheduler == nil || !f.LeaseKnown || len(ours(f)) == 0 {
+		return nil
+	}
+	held := ""
+	if l := f.Scheduler.LeaderElection; l.LeaderElect == nil || *l.LeaderElect {
+		held = cmp.Or(l.ResourceNamespace, metav1.NamespaceSystem) + "/" + cmp.Or(l.ResourceName, "kube-scheduler")
+	}
+	if f.Lease == held {
+		return nil
+	}
+	return []Finding{{Wrong, "configuration, extender.schedulerLease", fmt.Sprintf("is %q, and the scheduler's leader election is by %q: what one scheduler had in mind stays when another leads, and both extenders make room ahead", f.Lease, held), "set it to the scheduler's; empty where leaderElect is false"}}
 }

@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -201,6 +202,33 @@ func TestManagedResources(t *testing.T) {
 					t.Errorf("%s: %s is not asked about", values, name)
 				}
 			}
+		}
+	}
+}
+
+// TestLease: the extender may follow the Lease that it is told to.
+func TestLease(t *testing.T) {
+	for values, want := range map[string][]string{
+		"{}": {"kube-system/kube-scheduler"},
+		"{extender: {config: {schedulerLease: ''}}}":            {"kube-system/kube-scheduler"},
+		"{extender: {config: {schedulerLease: ops/scheduler}}}": {"kube-system/kube-scheduler", "ops/scheduler"},
+	} {
+		all := render(t, values)
+		var may []string
+		for _, b := range of[rbacv1.RoleBinding](t, all, "RoleBinding") {
+			for _, r := range of[rbacv1.Role](t, all, "Role") {
+				if b.Subjects[0].Name != "forewarm-extender" || r.Namespace != b.Namespace || r.Name != b.RoleRef.Name {
+					continue
+				}
+				for _, rule := range r.Rules {
+					if slices.Contains(rule.Resources, "leases") && slices.Contains(rule.Verbs, "watch") {
+						may = append(may, r.Namespace+"/"+rule.ResourceNames[0])
+					}
+				}
+			}
+		}
+		if slices.Sort(may); !slices.Equal(may, want) {
+			t.Errorf("%s: the extender may follow %v, want %v", values, may, want)
 		}
 	}
 }
