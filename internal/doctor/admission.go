@@ -10,20 +10,26 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"forewarm.dev/api/v1alpha1"
 )
 
 // rewritten is the remedy for what cmd/webhook writes itself.
 const rewritten = "let cmd/webhook write it: it puts back what others change; see its log for why it does not"
 
+// recovery are Namespaces that a cluster, and Forewarm itself, cannot come up without.
+var recovery = []string{metav1.NamespaceSystem, corev1.NamespaceNodeLease, v1alpha1.SystemNamespace}
+
 // reach judges whom the webhook is asked about: reliability.md R1, R2, R13 and R15.
 func reach(f Facts) []Finding {
 	var all []Finding
 	for _, e := range ownEntries(f) {
+		i := slices.IndexFunc(recovery, func(namespace string) bool { return selects(e.namespaces, namespace) })
 		for _, trap := range []struct {
 			trapped bool
 			finding Finding
 		}{
-			{namespaced(e.rules) && selects(e.namespaces, metav1.NamespaceSystem), Finding{Wrong, e.where + ".namespaceSelector", "has the webhook asked about " + metav1.NamespaceSystem + ": it stands between the cluster and its own recovery", rewritten}},
+			{namespaced(e.rules) && i >= 0, Finding{Wrong, e.where + ".namespaceSelector", "has the webhook asked about " + recovery[max(i, 0)] + ": it stands between the cluster and its own recovery", rewritten}},
 			{e.conditions == 0 && updates(e.rules), Finding{Doubtful, e.where + ".matchConditions", "are missing: every write waits for the webhook, also those that grow nothing", rewritten}},
 			{e.match == admissionregistrationv1.Exact, Finding{Wrong, e.where + ".matchPolicy", "is Exact: a write in another API version leads past every ceiling", rewritten}},
 			{e.once, Finding{Doubtful, e.where + ".reinvocationPolicy", "is Never: what a later webhook adds to a pod is not seen", rewritten}},
@@ -110,6 +116,8 @@ func replicas(f Facts) []Finding {
 	}
 	var all []Finding
 	switch {
+	case len(pods) == 0 && slices.ContainsFunc(ownEntries(f), func(e entry) bool { return e.inside }):
+		all = append(all, Finding{Wrong, "pods of the webhook", "there are none, and API servers are told to ask it in the cluster: growth under a total is refused", "see why its Deployment makes none; forewarmctl disarm takes it out of admission"})
 	case len(pods) == 1:
 		all = append(all, Finding{Doubtful, "pod " + name(pods[0]), "is the only replica of the webhook: while it restarts, growth under a total is refused", "run two or three"})
 	case len(pods) > 1 && len(nodes) == 1:
@@ -124,6 +132,9 @@ func replicas(f Facts) []Finding {
 func replica(f Facts, pod *corev1.Pod) []Finding {
 	where := "pod " + name(pod)
 	var all []Finding
+	if i := slices.IndexFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady }); i >= 0 && pod.Status.Conditions[i].Status != corev1.ConditionTrue {
+		all = append(all, Finding{Doubtful, where, "is not ready: no review is sent to it", "see its /readyz and its log, which say what it waits for"})
+	}
 	if !strings.HasPrefix(pod.Spec.PriorityClassName, "system-") {
 		all = append(all, Finding{Doubtful, where + ", priorityClassName", fmt.Sprintf("is %q: other pods may preempt the webhook", pod.Spec.PriorityClassName), "set system-cluster-critical"})
 	}

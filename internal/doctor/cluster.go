@@ -34,6 +34,8 @@ type entry struct {
 	match      admissionregistrationv1.MatchPolicyType
 	// once is true for a mutating entry that is not asked again after later ones.
 	once bool
+	// inside is true for one that asks a Service of the cluster.
+	inside bool
 }
 
 func ownEntries(f Facts) []entry {
@@ -54,7 +56,7 @@ func ownEntries(f Facts) []entry {
 		c := &f.Validating[i]
 		for j := range c.Webhooks {
 			if w := &c.Webhooks[j]; own(c.Name) {
-				all = append(all, entry{"ValidatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle, matched(w.MatchPolicy), false})
+				all = append(all, entry{"ValidatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle, matched(w.MatchPolicy), false, w.ClientConfig.Service != nil})
 			}
 		}
 	}
@@ -62,7 +64,7 @@ func ownEntries(f Facts) []entry {
 		c := &f.Mutating[i]
 		for j := range c.Webhooks {
 			if w := &c.Webhooks[j]; own(c.Name) {
-				all = append(all, entry{"MutatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle, matched(w.MatchPolicy), w.ReinvocationPolicy == nil || *w.ReinvocationPolicy == admissionregistrationv1.NeverReinvocationPolicy})
+				all = append(all, entry{"MutatingWebhookConfiguration " + c.Name + ", " + w.Name, value(w.FailurePolicy), seconds(w.TimeoutSeconds), w.NamespaceSelector, len(w.MatchConditions), w.Rules, w.ClientConfig.CABundle, matched(w.MatchPolicy), w.ReinvocationPolicy == nil || *w.ReinvocationPolicy == admissionregistrationv1.NeverReinvocationPolicy, w.ClientConfig.Service != nil})
 			}
 		}
 	}
@@ -152,12 +154,12 @@ func pokePolicy(f Facts) []Finding {
 	const name = "forewarm-extender"
 	policy := slices.ContainsFunc(f.Policies, func(p admissionregistrationv1.ValidatingAdmissionPolicy) bool { return p.Name == name })
 	bound := slices.ContainsFunc(f.PolicyBindings, func(b admissionregistrationv1.ValidatingAdmissionPolicyBinding) bool {
-		return b.Spec.PolicyName == name
+		return b.Spec.PolicyName == name && slices.Contains(b.Spec.ValidationActions, admissionregistrationv1.Deny)
 	})
 	if policy && bound {
 		return nil
 	}
-	return []Finding{{Wrong, "ValidatingAdmissionPolicy " + name, "is missing or not bound: the extender's ServiceAccount may change more of pods than one annotation", "apply manifests/rbac/extender.yaml"}}
+	return []Finding{{Wrong, "ValidatingAdmissionPolicy " + name, "is missing, or not bound with Deny: the extender's ServiceAccount may change more of pods than one annotation", "apply manifests/rbac/extender.yaml"}}
 }
 
 // taints looks for GPU nodes that any pod may take CPU and memory of.

@@ -38,7 +38,7 @@ func healthy(t *testing.T) Facts {
 		t.Fatal(err)
 	}
 	f.Policies = append(webhooktwin.Policies(webhooktwin.Options{Kinds: webhook.Kinds()}), admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-extender"}})
-	f.PolicyBindings = append(webhooktwin.Bindings(), admissionregistrationv1.ValidatingAdmissionPolicyBinding{Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "forewarm-extender"}})
+	f.PolicyBindings = append(webhooktwin.Bindings(), admissionregistrationv1.ValidatingAdmissionPolicyBinding{Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "forewarm-extender", ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}}})
 	f.PriorityClasses = []schedulingv1.PriorityClass{{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass}, Value: -10}}
 	f.FlowSchemas = []flowcontrolv1.FlowSchema{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-webhook"}}}
 	target := registration.Target{Namespace: v1alpha1.SystemNamespace, Service: "forewarm-webhook", Kinds: webhook.Kinds()}
@@ -159,6 +159,22 @@ func TestEachMistakeIsNamed(t *testing.T) {
 			f.Scheduler.LeaderElection.LeaderElect = new(false)
 			f.Lease, f.LeaseKnown = "kube-system/kube-scheduler", true
 		}, `leader election is by ""`},
+		"few nodes are seen by a profile": {func(f *Facts) {
+			f.Scheduler.Profiles = []configv1.KubeSchedulerProfile{{}, {SchedulerName: new("other"), PercentageOfNodesToScore: new(int32(20))}}
+			f.Nodes = make([]corev1.Node, 1000)
+		}, "profiles[1].percentageOfNodesToScore: is 20: of 1000 nodes about 200"},
+		"a policy that warns": {func(f *Facts) {
+			f.PolicyBindings[len(f.PolicyBindings)-1].Spec.ValidationActions[0] = admissionregistrationv1.Warn
+		}, "ValidatingAdmissionPolicy forewarm-extender: is missing, or not bound with Deny"},
+		"asked about leases": {func(f *Facts) {
+			excluded := f.Validating[0].Webhooks[0].NamespaceSelector.MatchExpressions[0]
+			excluded.Values = slices.DeleteFunc(slices.Clone(excluded.Values), func(name string) bool { return name == corev1.NamespaceNodeLease })
+			f.Validating[0].Webhooks[0].NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{excluded}}
+		}, "has the webhook asked about kube-node-lease"},
+		"no replica": {func(f *Facts) { f.OwnPods = nil }, "there are none, and API servers are told to ask it"},
+		"a replica that is not ready": {func(f *Facts) {
+			f.OwnPods[0].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}
+		}, "pod forewarm-system/forewarm-webhook-a: is not ready"},
 		"nobody asks us": {func(f *Facts) { f.Validating = nil }, "nobody asks the webhook"},
 		"somebody else's": {func(f *Facts) {
 			f.Validating = append(f.Validating, admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Webhooks: []admissionregistrationv1.ValidatingWebhook{{}}})

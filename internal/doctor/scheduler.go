@@ -232,16 +232,25 @@ func offered(nodes []corev1.Node, name string) bool {
 	return slices.ContainsFunc(nodes, func(n corev1.Node) bool { _, ok := n.Status.Allocatable[corev1.ResourceName(name)]; return ok })
 }
 
-// sample looks for a scheduler that sees few nodes, of which none may be of the pool.
+// sample looks for a scheduler that sees few nodes, of which none may be of the pool. A profile's own
+// percentage overrides that of all.
 func sample(f Facts) []Finding {
-	if f.Scheduler == nil || f.Scheduler.PercentageOfNodesToScore == nil {
+	if f.Scheduler == nil {
 		return nil
 	}
-	percent := *f.Scheduler.PercentageOfNodesToScore
-	if percent <= 0 || percent >= 50 || len(f.Nodes) <= 100 {
-		return nil
+	told := map[string]*int32{"percentageOfNodesToScore": f.Scheduler.PercentageOfNodesToScore}
+	for i := range f.Scheduler.Profiles {
+		told[fmt.Sprintf("profiles[%d].percentageOfNodesToScore", i)] = f.Scheduler.Profiles[i].PercentageOfNodesToScore
 	}
-	return []Finding{{Doubtful, "scheduler configuration, percentageOfNodesToScore", fmt.Sprintf("is %d: of %d nodes about %d are looked at in turn, and the extender packs on those", percent, len(f.Nodes), max(100, len(f.Nodes)*int(percent)/100)), "leave it out, or set 100 where GPU nodes are few"}}
+	var all []Finding
+	for _, where := range sortedKeys(told) {
+		percent := told[where]
+		if percent == nil || *percent <= 0 || *percent >= 50 || len(f.Nodes) <= 100 {
+			continue
+		}
+		all = append(all, Finding{Doubtful, "scheduler configuration, " + where, fmt.Sprintf("is %d: of %d nodes about %d are looked at in turn, and the extender packs on those", *percent, len(f.Nodes), max(100, len(f.Nodes)*int(*percent)/100)), "set 100 where GPU nodes are few; left out it is 50 or less, down to 5 from 5,625 nodes on"})
+	}
+	return all
 }
 
 // schedulers are the names by which pods ask for the scheduler of a configuration.
