@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity/placeholder"
 )
 
 // lookAgain is how long it is taken for granted that they still are as they were seen.
@@ -44,9 +45,9 @@ func New(live client.Reader, writer client.Client, namespace string, priority in
 // Ensure makes the namespace and the PriorityClasses of the placeholder pods where they are missing,
 // one for each tier that there is, and keeps the ResourceQuota that bounds them without us. What somebody deletes or changes is put
 // back within lookAgain. A PriorityClass whose value differs is left alone and refused: its value
-// cannot be changed, and another priority could evict real work.
-func (g *Guards) Ensure(ctx context.Context, pools []*v1alpha1.WarmPool, now time.Time) error {
-	hard, tiers := quotaOf(pools), tiersOf(pools)
+// cannot be changed, and another priority could evict real work. standing are the placeholders by pool.
+func (g *Guards) Ensure(ctx context.Context, pools []*v1alpha1.WarmPool, standing map[string][]*corev1.Pod, now time.Time) error {
+	hard, tiers := quotaOf(pools, standing), tiersOf(pools)
 	if now.Sub(g.seen) < lookAgain && slices.Equal(g.tiers, tiers) && equality.Semantic.DeepEqual(g.quota, hard) {
 		return nil
 	}
@@ -101,25 +102,36 @@ func tiersOf(pools []*v1alpha1.WarmPool) []int32 {
 	return slices.Compact(tiers)
 }
 
-// quotaOf is what the placeholders of all pools that act may hold at most.
-func quotaOf(pools []*v1alpha1.WarmPool) corev1.ResourceList {
-	hard := corev1.ResourceList{}
-	add := func(name corev1.ResourceName, amount resource.Quantity) {
-		sum := hard[name]
-		sum.Add(amount)
-		hard[name] = sum
+// quotaOf is what the placeholders of all pools that act may hold at most, and what still stands for the
+// others: the quota counts that too, and would refuse those that act as much.
+func quotaOf(pools []*v1alpha1.WarmPool, standing map[string][]*corev1.Pod) corev1.ResourceList {
+	hard, act := corev1.ResourceList{}, map[string]bool{}
+	add := func(pods int64, requests corev1.ResourceList) {
+		sum := hard[corev1.ResourcePods]
+		sum.Add(*resource.NewQuantity(pods, resource.DecimalSI))
+		hard[corev1.ResourcePods] = sum
+		for name, amount := range requests {
+			amount = amount.DeepCopy()
+			amount.Mul(pods)
+			of := corev1.ResourceName(corev1.DefaultResourceRequestsPrefix + string(name))
+			sum := hard[of]
+			sum.Add(amount)
+			hard[of] = sum
+		}
 	}
-	add(corev1.ResourcePods, *resource.NewQuantity(0, resource.DecimalSI))
+	add(0, nil)
 	for _, pool := range pools {
-		if !pool.Spec.Mode.Acts() {
+		if act[pool.Name] = pool.Spec.Mode.Acts(); !act[pool.Name] {
 			continue
 		}
 		for _, chunk := range pool.Spec.Chunks {
-			add(corev1.ResourcePods, *resource.NewQuantity(int64(chunk.Max), resource.DecimalSI))
-			for name, amount := range chunk.Requests {
-				amount = amount.DeepCopy()
-				amount.Mul(int64(chunk.Max))
-				add(corev1.ResourceName(corev1.DefaultResourceRequestsPrefix+string(name)), amount)
+			add(int64(chunk.Max), chunk.Requests)
+		}
+	}
+	for pool, pods := range standing {
+		for _, pod := range pods {
+			if !act[pool] && !placeholder.Terminal(pod) && len(pod.Spec.Containers) == 1 {
+				add(1, pod.Spec.Containers[0].Resources.Requests)
 			}
 		}
 	}

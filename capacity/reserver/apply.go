@@ -43,10 +43,10 @@ func (r *Reserver) propose(ctx context.Context, pool *v1alpha1.WarmPool, seen si
 
 // apply keeps the guards, also where there is no step to take, and takes the steps of a plan. A step
 // that fails does not stop the others; the next plan starts from what there then is.
-func (r *Reserver) apply(ctx context.Context, pools []*v1alpha1.WarmPool, pool *v1alpha1.WarmPool, plan capacity.Result) outcome {
+func (r *Reserver) apply(ctx context.Context, w world, pool *v1alpha1.WarmPool, plan capacity.Result) outcome {
 	ctx, step := tracing.Step(ctx, "apply")
 	defer step.End()
-	if err := r.guards.Ensure(ctx, pools, r.options.Clock.Now()); err != nil {
+	if err := r.guards.Ensure(ctx, w.pools, w.placeholders, r.options.Clock.Now()); err != nil {
 		r.metrics.errors.WithLabelValues("Guard").Inc()
 		return outcome{err: fmt.Errorf("set the guards up: %w", err)}
 	}

@@ -294,7 +294,7 @@ func (r *Reserver) handle(ctx context.Context, w world, pool *v1alpha1.WarmPool,
 	if pool.Spec.Mode.Acts() {
 		w.asked[pool.Name] = plan.Nodes
 		if applied.err = unkept; unkept == nil {
-			applied = r.apply(ctx, w.pools, pool, plan)
+			applied = r.apply(ctx, w, pool, plan)
 		}
 		r.retry(pool, applied, now)
 		seen.proposed = r.propose(ctx, pool, seen, plan)
