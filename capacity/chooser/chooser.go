@@ -4,6 +4,7 @@
 package chooser
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -33,7 +34,8 @@ type Question struct {
 	By policy.Question
 	// Known is what status remembers, for a chunk that has not been asked about before.
 	Known Answer
-	// History is the demand so far. It is called when a choice begins.
+	// History is the demand so far. It is called when a choice begins, and when a forecast is dropped that none
+	// was compared with.
 	History func() forecast.Series
 	// Demand is the highest of the interval that ends now, Forecast what is foreseen now.
 	Demand   float64
@@ -95,8 +97,8 @@ func (c *Chooser) Ask(q Question, now time.Time) (Answer, error) {
 		c.begin(k, q)
 	}
 	err := k.takeIn(now)
-	if k.Policy.Kind == capacity.Forecast && policy.Missed(k.demands, k.low, k.high) {
-		k.Choice = k.Dropped()
+	if cmp.Or(k.Policy.Kind, capacity.Forecast) == capacity.Forecast && policy.Missed(k.demands, k.low, k.high) {
+		k.Choice = q.By.Drop(k.Choice, func() forecast.Series { return filled(q.History()) })
 		k.demands, k.low, k.high = nil, nil, nil
 	}
 	return k.Answer, err
@@ -133,7 +135,7 @@ func band(q Question) [2]float64 {
 
 // begin makes a choice, beside the caller.
 func (c *Chooser) begin(k *chunk, q Question) {
-	series, inUse := filled(q.History()), k.Policy
+	series, inUse := filled(q.History()), k.InUse()
 	work := func() {
 		c.turn <- struct{}{}
 		made, err := q.By.Choose(series, inUse)

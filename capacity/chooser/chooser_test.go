@@ -108,6 +108,47 @@ func TestMissesDropToStatic(t *testing.T) {
 	}
 }
 
+// TestMissesDropYoungPools: with too little history to compare policies by, headroom is what demand rose by; at the
+// next choice the forecast is tried again. A pool that has seen no window yet stays with it.
+func TestMissesDropYoungPools(t *testing.T) {
+	for name, c := range map[string]struct {
+		days     int
+		chosen   bool
+		kind     capacity.PolicyKind
+		reason   policy.Reason
+		headroom float64
+	}{
+		"a day":                    {1, true, capacity.Static, policy.ReasonMissed, 30},
+		"a day, nothing is chosen": {1, false, capacity.Static, policy.ReasonMissed, 30},
+		"nothing":                  {0, true, capacity.Forecast, policy.ReasonShort, 0},
+	} {
+		q := question(c.days, ramp)
+		q.Forecast = foreseen()
+		chooser := New(c.chosen)
+		if !c.chosen {
+			chooser.turn <- struct{}{} // one of another pool is being made
+		}
+		var got Answer
+		for i, demand := range []float64{0, 50, 50, 50} {
+			var err error
+			q.Demand = demand
+			if got, err = chooser.Ask(q, monday.Add(time.Duration(i)*interval)); err != nil || i < 3 && got.Policy.Kind == capacity.Static {
+				t.Fatalf("%s: after %d misses: %+v, %v", name, i, got, err)
+			}
+		}
+		if got.Policy.Kind != c.kind || got.Reason != c.reason || got.Policy.Headroom != c.headroom {
+			t.Errorf("%s: %+v, want %s, %s, headroom %v", name, got.Choice, c.kind, c.reason, c.headroom)
+		}
+		if !c.chosen {
+			continue
+		}
+		q.Demand = 10
+		if got, err := chooser.Ask(q, monday.Add(24*time.Hour)); err != nil || got.Policy.Kind != capacity.Forecast || got.Reason != policy.ReasonShort {
+			t.Errorf("%s: a day later: %+v, %v; want the forecast again", name, got.Choice, err)
+		}
+	}
+}
+
 // TestANewLeaderGoesOn: what status remembers is in use, and is not chosen anew on the same day.
 func TestANewLeaderGoesOn(t *testing.T) {
 	q := question(10, ramp)

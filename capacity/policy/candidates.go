@@ -82,16 +82,30 @@ func (h History) candidates(t Terms, n int, b blocks) []candidate {
 	return all
 }
 
-func (h History) unbounded(t Terms, n int) []candidate {
-	first := max(len(h.Demand)-n, 0)
-	peaks := slices.Clone(h.Demand) // the highest demand within the window after each interval
-	width := t.Lead + 1
+// peaks are the highest demands of each interval and the width after it.
+func (h History) peaks(width int) []float64 {
+	peaks := slices.Clone(h.Demand)
 	slices.Reverse(peaks)
 	peaks = highest(len(peaks), width, func(i int) float64 { return peaks[i] })
 	slices.Reverse(peaks)
-	var rises, shares, errors []float64
+	return peaks
+}
+
+// rises are how far demand rose within the width after each interval from the first on.
+func (h History) rises(width, first int) []float64 {
+	var rises []float64
+	peaks := h.peaks(width)
 	for i := first; i < len(h.Demand)-width; i++ {
 		rises = append(rises, peaks[i]-h.Demand[i])
+	}
+	return rises
+}
+
+func (h History) unbounded(t Terms, n int) []candidate {
+	first, width := max(len(h.Demand)-n, 0), t.Lead+1
+	peaks, rises := h.peaks(width), h.rises(width, first)
+	var shares, errors []float64
+	for i := first; i < len(h.Demand)-width; i++ {
 		shares = append(shares, (peaks[i]-h.Demand[i])/max(h.Demand[i], 1))
 		if len(h.Outlooks) > 0 && !math.IsNaN(h.Outlooks[i].Level) {
 			errors = append(errors, (peaks[i]-h.Outlooks[i].Level)/h.Outlooks[i].Spread)

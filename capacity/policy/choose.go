@@ -112,12 +112,13 @@ func (c *Choice) cheapest() capacity.PolicyKind {
 	return cheapest
 }
 
-// Dropped is the choice with static headroom in place of a forecast that has missed too often.
-func (c Choice) Dropped() Choice {
-	if static, ok := c.Tried[capacity.Static]; ok && c.Policy.Kind != capacity.Reactive {
-		c.Policy, c.Reason = static.Policy, ReasonMissed
+// InUse is what the next choice begins with: the forecast again, where its misses put headroom in its place
+// that nothing was compared with.
+func (c Choice) InUse() capacity.Policy {
+	if c.Reason == ReasonMissed && len(c.Tried) == 0 {
+		return capacity.Policy{}
 	}
-	return c
+	return c.Policy
 }
 
 // Missed says that the last three demands, latest last, all were outside of the 95 % bands that

@@ -180,7 +180,7 @@ func TestThreeMissesDropToStatic(t *testing.T) {
 	}
 	demand := saw(1000)
 	choice := Choose(History{Demand: demand, Outlooks: foreseen(demand, 1, 0)}, terms(), 900, capacity.Policy{}, perHour)
-	dropped := choice.Dropped()
+	dropped := Question{}.Drop(choice, nil)
 	if choice.Policy.Kind != capacity.Forecast || dropped.Policy.Kind != capacity.Static || dropped.Reason != ReasonMissed || dropped.Policy.Headroom+dropped.Policy.Share == 0 {
 		t.Errorf("%+v, dropped %+v; want static headroom in place of the forecast", choice, dropped)
 	}

@@ -67,3 +67,22 @@ func (q Question) Choose(series forecast.Series, inUse capacity.Policy) (Choice,
 	perHour := float64(time.Hour) / float64(q.Limits.Interval)
 	return Choose(History{Demand: series.Values, Outlooks: outlooks}, terms, n, inUse, perHour), nil
 }
+
+// Drop is the choice with static headroom in place of a forecast that has missed too often: the best one that was
+// tried, else, while the history is too short for that, as much as demand has risen within a window, at the service
+// level of the costs. The history has no gaps; one shorter than a window tells of no headroom.
+func (q Question) Drop(c Choice, history func() forecast.Series) Choice {
+	if c.Policy.Kind == capacity.Reactive {
+		return c
+	}
+	static, tried := c.Tried[capacity.Static]
+	if !tried {
+		rises := History{Demand: history().Values}.rises(TermsOf(q.Chunk, q.Limits).Lead+1, 0)
+		if len(rises) == 0 {
+			return c
+		}
+		static.Policy = capacity.Policy{Kind: capacity.Static, Headroom: math.Ceil(at(rises, []float64{q.Tau()})[0])}
+	}
+	c.Policy, c.Reason = static.Policy, ReasonMissed
+	return c
+}

@@ -122,7 +122,8 @@ func (l *leader) policies(at time.Duration) ([]capacity.Policy, error) {
 			return nil, err
 		}
 		if choice := l.choices[chunk]; choice.Policy.Kind == capacity.Forecast && l.missed(chunk, l.index(at)) {
-			l.choices[chunk] = choice.Dropped()
+			q, known := l.question(chunk, l.index(at))
+			l.choices[chunk] = q.Drop(choice, func() forecast.Series { return known })
 		}
 		policies[chunk] = l.choices[chunk].Policy
 	}
@@ -139,7 +140,7 @@ func (l *leader) takeIn(chunk int, at time.Duration) error {
 	if l.begun[chunk] == never || at < l.begun[chunk]+takes {
 		return nil
 	}
-	question := asked{chunk, l.index(l.begun[chunk]), l.choices[chunk].Policy}
+	question := asked{chunk, l.index(l.begun[chunk]), l.choices[chunk].InUse()}
 	choice, known := l.made[question]
 	if !known {
 		var err error
