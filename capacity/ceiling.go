@@ -4,12 +4,17 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Ceiling is a highest number of nodes that binds a pool.
 type Ceiling struct {
 	// On is the object that sets it, for messages, and Value what it says; empty for none.
 	On, Value string
+	// Mode is what it does, as it is written: warn and audit only tell, everything else binds.
+	Mode string
+	// Past is how many more nodes the pool may have whatever the ceiling says, by an override; nil for none.
+	Past *int64
 	// Limit is the number in force: where Value cannot be read, the last that could, nil for none.
 	Limit *int64
 	// Unread is true where Value cannot be read.
@@ -46,9 +51,28 @@ func (c Ceiling) Unreadable() string {
 	}
 }
 
+// Binds tells whether it holds anybody to a number.
+func (c Ceiling) Binds() bool { return c.Limit != nil && c.Mode != "warn" && c.Mode != "audit" }
+
+// Override is the number of nodes that a value such as "20 until 2026-12-01T00:00:00Z: load test" allows, as the
+// admission webhook reads it; nil for one that has ended or cannot be read.
+func Override(value string, now time.Time) *int64 {
+	number, rest, _ := strings.Cut(value, " until ")
+	when, why, _ := strings.Cut(rest, ": ")
+	most, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || strings.TrimSpace(why) == "" {
+		return nil
+	}
+	until, err := time.Parse(time.RFC3339, when)
+	if err != nil || !now.Before(until) {
+		return nil
+	}
+	return new(int64(most))
+}
+
 // Over is how many more nodes stand than are allowed.
 func (c Ceiling) Over() int64 {
-	if c.Limit == nil {
+	if c.Limit == nil || c.Past != nil && *c.Past >= 0 {
 		return 0
 	}
 	return max(c.Standing-*c.Limit, 0)
@@ -58,10 +82,14 @@ func (c Ceiling) Over() int64 {
 func NodesLeft(ceilings []Ceiling) *int64 {
 	var left *int64
 	for _, c := range ceilings {
-		if c.Limit == nil {
+		if !c.Binds() {
 			continue
 		}
-		if n := max(*c.Limit-c.Standing-c.Asked, 0); left == nil || n < *left {
+		n := max(*c.Limit-c.Standing-c.Asked, 0)
+		if c.Past != nil {
+			n = max(n, *c.Past)
+		}
+		if left == nil || n < *left {
 			left = &n
 		}
 	}

@@ -6,6 +6,11 @@ const (
 	AnnotationMaxReplicas = "forewarm.dev/max-replicas"
 	// AnnotationMaxNodes on a node pool, a WarmPool, or the kube-system Namespace is the highest node count.
 	AnnotationMaxNodes = "forewarm.dev/max-nodes"
+	// AnnotationCeilingMode on the same is enforce, warn or audit: only the first, the default, holds anybody to it.
+	AnnotationCeilingMode = "forewarm.dev/ceiling-mode"
+	// AnnotationCeilingOverride on a WarmPool lets it past every max-nodes, to a number and for a time, as in
+	// "20 until 2026-12-01T00:00:00Z: load test".
+	AnnotationCeilingOverride = "forewarm.dev/ceiling-override"
 
 	// AnnotationMaxGPUs on a Namespace is the highest number of GPUs of its workloads.
 	AnnotationMaxGPUs = "forewarm.dev/max-gpus"

@@ -50,7 +50,7 @@ type MaxNodesStatus struct {
 	// Pool is that of the WarmPool.
 	// +optional
 	Pool *int64 `json:"pool,omitempty"`
-	// NodePool is that of the Karpenter NodePool that the WarmPool selects, where it is just one.
+	// NodePool is that of the Karpenter NodePool that the WarmPool selects, of several the sum, where all have one.
 	// +optional
 	NodePool *int64 `json:"nodePool,omitempty"`
 	// Cluster is that of kube-system, for all nodes.

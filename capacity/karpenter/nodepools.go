@@ -25,6 +25,8 @@ type NodePool struct {
 	Choices map[string][]string
 	// MaxNodes is the ceiling of the NodePool as it is written, empty for none.
 	MaxNodes string
+	// CeilingMode is what that does, as it is written.
+	CeilingMode string
 }
 
 // NodePoolLabel names a node's NodePool.
@@ -51,7 +53,8 @@ func NodePools(ctx context.Context, live client.Reader) ([]NodePool, error) {
 
 func templateOf(pool unstructured.Unstructured) NodePool {
 	t := NodePool{
-		Labels: map[string]string{NodePoolLabel: pool.GetName()}, Choices: map[string][]string{}, MaxNodes: pool.GetAnnotations()[v1alpha1.AnnotationMaxNodes],
+		Labels: map[string]string{NodePoolLabel: pool.GetName()}, Choices: map[string][]string{},
+		MaxNodes: pool.GetAnnotations()[v1alpha1.AnnotationMaxNodes], CeilingMode: pool.GetAnnotations()[v1alpha1.AnnotationCeilingMode],
 	}
 	given, _, _ := unstructured.NestedStringMap(pool.Object, "spec", "template", "metadata", "labels")
 	maps.Copy(t.Labels, given)

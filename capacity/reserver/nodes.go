@@ -16,20 +16,27 @@ import (
 	"forewarm.dev/internal/demand"
 )
 
-// ceilings are the max-nodes of a pool, of the one NodePool that it selects, and of the cluster,
-// and what the pool itself says. Nodes for which real pods wait are taken off, as are, off the cluster's,
+// ceilings are the max-nodes of a pool, of the NodePools that it selects, and of the cluster, as far as no
+// override lets the pool past them, and what the pool itself says. Nodes for which real pods wait are taken off, as are, off the cluster's,
 // those for which other pools do. Nodes that leave do not count.
 func (r *Reserver) ceilings(w world, pool *v1alpha1.WarmPool, nodes []*corev1.Node, now time.Time) []capacity.Ceiling {
 	m := r.memoryOf(pool, now)
 	all := []capacity.Ceiling{
-		{On: onObject("WarmPool " + pool.Name), Value: pool.Annotations[v1alpha1.AnnotationMaxNodes], Standing: staying(nodes)},
-		w.ofNodePool(pool),
-		{On: onObject("Namespace kube-system"), Value: w.maxNodes, Standing: staying(w.Nodes), Asked: w.askedByOthers(pool)},
+		{
+			On: onObject("WarmPool " + pool.Name), Value: pool.Annotations[v1alpha1.AnnotationMaxNodes],
+			Mode: pool.Annotations[v1alpha1.AnnotationCeilingMode], Standing: staying(nodes),
+		},
+		karpenter.Ceiling(w.nodePoolsOf(pool), w.standingOf),
+		{On: onObject("Namespace kube-system"), Value: w.maxNodes, Mode: w.ceilingMode, Standing: staying(w.Nodes), Asked: w.askedByOthers(pool)},
 	}
+	override := capacity.Override(pool.Annotations[v1alpha1.AnnotationCeilingOverride], now)
 	for i := range all {
 		all[i].Asked += w.awaited(pool)
 		all[i] = all[i].Read(m.maxNodes[i])
 		m.maxNodes[i] = all[i].Limit
+		if override != nil {
+			all[i].Past = new(*override - staying(nodes) - w.awaited(pool))
+		}
 	}
 	if most := pool.Spec.Sizing.MaxNodes; most != nil {
 		all = append(all, capacity.Ceiling{On: "spec.sizing.maxNodes", Limit: new(int64(*most)), Standing: staying(nodes), Asked: w.awaited(pool)})
@@ -41,17 +48,9 @@ func onObject(object string) string {
 	return "annotation " + v1alpha1.AnnotationMaxNodes + " on " + object
 }
 
-// ofNodePool is the ceiling of Karpenter's NodePool of a pool, where it selects just one.
-func (w world) ofNodePool(pool *v1alpha1.WarmPool) capacity.Ceiling {
-	matching := w.nodePoolsOf(pool)
-	if len(matching) != 1 {
-		return capacity.Ceiling{}
-	}
-	one := matching[0]
-	of := slices.DeleteFunc(slices.Clone(w.Nodes), func(n *corev1.Node) bool {
-		return n.Labels[karpenter.NodePoolLabel] != one.Labels[karpenter.NodePoolLabel]
-	})
-	return capacity.Ceiling{On: onObject("NodePool " + one.Labels[karpenter.NodePoolLabel]), Value: one.MaxNodes, Standing: staying(of)}
+// standingOf is how many nodes of one of Karpenter's NodePools stay.
+func (w world) standingOf(nodePool string) int64 {
+	return staying(slices.DeleteFunc(slices.Clone(w.Nodes), func(n *corev1.Node) bool { return n.Labels[karpenter.NodePoolLabel] != nodePool }))
 }
 
 // nodePoolsOf are Karpenter's NodePools whose nodes may be of a pool.
@@ -155,7 +154,10 @@ func (r *Reserver) tellCeilings(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.
 	if over == 0 {
 		set(v1alpha1.ConditionAboveCeiling, false, v1alpha1.ReasonWithinCeiling, "")
 	} else {
-		says := capacity.Exceeded(seen.ceilings) + "; placeholders ask for no more"
+		says := capacity.Exceeded(seen.ceilings)
+		if left := capacity.NodesLeft(seen.ceilings); left != nil && *left == 0 {
+			says += "; placeholders ask for no more"
+		}
 		set(v1alpha1.ConditionAboveCeiling, true, v1alpha1.ReasonStandsAboveCeiling, says)
 		if !meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionAboveCeiling) {
 			r.options.Events.Eventf(pool, nil, corev1.EventTypeWarning, v1alpha1.ReasonStandsAboveCeiling, "Observe", "%s", says)

@@ -1,6 +1,7 @@
 package reserver
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -164,7 +165,37 @@ func TestCeilingThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestCeilingOfTheNodePool binds a pool that selects just one.
+// TestCeilingsThatHoldNobody: one in mode warn or audit only tells, and an override lets a pool past all, as in the
+// webhook; nothing of the pool lets it past what its own spec says.
+func TestCeilingsThatHoldNobody(t *testing.T) {
+	const until = " until 1970-01-02T00:00:00Z: load test"
+	own, cluster := v1alpha1.AnnotationCeilingMode, "audit"
+	for name, c := range map[string]struct {
+		pool map[string]string
+		mode string // of kube-system
+		want int64
+	}{
+		"enforced":                   {nil, "", 1},
+		"own only warns":             {map[string]string{own: "warn"}, "", 2},
+		"the cluster's only tells":   {nil, cluster, 1},
+		"both only tell":             {map[string]string{own: "audit"}, cluster, 5},
+		"a mode that cannot be read": {map[string]string{own: "off"}, "none", 1},
+		"an override":                {map[string]string{v1alpha1.AnnotationCeilingOverride: "7" + until}, "", 4},
+		"beyond the spec's":          {map[string]string{v1alpha1.AnnotationCeilingOverride: "70" + until}, "", 5},
+		"less than is allowed":       {map[string]string{v1alpha1.AnnotationCeilingOverride: "1" + until}, "", 1},
+	} {
+		r, w := &Reserver{memory: map[string]*memory{}}, world{maxNodes: "7", ceilingMode: c.mode}
+		w.Nodes = []*corev1.Node{{}, {}, {}, {}, {}}
+		pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100", Annotations: map[string]string{v1alpha1.AnnotationMaxNodes: "4"}}}
+		maps.Copy(pool.Annotations, c.pool)
+		pool.Spec.Sizing.MaxNodes = new(int32(8))
+		if left := capacity.NodesLeft(r.ceilings(w, pool, w.Nodes[:3], time.Unix(0, 0))); left == nil || *left != c.want {
+			t.Errorf("%s: %v left, want %d", name, *left, c.want)
+		}
+	}
+}
+
+// TestCeilingOfTheNodePool binds a pool that selects it.
 func TestCeilingOfTheNodePool(t *testing.T) {
 	of := func(name, maxNodes string) karpenter.NodePool {
 		return karpenter.NodePool{Labels: map[string]string{karpenter.NodePoolLabel: name, "gpu": "yes"}, MaxNodes: maxNodes}
@@ -178,7 +209,7 @@ func TestCeilingOfTheNodePool(t *testing.T) {
 		want     int64 // below zero for any number
 	}{
 		"one":  {map[string]string{karpenter.NodePoolLabel: "a"}, 1},
-		"both": {map[string]string{"gpu": "yes"}, -1},
+		"both": {map[string]string{"gpu": "yes"}, 2},
 		"none": {map[string]string{karpenter.NodePoolLabel: "c"}, -1},
 	} {
 		r := &Reserver{memory: map[string]*memory{}}

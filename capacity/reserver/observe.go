@@ -28,8 +28,8 @@ type world struct {
 	pools []*v1alpha1.WarmPool
 	// namespaces are the labels of each namespace.
 	namespaces map[string]labels.Set
-	// maxNodes is the ceiling of the cluster as it is written, empty for none.
-	maxNodes string
+	// maxNodes is the ceiling of the cluster as it is written, empty for none, and ceilingMode what it does.
+	maxNodes, ceilingMode string
 	// templates are Karpenter's NodePools.
 	templates []karpenter.NodePool
 	// placeholders are our pods, by pool; read from the API server itself, since a watch that
@@ -61,7 +61,8 @@ func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (wor
 	for i := range namespaces.Items {
 		w.namespaces[namespaces.Items[i].Name] = namespaces.Items[i].Labels
 		if namespaces.Items[i].Name == metav1.NamespaceSystem {
-			w.maxNodes = namespaces.Items[i].Annotations[v1alpha1.AnnotationMaxNodes]
+			says := namespaces.Items[i].Annotations
+			w.maxNodes, w.ceilingMode = says[v1alpha1.AnnotationMaxNodes], says[v1alpha1.AnnotationCeilingMode]
 		}
 	}
 	if w.placeholders, err = r.listPlaceholders(ctx); err != nil {
