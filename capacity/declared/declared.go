@@ -34,8 +34,8 @@ func List(ctx context.Context, c client.Reader, pool string) ([]v1alpha1.DemandE
 	return events, nil
 }
 
-// Of is what events that have not ended declare of a chunk. Percents are of the demand at the start;
-// until then, and where that was not recorded, of the demand of now. The past is copied only for that.
+// Of is what events that have not ended declare of a chunk. Percents are of the demand at the start, until then
+// of the demand of now. The past is copied only for that.
 func Of(events []v1alpha1.DemandEvent, chunk string, current float64, past func() forecast.Series, now time.Time) []capacity.Declared {
 	var out []capacity.Declared
 	for _, event := range events {
@@ -80,7 +80,8 @@ func concerns(event v1alpha1.DemandEvent, chunk string) bool {
 	return event.Spec.Chunk == "" || event.Spec.Chunk == chunk
 }
 
-// demandAt is the demand of the interval before a time.
+// demandAt is the demand of the interval before a time. Where that was not recorded it is the last value before, else
+// the first after: never what demand has come to since, as long as any is recorded.
 func demandAt(past func() forecast.Series, at time.Time, current float64, now time.Time) float64 {
 	if at.After(now) {
 		return current
@@ -89,9 +90,15 @@ func demandAt(past func() forecast.Series, at time.Time, current float64, now ti
 	if series.Step <= 0 {
 		return current
 	}
-	i := int(at.Sub(series.Start)/series.Step) - 1
-	if i < 0 || i >= len(series.Values) || math.IsNaN(series.Values[i]) {
-		return current
+	recorded := func(v float64) bool { return !math.IsNaN(v) }
+	until := min(max(int(at.Sub(series.Start)/series.Step), 0), len(series.Values))
+	for i := until - 1; i >= 0; i-- {
+		if recorded(series.Values[i]) {
+			return series.Values[i]
+		}
 	}
-	return series.Values[i]
+	if i := slices.IndexFunc(series.Values[until:], recorded); i >= 0 {
+		return series.Values[until+i]
+	}
+	return current
 }

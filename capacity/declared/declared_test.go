@@ -1,6 +1,7 @@
 package declared
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 func TestOf(t *testing.T) {
 	now := time.Date(2026, 11, 29, 14, 45, 0, 0, time.UTC)
 	past := forecast.Series{Start: now.Add(-30 * time.Minute), Step: time.Minute, Values: make([]float64, 30)}
-	past.Values[14] = 5 // at 14:29
+	past.Values[0], past.Values[14], past.Values[29] = 3, 5, 7 // at 14:15, 14:29 and 14:44
+	past.Values[20], past.Values[21] = math.NaN(), math.NaN()
+	past.Values[19] = 4
 	event := func(start time.Duration, chunk string, percent, demand *int32) v1alpha1.DemandEvent {
 		return v1alpha1.DemandEvent{Spec: v1alpha1.DemandEventSpec{
 			Pool: "a100", Chunk: chunk, Start: metav1.NewTime(now.Add(start)), Duration: metav1.Duration{Duration: time.Hour}, Percent: percent, Demand: demand,
@@ -35,11 +38,33 @@ func TestOf(t *testing.T) {
 		"+300 % of then, once it began": {event(-15*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -15 * time.Minute, Until: 45 * time.Minute, Level: 20}}},
 		"a freeze":                      {frozen(event(time.Minute, "", nil, nil)), nil},
 		"ended":                         {event(-time.Hour, "", nil, new(int32(12))), nil},
-		"began before all history":      {event(-40*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -40 * time.Minute, Until: 20 * time.Minute, Level: 8}}},
+		"that was not recorded":         {event(-8*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -8 * time.Minute, Until: 52 * time.Minute, Level: 16}}},
+		"it is not recorded yet":        {event(0, "", new(int32(300)), nil), []capacity.Declared{{Until: time.Hour, Level: 28}}},
+		"began before all history":      {event(-40*time.Minute, "", new(int32(300)), nil), []capacity.Declared{{In: -40 * time.Minute, Until: 20 * time.Minute, Level: 12}}},
 	} {
 		if diff := cmp.Diff(c.want, Of([]v1alpha1.DemandEvent{c.event}, "single", 2, func() forecast.Series { return past }, now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestPercentsDoNotRunAway: where the start was not recorded, what has come since is no reason to expect as much again.
+func TestPercentsDoNotRunAway(t *testing.T) {
+	now := time.Date(2026, 11, 29, 14, 45, 0, 0, time.UTC)
+	event := v1alpha1.DemandEvent{Spec: v1alpha1.DemandEventSpec{
+		Pool: "a100", Start: metav1.NewTime(now.Add(-time.Minute)), Duration: metav1.Duration{Duration: time.Hour}, Percent: new(int32(300)),
+	}}
+	past := forecast.Series{Start: now, Step: time.Minute}
+	for demand, i := 4.0, 0; i < 5; i++ {
+		got := Of([]v1alpha1.DemandEvent{event}, "single", demand, func() forecast.Series { return past }, now.Add(time.Duration(i)*time.Minute))
+		if len(got) != 1 || got[0].Level != 16 {
+			t.Fatalf("in minute %d, at a demand of %v: %+v, want a level of 16", i, demand, got)
+		}
+		past.Values = append(past.Values, demand)
+		demand = got[0].Level
+	}
+	if got := Of([]v1alpha1.DemandEvent{event}, "single", 4, func() forecast.Series { return forecast.Series{} }, now); got[0].Level != 16 {
+		t.Errorf("nothing is recorded: %+v, want that of now", got)
 	}
 }
 
