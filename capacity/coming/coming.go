@@ -13,7 +13,10 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/capacity/kueue"
 )
 
 // Pods are some that will start together.
@@ -128,19 +131,30 @@ func (f *Finder) list(ctx context.Context, into client.ObjectList) error {
 	return f.cached.List(ctx, into, client.UnsafeDisableDeepCopy)
 }
 
+// queueName is the label of what Kueue queues: it starts once there is quota, and is known as a Workload then.
+const queueName = kueue.Group + "/queue-name"
+
 // next is the next run of a CronJob, read as its controller reads it; none while one is on, whose pods
-// are demand already. Later runs do not count: as a rule they take up what those before leave.
+// are demand already, and of Jobs that are made suspended or for a queue of Kueue's. Later runs do not count: as
+// a rule they take up what those before leave.
 func next(job *batchv1.CronJob, now, until time.Time) (Pods, bool) {
 	schedule := job.Spec.Schedule
 	if zone := job.Spec.TimeZone; zone != nil {
 		schedule = "TZ=" + *zone + " " + schedule
 	}
 	times, err := cron.ParseStandard(schedule)
-	if err != nil || job.Spec.Suspend != nil && *job.Spec.Suspend || !job.DeletionTimestamp.IsZero() || len(job.Status.Active) > 0 {
+	one := job.Spec.JobTemplate.Spec
+	if err != nil || ptr.Deref(job.Spec.Suspend, false) || ptr.Deref(one.Suspend, false) || queued(job.Spec.JobTemplate) ||
+		!job.DeletionTimestamp.IsZero() || len(job.Status.Active) > 0 {
 		return Pods{}, false
 	}
-	at, one := times.Next(now), job.Spec.JobTemplate.Spec
+	at := times.Next(now)
 	return Pods{At: at, Pod: podOf(job.ObjectMeta, one.Template), Count: parallel(one)}, !at.IsZero() && !at.After(until)
+}
+
+// queued tells whether a Job, or each of its pods, waits for a queue of Kueue's.
+func queued(job batchv1.JobTemplateSpec) bool {
+	return job.Labels[queueName] != "" || job.Spec.Template.Labels[queueName] != ""
 }
 
 // parallel is how many pods of a Job run at once.

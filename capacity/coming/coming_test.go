@@ -54,17 +54,25 @@ func TestRunsOfCronJobs(t *testing.T) {
 		job  *batchv1.CronJob
 		want string
 	}{
-		"once":                {cronJob("a", "5 12 * * *"), "12:05 a ×1"},
-		"too late":            {cronJob("a", "21 12 * * *"), ""},
-		"at the end":          {cronJob("a", "20 12 * * *"), "12:20 a ×1"},
-		"of this very minute": {cronJob("a", "0 12 * * *"), ""},
-		"only the next":       {cronJob("a", "* * * * *"), "12:01 a ×1"},
-		"one is on":           {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Status.Active = []corev1.ObjectReference{{}} }), ""},
-		"goes":                {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.DeletionTimestamp = &metav1.Time{Time: noon} }), ""},
-		"elsewhere":           {cronJob("a", "5 13 * * *", func(j *batchv1.CronJob) { j.Spec.TimeZone = new("Europe/Berlin") }), "12:05 a ×1"},
-		"suspended":           {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Spec.Suspend = new(true) }), ""},
-		"no schedule":         {cronJob("a", "at noon"), ""},
-		"no such zone":        {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Spec.TimeZone = new("Mars/Base") }), ""},
+		"once":                   {cronJob("a", "5 12 * * *"), "12:05 a ×1"},
+		"too late":               {cronJob("a", "21 12 * * *"), ""},
+		"at the end":             {cronJob("a", "20 12 * * *"), "12:20 a ×1"},
+		"of this very minute":    {cronJob("a", "0 12 * * *"), ""},
+		"only the next":          {cronJob("a", "* * * * *"), "12:01 a ×1"},
+		"one is on":              {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Status.Active = []corev1.ObjectReference{{}} }), ""},
+		"goes":                   {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.DeletionTimestamp = &metav1.Time{Time: noon} }), ""},
+		"elsewhere":              {cronJob("a", "5 13 * * *", func(j *batchv1.CronJob) { j.Spec.TimeZone = new("Europe/Berlin") }), "12:05 a ×1"},
+		"suspended":              {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Spec.Suspend = new(true) }), ""},
+		"its Jobs are suspended": {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Spec.JobTemplate.Spec.Suspend = new(true) }), ""},
+		"its Jobs are not":       {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Spec.JobTemplate.Spec.Suspend = new(false) }), "12:01 a ×1"},
+		"for a queue of Kueue's": {cronJob("a", "* * * * *", func(j *batchv1.CronJob) {
+			j.Spec.JobTemplate.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "q"}
+		}), ""},
+		"its pods are queued": {cronJob("a", "* * * * *", func(j *batchv1.CronJob) {
+			j.Spec.JobTemplate.Spec.Template.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "q"}
+		}), ""},
+		"no schedule":  {cronJob("a", "at noon"), ""},
+		"no such zone": {cronJob("a", "* * * * *", func(j *batchv1.CronJob) { j.Spec.TimeZone = new("Mars/Base") }), ""},
 		"several at once": {cronJob("a", "@hourly", func(j *batchv1.CronJob) {
 			j.Spec.Schedule, j.Spec.JobTemplate.Spec.Parallelism = "5 * * * *", new(int32(4))
 		}), "12:05 a ×4"},
