@@ -1,12 +1,15 @@
 package reserver
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
@@ -82,5 +85,45 @@ func TestWhatStandsOnANodeThatGoesIsLost(t *testing.T) {
 		if want := map[string]capacity.Stage{"a": capacity.Reserved, "b": capacity.Lost}[p.Node]; p.Stage != want {
 			t.Errorf("placeholder on %s: stage %d, want %d", p.Node, p.Stage, want)
 		}
+	}
+}
+
+// TestWhatRanOnABrokenNodeIsLost: its kubelet says that it is not ready; one that waits for a node that starts is
+// coming, and nothing is bought for real pods there.
+func TestWhatRanOnABrokenNodeIsLost(t *testing.T) {
+	now := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	var w world
+	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}, Spec: v1alpha1.WarmPoolSpec{Chunks: []v1alpha1.Chunk{{Name: "node"}}}}
+	want := map[string]capacity.Stage{"blinks": capacity.Reserved, "broken": capacity.Lost, "ready": capacity.Reserved, "starts": capacity.Pending}
+	for i, name := range []string{"blinks", "broken", "ready", "starts"} { // by name, as in a snapshot
+		objects := takeoverNode(name, false)
+		node, pod := objects[0].(*corev1.Node), objects[1].(*corev1.Pod)
+		since := map[string]time.Duration{"blinks": 10 * time.Second}[name]
+		if since == 0 {
+			since = time.Minute
+		}
+		node.Status.Conditions[0].LastTransitionTime = metav1.NewTime(now.Add(-since))
+		if name != "ready" {
+			node.Status.Conditions[0].Status = corev1.ConditionFalse
+		}
+		if name == "starts" {
+			pod.Status.Phase = corev1.PodPending
+		}
+		work := gpuPod(fmt.Sprint("work-", i), "8")
+		work.UID, work.Spec.NodeName = types.UID(work.Name), name
+		w.Nodes, w.Pods = append(w.Nodes, node), append(w.Pods, work)
+		pool.Spec.Chunks[0].Requests = pod.Spec.Containers[0].Resources.Requests
+		w.placeholders = map[string][]*corev1.Pod{"a100": append(w.placeholders["a100"], pod)}
+	}
+	r := takeoverReserver(t)
+	r.tracker.rebuild([]class{classFor("a100", 0, labels.Everything())}, map[string]labels.Set{"team": nil}, w.Pods)
+	w.count(r.tracker)
+	row := r.stateOf(w, pool, zones.Zones{}, now).Chunks[0]
+	got := map[string]capacity.Stage{}
+	for _, p := range row.Placeholders {
+		got[p.Node] = p.Stage
+	}
+	if diff := cmp.Diff(want, got); diff != "" || row.Interrupted != 0 {
+		t.Errorf("%v chunks of demand are interrupted, want none; stages (-want +got):\n%s", row.Interrupted, diff)
 	}
 }

@@ -214,14 +214,8 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, in zones.Zones, now
 				continue
 			}
 			current[pod.Name] = true
-			stage := placeholder.StageOf(pod)
-			switch {
-			case stage != capacity.Pending && stage != capacity.Reserved:
-			case w.leaving[pod.Spec.NodeName]:
-				stage = capacity.Lost
-			case placeholder.Overdue(pool, pod, now):
-				stage = capacity.Overdue
-			default:
+			stage := w.stageOf(pool, pod, now)
+			if stage == capacity.Pending || stage == capacity.Reserved {
 				held++
 			}
 			row.Placeholders = append(row.Placeholders, capacity.Placeholder{
@@ -240,6 +234,20 @@ func (r *Reserver) stateOf(w world, pool *v1alpha1.WarmPool, in zones.Zones, now
 	}
 	slices.Sort(state.Outdated)
 	return state
+}
+
+// stageOf is how far a placeholder has come, as its node allows.
+func (w world) stageOf(pool *v1alpha1.WarmPool, pod *corev1.Pod, now time.Time) capacity.Stage {
+	stage, on := placeholder.StageOf(pod), w.Node(pod.Spec.NodeName)
+	switch {
+	case stage != capacity.Pending && stage != capacity.Reserved:
+		return stage
+	case w.leaving[pod.Spec.NodeName] || stage == capacity.Reserved && on != nil && demand.Broken(on, now):
+		return capacity.Lost
+	case placeholder.Overdue(pool, pod, now):
+		return capacity.Overdue
+	}
+	return stage
 }
 
 // ofChunk tells whether a placeholder pod has the name, the tier and the shape of a chunk.

@@ -77,6 +77,18 @@ func Notice(node *corev1.Node) (notice time.Duration, drained bool) {
 	return notice, drained
 }
 
+// brokenAfter is how long a kubelet says that its node is not ready before that counts: it says so for seconds when it,
+// or the container runtime, is restarted.
+const brokenAfter = 30 * time.Second
+
+// Broken tells of a node on which pods have run that its kubelet has said for a while that it is not ready. Kubernetes
+// moves the pods there after five minutes; it may be ready again before. A node that starts says so too.
+func Broken(node *corev1.Node, now time.Time) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionFalse && now.Sub(c.LastTransitionTime.Time) > brokenAfter
+	})
+}
+
 func signalled(node *corev1.Node, of func(signal) bool) bool {
 	return slices.ContainsFunc(signals, func(s signal) bool { return of(s) && s.on(node) })
 }

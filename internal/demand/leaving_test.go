@@ -2,6 +2,7 @@ package demand
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,6 +54,29 @@ func TestLeaving(t *testing.T) {
 	} {
 		if leaving, interrupted := Leaving(&c.node), Interrupted(&c.node); leaving != c.leaving || interrupted != c.interrupted {
 			t.Errorf("%s: leaving %t, interrupted %t; want %t, %t", name, leaving, interrupted, c.leaving, c.interrupted)
+		}
+	}
+}
+
+// TestBroken: a kubelet that has said for a while that it is not ready; one that is silent is another thing.
+func TestBroken(t *testing.T) {
+	now := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		status corev1.ConditionStatus
+		ago    time.Duration
+		want   bool
+	}{
+		"for long":   {corev1.ConditionFalse, brokenAfter + 1, true},
+		"just now":   {corev1.ConditionFalse, brokenAfter, false},
+		"it is well": {corev1.ConditionTrue, time.Hour, false},
+		"silent":     {corev1.ConditionUnknown, time.Hour, false},
+	} {
+		node := &corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
+			{Type: corev1.NodeReady, Status: c.status, LastTransitionTime: metav1.NewTime(now.Add(-c.ago))},
+		}}}
+		if got := Broken(node, now); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

@@ -85,18 +85,27 @@ func (s Snapshot) With(later []*corev1.Pod) Snapshot {
 // PodsOn are the pods on a node that have not ended, by namespace and name.
 func (s Snapshot) PodsOn(node string) []*corev1.Pod { return s.byNode[node] }
 
+// Node is the node with a name, nil for none.
+func (s Snapshot) Node(name string) *corev1.Node {
+	at, found := slices.BinarySearchFunc(s.Nodes, name, func(n *corev1.Node, name string) int { return cmp.Compare(n.Name, name) })
+	if !found {
+		return nil
+	}
+	return s.Nodes[at]
+}
+
 // MayRun tells whether labels and taints of the node with a name allow a pod.
 func (s Snapshot) MayRun(pod *corev1.Pod) func(name string) bool {
 	affinity := nodeaffinity.GetRequiredNodeAffinity(pod)
 	return func(name string) bool {
-		at, found := slices.BinarySearchFunc(s.Nodes, name, func(n *corev1.Node, name string) int { return cmp.Compare(n.Name, name) })
-		if !found {
+		node := s.Node(name)
+		if node == nil {
 			return false
 		}
-		if matches, err := affinity.Match(s.Nodes[at]); err != nil || !matches {
+		if matches, err := affinity.Match(node); err != nil || !matches {
 			return false
 		}
-		_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), s.Nodes[at].Spec.Taints, pod.Spec.Tolerations,
+		_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations,
 			func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
 		return !untolerated
 	}
