@@ -20,8 +20,8 @@ import (
 // statusConfigMap is where it writes its status, in kube-system; as YAML since version 1.30.
 const statusConfigMap = "cluster-autoscaler-status"
 
-// status is the part of it that we read.
-type status struct {
+// Status is the part of it that we read.
+type Status struct {
 	NodeGroups []nodeGroup `json:"nodeGroups"`
 }
 
@@ -40,29 +40,33 @@ type nodeGroup struct {
 	} `json:"scaleUp"`
 }
 
-// Refusals say which node groups bring no node, and why: those that are in backoff after a failure, or as
-// large as they may be. Of all groups those are looked at whose names hold one of some words. There are none
-// without Cluster Autoscaler, nor where its status is in the older text format.
-func Refusals(ctx context.Context, live client.Reader, words []string) ([]string, error) {
+// Read reads it: nothing without Cluster Autoscaler, nor where its status is in the older text format.
+func Read(ctx context.Context, live client.Reader) (Status, error) {
 	var written corev1.ConfigMap
 	err := live.Get(ctx, client.ObjectKey{Namespace: metav1.NamespaceSystem, Name: statusConfigMap}, &written)
 	if apierrors.IsNotFound(err) {
-		return nil, nil
+		return Status{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get the status of Cluster Autoscaler: %w", err)
+		return Status{}, fmt.Errorf("get the status of Cluster Autoscaler: %w", err)
 	}
-	var read status
+	var read Status
 	if err := yaml.Unmarshal([]byte(written.Data["status"]), &read); err != nil {
-		return nil, nil //nolint:nilerr // the text format of 1.29 and before
+		return Status{}, nil //nolint:nilerr // the text format of 1.29 and before
 	}
+	return read, nil
+}
+
+// Refusals say which node groups bring no node, and why: those that are in backoff after a failure, or as
+// large as they may be. Of all groups those are looked at whose names hold one of some words.
+func (s Status) Refusals(words []string) []string {
 	var says []string
-	for _, group := range read.NodeGroups {
+	for _, group := range s.NodeGroups {
 		if why := group.refusal(); why != "" && slices.ContainsFunc(words, group.isNamed) {
 			says = append(says, why)
 		}
 	}
-	return says, nil
+	return says
 }
 
 func (g nodeGroup) refusal() string {

@@ -59,8 +59,8 @@ func TestRefusals(t *testing.T) {
 		if c.written != "" {
 			build = build.WithObjects(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-status"}, Data: map[string]string{"status": c.written}})
 		}
-		got, err := Refusals(t.Context(), build.Build(), []string{c.words})
-		if diff := cmp.Diff(c.want, strings.Join(got, "|")); err != nil || diff != "" {
+		read, err := Read(t.Context(), build.Build())
+		if diff := cmp.Diff(c.want, strings.Join(read.Refusals([]string{c.words}), "|")); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 	}

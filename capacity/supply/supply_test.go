@@ -1,6 +1,9 @@
 package supply
 
 import (
+	"context"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
@@ -130,7 +134,8 @@ func TestWhyReadsAutoscalers(t *testing.T) {
 	scheme.AddKnownTypeWithName(claims, &unstructured.Unstructured{})
 	scheme.AddKnownTypeWithName(claims.GroupVersion().WithKind("NodeClaimList"), &unstructured.UnstructuredList{})
 	refusal := event("1", "NotTriggerScaleUp", "cluster-autoscaler", "1 in backoff after failed scale-up", "w", 1)
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(
+	source := func(o client.Object) []string { return []string{o.(*corev1.Event).Source.Component} }
+	c := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&corev1.Event{}, "source", source).WithObjects(
 		refusal,
 		event("5", "NotTriggerScaleUp", "cluster-autoscaler", "refused at first", "v", 0), event("6", "TriggeredScaleUp", "cluster-autoscaler", "a node comes", "v", 1),
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler-status"}, Data: map[string]string{"status": "nodeGroups: [{name: asg-a100, health: {cloudProviderTarget: 3, maxSize: 3}}]"}},
@@ -140,7 +145,7 @@ func TestWhyReadsAutoscalers(t *testing.T) {
 		claim("spot", "a100", "False"), claim("fine", "a100", "True"), claim("other", "h100", "False"),
 	).Build()
 	waiting := []*corev1.Pod{ungated("w", "", noon), ungated("v", "", noon)}
-	got, err := Ask(t.Context(), c, "hold", waiting, Names{NodePools: []string{"a100"}, Words: []string{"a100"}})
+	got, err := NewAsker(c, "hold").Ask(t.Context(), "pool", waiting, Names{NodePools: []string{"a100"}, Words: []string{"a100"}}, noon)
 	want := "NodeClaim not launched: LaunchFailed: out of spot; node group asg-a100 is at its maximum of 3 nodes; cluster-autoscaler: 1 in backoff after failed scale-up"
 	if err != nil || got.Why() != want {
 		t.Errorf("%q, %v; want %q", got.Why(), err, want)
@@ -169,12 +174,43 @@ func TestWhyReadsAutoscalers(t *testing.T) {
 	if got := ask(noon.Add(askEvery), waiting...); got != "cluster-autoscaler: an older one" {
 		t.Errorf("later: %q", got)
 	}
+	if got := reads(t, c, waiting); got != "NodeClaimList karpenter.sh/nodepool in (a,b), ConfigMap, EventList source=cluster-autoscaler, EventList source=karpenter, NodeClaimList karpenter.sh/nodepool in (c)" {
+		t.Errorf("for three pools are read: %s; want what is not about one alone once, and no more than is of use", got)
+	}
 	if asker.Keep([]string{"pool"}); len(asker.answers) != 1 {
 		t.Error("forgot the pool that there is")
 	}
 	if asker.Keep([]string{"another"}); len(asker.answers) != 0 {
 		t.Error("remembers a pool that is gone")
 	}
+}
+
+// reads is what is read to answer of three pools in one cycle.
+func reads(t *testing.T, c client.WithWatch, waiting []*corev1.Pod) string {
+	t.Helper()
+	var read []string
+	counted := interceptor.NewClient(c, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+			read = append(read, reflect.TypeOf(o).Elem().Name())
+			return c.Get(ctx, key, o, options...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			asked := (&client.ListOptions{}).ApplyOptions(options)
+			if _, ok := list.(*corev1.EventList); ok {
+				read = append(read, "EventList "+asked.FieldSelector.String())
+			} else {
+				read = append(read, list.GetObjectKind().GroupVersionKind().Kind+" "+asked.LabelSelector.String())
+			}
+			return c.List(ctx, list, options...)
+		},
+	})
+	asker := NewAsker(counted, "hold")
+	for pool, of := range []Names{{NodePools: []string{"a", "b"}}, {NodePools: []string{"c"}}, {Words: []string{"a100"}}} {
+		if _, err := asker.Ask(t.Context(), strconv.Itoa(pool), waiting, of, noon.Add(time.Duration(pool)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.Join(read, ", ")
 }
 
 func TestWhoIsAskedAbout(t *testing.T) {

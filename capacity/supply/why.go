@@ -56,26 +56,40 @@ func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), l
 // Names are those of a pool's NodePools, and words of the names of its node groups.
 type Names struct{ NodePools, Words []string }
 
-// Ask reads it: of each placeholder the newest event, of NodeClaims why they were not launched, of node
-// groups why they do not grow.
-func Ask(ctx context.Context, live client.Reader, namespace string, waiting []*corev1.Pod, of Names) (Said, error) {
-	said := Said{Of: map[string]string{}}
-	claims, err := karpenter.Unlaunched(ctx, live, of.NodePools)
-	if err != nil {
-		return said, err
+// heard is what autoscalers say, of all pools.
+type heard struct {
+	// events are theirs, the newest first.
+	events []corev1.Event
+	groups clusterautoscaler.Status
+}
+
+// listen reads it. Events are those of autoscalers alone: schedulers and kubelets say more.
+func listen(ctx context.Context, live client.Reader, namespace string) (h heard, err error) {
+	if h.groups, err = clusterautoscaler.Read(ctx, live); err != nil {
+		return h, err
 	}
-	groups, err := clusterautoscaler.Refusals(ctx, live, of.Words)
-	if err != nil {
-		return said, err
+	var components []string
+	for by := range refuses {
+		components = append(components, by.component)
 	}
-	said.groups = append(claims, groups...)
-	var list corev1.EventList
-	if err := live.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-		return said, fmt.Errorf("list events of placeholder pods: %w", err)
+	slices.Sort(components)
+	for _, component := range slices.Compact(components) {
+		var list corev1.EventList
+		if err := live.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{"source": component}); err != nil {
+			return h, fmt.Errorf("list events of placeholder pods: %w", err)
+		}
+		h.events = append(h.events, list.Items...)
 	}
-	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return when(b).Compare(when(a)) })
+	slices.SortStableFunc(h.events, func(a, b corev1.Event) int { return when(b).Compare(when(a)) })
+	return h, nil
+}
+
+// of is what it says of a pool: of each placeholder the newest event, of NodeClaims why they were not launched, of
+// node groups why they do not grow.
+func (h heard) of(waiting []*corev1.Pod, claims, words []string) Said {
+	said := Said{Of: map[string]string{}, groups: slices.Concat(claims, h.groups.Refusals(words))}
 	told := map[types.UID]bool{}
-	for _, event := range list.Items {
+	for _, event := range h.events {
 		of := event.InvolvedObject
 		refused, known := refuses[source{event.Reason, sourceOf(event)}]
 		if !known || told[of.UID] || !slices.ContainsFunc(waiting, func(pod *corev1.Pod) bool { return pod.UID == of.UID }) {
@@ -87,7 +101,7 @@ func Ask(ctx context.Context, live client.Reader, namespace string, waiting []*c
 			said.newest = cmp.Or(said.newest, said.Of[of.Name])
 		}
 	}
-	return said, nil
+	return said
 }
 
 // Waiting are the placeholders that have waited for a node for longer than autoscalers take to say something.
@@ -105,11 +119,14 @@ const (
 	askEvery = 10 * time.Second
 )
 
-// Asker asks for many pools, each now and then.
+// Asker asks for many pools, each now and then; what is not about one alone, once for all of them.
 type Asker struct {
 	live      client.Reader
 	namespace string
 	answers   map[string]answer
+	heard     heard
+	heardAt   time.Time
+	deaf      error
 }
 
 type answer struct {
@@ -128,9 +145,24 @@ func (a *Asker) Ask(ctx context.Context, pool string, waiting []*corev1.Pod, of 
 	if last, ok := a.answers[pool]; ok && now.Sub(last.at) < askEvery {
 		return last.said, nil
 	}
-	said, err := Ask(ctx, a.live, a.namespace, waiting, of)
+	said, err := a.ask(ctx, waiting, of, now)
 	a.answers[pool] = answer{now, said}
 	return said, err
+}
+
+func (a *Asker) ask(ctx context.Context, waiting []*corev1.Pod, of Names, now time.Time) (Said, error) {
+	claims, err := karpenter.Unlaunched(ctx, a.live, of.NodePools)
+	if err != nil {
+		return Said{}, err
+	}
+	if now.Sub(a.heardAt) >= askEvery {
+		a.heardAt = now
+		a.heard, a.deaf = listen(ctx, a.live, a.namespace)
+	}
+	if a.deaf != nil {
+		return Said{}, a.deaf
+	}
+	return a.heard.of(waiting, claims, of.Words), nil
 }
 
 // Keep forgets all other pools.
