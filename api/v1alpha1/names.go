@@ -52,9 +52,13 @@ const (
 	// AnnotationUngatedAt on a placeholder pod is when the reserver removed its gate, in RFC 3339.
 	AnnotationUngatedAt = "forewarm.dev/ungated-at"
 
-	// LabelTotals on a Namespace is "true" where it carries a total; only the webhook writes it. While
-	// no webhook runs, growth in such a Namespace is refused.
+	// LabelTotals on a Namespace that carries a total is TotalsEnforced or TotalsTold, by its mode; the
+	// webhook writes it.
 	LabelTotals = "forewarm.dev/totals"
+	// TotalsEnforced is of a Namespace in which growth is refused while no webhook answers.
+	TotalsEnforced = "true"
+	// TotalsTold is of one of the mode warn or audit, in which nothing is refused.
+	TotalsTold = "told"
 
 	// AnnotationCritical, "true" on a pod, lets it be evicted from a node that is about to be taken away
 	// only once room for it stands elsewhere, or the notice is over.

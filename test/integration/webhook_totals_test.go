@@ -44,6 +44,7 @@ func TestTotals(t *testing.T) {
 		{"an owner that is forged counts for nothing", totalsForgedOwner},
 		{"a create that is refused later is given back", totalsGivenBack},
 		{"GPUs", totalsOfGPUs},
+		{"totals that refuse nothing", totalsTold},
 		{"GPUs of claims", totalsOfClaims},
 		{"200 writers, and replicas that are killed", totalsRace},
 		{"a thousand workloads", totalsOfMany},
@@ -446,8 +447,12 @@ func totalsDead(t *testing.T, e *totalsEnv) {
 	if err := e.Client.Create(ctx, o); err != nil {
 		t.Fatal(err)
 	}
+	e.counting(t, "dead-told", map[string]string{totalReplicas: "10", ceilingMode: "audit"})
 	for _, p := range e.replicas {
 		p.Kill()
+	}
+	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "dead-told", "web", 50, "")); err != nil {
+		t.Errorf("where a total refuses nothing: %v", err)
 	}
 	if err := webhookScale(ctx, e.Client, o, 6); !unanswered(err) {
 		t.Errorf("scale: %v, want that no webhook answered", err)

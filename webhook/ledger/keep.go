@@ -51,10 +51,19 @@ func (t *term) guard(ctx context.Context, h Holder, carrier *metav1.PartialObjec
 	if h.Kind != Namespace {
 		return nil
 	}
-	if err := t.label(ctx, carrier, true); err != nil {
+	if err := t.label(ctx, carrier, reviewed(carrier)); err != nil {
 		return err
 	}
 	return t.boundPods(ctx, h, carrier)
+}
+
+// reviewed is the label by which the API server asks about growth in a Namespace with totals. Where its mode
+// refuses nothing, nor may the API server while no webhook answers.
+func reviewed(namespace metav1.Object) string {
+	if mode, _ := webhook.ParseMode(namespace.GetAnnotations()[webhook.CeilingMode]); mode != webhook.Enforce {
+		return v1alpha1.TotalsTold
+	}
+	return v1alpha1.TotalsEnforced
 }
 
 // carrier is the metadata of the object that carries the annotations, nil for none.
@@ -121,7 +130,7 @@ func (t *term) retire(ctx context.Context, h Holder, carrier *metav1.PartialObje
 		return nil
 	}
 	if h.Kind == Namespace && carrier != nil {
-		if err := t.label(ctx, carrier, false); err != nil {
+		if err := t.label(ctx, carrier, ""); err != nil {
 			return err
 		}
 		if err := t.freePods(ctx, h); err != nil {
@@ -139,15 +148,14 @@ func (t *term) retire(ctx context.Context, h Holder, carrier *metav1.PartialObje
 	return nil
 }
 
-// label has the API server refuse growth in the Namespace while no webhook answers, or not.
-func (t *term) label(ctx context.Context, namespace *metav1.PartialObjectMetadata, on bool) error {
-	value, set := namespace.Labels[v1alpha1.LabelTotals]
-	if on && value == "true" || !on && !set {
+// label has the API server ask about growth in the Namespace; with no value it does not.
+func (t *term) label(ctx context.Context, namespace *metav1.PartialObjectMetadata, value string) error {
+	if is, set := namespace.Labels[v1alpha1.LabelTotals]; is == value && set == (value != "") {
 		return nil
 	}
 	body := fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, v1alpha1.LabelTotals)
-	if on {
-		body = fmt.Appendf(nil, `{"metadata":{"labels":{%q:"true"}}}`, v1alpha1.LabelTotals)
+	if value != "" {
+		body = fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelTotals, value)
 	}
 	if err := t.Client.Patch(ctx, namespace.DeepCopy(), client.RawPatch("application/merge-patch+json", body)); err != nil {
 		return fmt.Errorf("label Namespace %s: %w", namespace.Name, client.IgnoreNotFound(err))
@@ -198,7 +206,8 @@ func (t *term) settle(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier
 // complete says whether what was there before is counted.
 func (t *term) complete(h Holder, carrier *metav1.PartialObjectMetadata) bool {
 	holding := t.holding(h)
-	if reviewed := h.Kind != Namespace || carrier.Labels[v1alpha1.LabelTotals] == "true"; !reviewed {
+	asked := []string{v1alpha1.TotalsEnforced, v1alpha1.TotalsTold}
+	if h.Kind == Namespace && !slices.Contains(asked, carrier.Labels[v1alpha1.LabelTotals]) {
 		return false
 	}
 	if holding.open.IsZero() {

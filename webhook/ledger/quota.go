@@ -17,10 +17,11 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
 )
 
-// quotaName is the ResourceQuota by which bare pods, which no ledger counts, are bound.
+// quotaName is the ResourceQuota that binds the GPUs of all pods, of which no ledger counts the bare ones.
 const quotaName = "forewarm-max-gpus"
 
 // onlyOurQuota is also by what RBAC lets it be listed and watched.
@@ -30,7 +31,7 @@ const onlyOurQuota = metav1.ObjectNameField + "=" + quotaName
 var quotaResources = []string{"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
 
 // boundPods makes the quota of a Namespace whose GPUs are bound as it should be, and again when
-// somebody else changes or deletes it. A number that cannot be read leaves it as it is, and so
+// somebody else changes or deletes it. Where the mode refuses nothing there is none. A number that cannot be read leaves it as it is, and so
 // does Forewarm while it is disarmed: forewarmctl has then removed it.
 func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object) error {
 	w, err := t.watches.ensure(ctx, quotas)
@@ -39,7 +40,7 @@ func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object)
 	}
 	seen := w.get(h.Name, quotaName)
 	value, set := namespace.GetAnnotations()[webhook.MaxGPUs]
-	if !set {
+	if !set || reviewed(namespace) != v1alpha1.TotalsEnforced {
 		if shown, _ := w.synced(); shown && seen == nil {
 			return nil
 		}

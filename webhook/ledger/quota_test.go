@@ -31,6 +31,7 @@ func TestQuotaIsKept(t *testing.T) {
 	holder := Holder{Namespace, "team"}
 	for name, c := range map[string]struct {
 		total    string
+		mode     string
 		there    corev1.ResourceList
 		disarmed bool
 		want     []string
@@ -41,6 +42,10 @@ func TestQuotaIsKept(t *testing.T) {
 		"a number of no sense":  {total: "many", there: edited},
 		"disarmed":              {total: "2000", disarmed: true},
 		"no total":              {there: right, want: []string{"delete"}},
+		"the mode enforce":      {total: "2000", mode: "enforce", want: []string{"patch"}},
+		"the mode warn":         {total: "2000", mode: "warn", there: right, want: []string{"delete"}},
+		"the mode audit":        {total: "2000", mode: "audit"},
+		"a mode of no sense":    {total: "2000", mode: "sometimes", there: right},
 		"no total and no quota": {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,6 +62,9 @@ func TestQuotaIsKept(t *testing.T) {
 			namespace := &metav1.ObjectMeta{Name: "team"}
 			if c.total != "" {
 				namespace.Annotations = map[string]string{webhook.MaxGPUs: c.total}
+			}
+			if c.mode != "" {
+				namespace.Annotations[webhook.CeilingMode] = c.mode
 			}
 			if err := term.boundPods(t.Context(), holder, namespace); err != nil {
 				t.Fatal(err)

@@ -149,7 +149,7 @@ func (l Ledger) Review(c Claim) (webhook.Decision, *Entry) {
 		}
 	}
 	if _, known := l.Entries[c.Key]; !known && len(l.Entries) >= MaxComing {
-		d.Verdict, d.Reason, d.Message = webhook.Deny, ReasonTooManyComing, fmt.Sprintf("%s: %d other writes that count for the totals of %s were let in within the last minute, which is all that can be kept in mind; try again later", c.Object, len(l.Entries), c.Totals[0].On)
+		d.Exceed(c.Mode, ReasonTooManyComing, fmt.Sprintf("%s: %d other writes that count for the totals of %s were let in within the last minute, which is all that can be kept in mind; try again later", c.Object, len(l.Entries), c.Totals[0].On))
 		return d, nil
 	}
 	return d, l.letIn(c)

@@ -90,6 +90,10 @@ func TestTotal(t *testing.T) {
 			entries: many, total: totalOf(webhook.MaxTotalReplicas, "10"),
 			claim: Claim{New: webhook.Amounts{Replicas: 1}}, want: ReasonTooManyComing, wantSays: []string{"Deployment team/web: 2000 other writes that count for the totals of Namespace team", "try again later"},
 		},
+		"more than can be kept in mind, and warned": {
+			entries: many, total: totalOf(webhook.MaxTotalReplicas, "10"),
+			claim: Claim{Mode: webhook.Warn, New: webhook.Amounts{Replicas: 1}}, want: ReasonTooManyComing,
+		},
 		"a stale review": {
 			entries: map[Key]Entry{web: {Amounts: webhook.Amounts{Replicas: 5}, Coming: Updating, Version: "10", LetIn: noon}}, total: totalOf(webhook.MaxTotalReplicas, "10"),
 			claim: Claim{Version: "9", Old: webhook.Amounts{Replicas: 1}, New: webhook.Amounts{Replicas: 2}}, want: ReasonWithinTotal,
@@ -126,7 +130,7 @@ func TestTotal(t *testing.T) {
 			c.claim.Totals, c.claim.Now = []webhook.Setting{c.total}, noon
 			l := Ledger{Version: "100", Complete: !c.incomplete, Standing: c.standing, Entries: c.entries}
 			decision, entry := l.Review(c.claim)
-			if decision.Reason != c.want || (decision.Verdict == webhook.Deny) != (c.want == ReasonTooManyComing || c.want == ReasonAboveTotal && c.claim.Mode == "") {
+			if decision.Reason != c.want || (decision.Verdict == webhook.Deny) != (c.claim.Mode == "" && (c.want == ReasonTooManyComing || c.want == ReasonAboveTotal)) {
 				t.Errorf("decision %+v, want %s", decision, c.want)
 			}
 			if diff := cmp.Diff(c.wantEntry, entry); diff != "" {

@@ -91,7 +91,7 @@ func Bindings() []admissionregistrationv1.ValidatingAdmissionPolicyBinding {
 	}
 	out[0].Spec.MatchResources = labelled(v1alpha1.LabelCeilings, metav1.LabelSelectorOpDoesNotExist)
 	out[1].Spec.MatchResources = labelled(v1alpha1.LabelCeilings, metav1.LabelSelectorOpExists)
-	out[len(out)-1].Spec.MatchResources = labelled(v1alpha1.LabelTotals, metav1.LabelSelectorOpIn, "true")
+	out[len(out)-1].Spec.MatchResources = labelled(v1alpha1.LabelTotals, metav1.LabelSelectorOpIn, v1alpha1.TotalsEnforced, v1alpha1.TotalsTold)
 	out[1].Spec.ParamRef = &admissionregistrationv1.ParamRef{Name: v1alpha1.CeilingSetName, ParameterNotFoundAction: ptr.To(admissionregistrationv1.DenyAction)}
 	return out
 }
