@@ -35,6 +35,11 @@ func totalsForgedOwner(t *testing.T, e *totalsEnv) {
 	if err := webhookDenied(e.Client.Create(ctx, forged), "ReplicaSet owner/forged", "Deployment web controls it"); err != nil {
 		t.Errorf("create: %v", err)
 	}
+	// One of a Namespace where somebody is admin, who may edit this one.
+	elsewhere := e.editor(t, "owner", "system:serviceaccount:mine:ci")
+	if err := webhookDenied(elsewhere.Create(ctx, forged.DeepCopy()), "ReplicaSet owner/forged", "Deployment web controls it"); err != nil {
+		t.Errorf("create as a ServiceAccount of another Namespace: %v", err)
+	}
 	before := rs.DeepCopy()
 	rs.SetOwnerReferences(owned)
 	if err := webhookDenied(e.Client.Patch(ctx, rs, client.MergeFrom(before)), "ReplicaSet owner/own", "Deployment web controls it"); err != nil {
@@ -51,7 +56,7 @@ func totalsForgedOwner(t *testing.T, e *totalsEnv) {
 func (e *totalsEnv) keepsLabels(t *testing.T, namespace string, deployment types.UID) {
 	t.Helper()
 	ctx := t.Context()
-	tenant := e.tenant(t, namespace)
+	tenant := e.editor(t, namespace, "tenant")
 	made := &appsv1.ReplicaSet{}
 	cluster.Eventually(t, webhookWait, func() error {
 		var list appsv1.ReplicaSetList
@@ -69,9 +74,12 @@ func (e *totalsEnv) keepsLabels(t *testing.T, namespace string, deployment types
 	const refused = "its controller finds it by its labels"
 	relabelled := made.DeepCopy()
 	relabelled.Labels = map[string]string{"app": "mine"}
-	if err := webhookDenied(tenant.Patch(ctx, relabelled, client.MergeFrom(made)), "ReplicaSet "+namespace+"/"+made.Name, refused); err != nil {
-		t.Errorf("relabel: %v", err)
-	}
+	cluster.Eventually(t, webhookWait, func() error { // the API server may still be compiling
+		if err := webhookDenied(tenant.Patch(ctx, relabelled.DeepCopy(), client.MergeFrom(made), client.DryRunAll), "ReplicaSet "+namespace+"/"+made.Name, refused); err != nil {
+			return fmt.Errorf("relabel: %w", err)
+		}
+		return nil
+	})
 	relabelled = made.DeepCopy()
 	relabelled.Labels = map[string]string{"app": "mine"}
 	if err := webhookDenied(tenant.Status().Patch(ctx, relabelled, client.MergeFrom(made)), refused); err != nil {
@@ -84,23 +92,28 @@ func (e *totalsEnv) keepsLabels(t *testing.T, namespace string, deployment types
 	}
 }
 
-// tenant is a client of somebody who may do with the ReplicaSets of a Namespace what the role edit lets him.
-func (e *totalsEnv) tenant(t *testing.T, namespace string) client.Client {
+// editor is a client of somebody who may do with the ReplicaSets of a Namespace what the role edit lets him.
+func (e *totalsEnv) editor(t *testing.T, namespace, user string) client.Client {
 	t.Helper()
-	const name = "tenant"
-	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: user}
 	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "replicasets/status"}, Verbs: []string{"*"}}}}
 	binding := &rbacv1.RoleBinding{
-		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
 	for _, o := range []client.Object{role, binding} {
 		if err := e.Client.Create(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return e.as(t, user)
+}
+
+// as is a client that acts as somebody else.
+func (e *totalsEnv) as(t *testing.T, user string) client.Client {
+	t.Helper()
 	config := e.RESTConfig()
-	config.Impersonate = rest.ImpersonationConfig{UserName: name}
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
 	c, err := client.New(config, client.Options{Scheme: e.Client.Scheme()})
 	if err != nil {
 		t.Fatal(err)

@@ -58,6 +58,7 @@ func TestTwin(t *testing.T) {
 	e.process.Kill()
 	<-e.process.Done()
 	t.Run("writes", func(t *testing.T) { twinWrites(t, e) })
+	t.Run("who may say that it is owned", func(t *testing.T) { twinOwners(t, e) })
 	t.Run("autoscalers are clamped", func(t *testing.T) { twinClamps(t, e) })
 	t.Run("who may approve instance types", func(t *testing.T) { twinApprovers(t, e) })
 }

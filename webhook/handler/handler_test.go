@@ -281,6 +281,7 @@ func TestWorkload(t *testing.T) {
 		"said to be owned by what is none":  {by(deployer, owned(5, "ConfigMap", "u-1")), false},
 		"owned, says a person":              {by("jane", owned(5, "Deployment", "u-1")), false},
 		"owned, says a pod beside it":       {by("system:serviceaccount:team:default", owned(5, "Deployment", "u-1")), false},
+		"owned, says a pod elsewhere":       {by("system:serviceaccount:mine:default", owned(5, "Deployment", "u-1")), false},
 		"owned, says an operator beside it": {by(operator, owned(5, "Deployment", "u-1")), true},
 		"an owned Deployment is held":       {deploymentReview("CREATE", `{"metadata":{"ownerReferences":[{"controller":true}]},"spec":{"replicas":5}}`, ""), false},
 	}

@@ -100,6 +100,7 @@ func TestTotals(t *testing.T) {
 		"owned by what does not count": {replicas, replicaSet(deployer, 5, "ScaledObject", "u-1"), none, "ReplicaSet team/rs: 5 replicas asked for", nil},
 		"owned, says a person":         {replicas, replicaSet("jane", 1, "Deployment", "u-1"), none, unproven, nil},
 		"owned, says a pod beside it":  {replicas, replicaSet("system:serviceaccount:team:default", 1, "Deployment", "u-1"), none, unproven, nil},
+		"owned, says a pod elsewhere":  {replicas, replicaSet("system:serviceaccount:mine:default", 1, "Deployment", "u-1"), none, unproven, nil},
 		"owned, says an operator":      {replicas, replicaSet(operator, 40, "Deployment", "u-1"), none, "", nil},
 		"adopted by a person":          {replicas, adopted("jane", ""), none, unproven, nil},
 		"adopted by a controller":      {replicas, adopted(deployer, ""), none, "", nil},

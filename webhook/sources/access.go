@@ -36,15 +36,16 @@ func (a *Access) May(ctx context.Context, who authenticationv1.UserInfo, verb we
 	})
 }
 
-// MayControl says whether a user may say that an object of a kind controls others. It is the system's
-// controllers who do: who may write an object may write any owner into it, and a person is none, nor
-// is a ServiceAccount of the same namespace, as which whoever makes pods there may act; unless it may
-// change the finalizers of the controller, as that of an operator may, which no tenant's role gives.
+// MayControl says whether a user may say that an object of a kind controls others, as [webhook.Believed] does in
+// the API server: who may write an object may write any owner into it. It is controllers who do: the control
+// plane, and ServiceAccounts that may change the finalizers of the controller, as operators may and no tenant's
+// role lets. No other is believed, wherever it is: a tenant may have one in another namespace.
 func (a *Access) MayControl(ctx context.Context, who authenticationv1.UserInfo, kind Kind, namespace, name string) (bool, error) {
-	if !strings.HasPrefix(who.Username, "system:") {
+	const accounts = "system:serviceaccount:"
+	switch {
+	case !strings.HasPrefix(who.Username, "system:"):
 		return false, nil
-	}
-	if !strings.HasPrefix(who.Username, "system:serviceaccount:"+namespace+":") {
+	case !strings.HasPrefix(who.Username, accounts), strings.HasPrefix(who.Username, accounts+metav1.NamespaceSystem+":"):
 		return true, nil
 	}
 	return a.ask(ctx, who, authorizationv1.ResourceAttributes{

@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"slices"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -85,17 +86,9 @@ func laxness(list string) string {
 	return `(` + list + ` == ['audit'] ? 2 : ` + list + ` == ['warn'] ? 1 : 0)`
 }
 
-// notOwned leaves out what is said to be controlled by one of the kinds that are held
-// themselves, where the system says so: a person can write any owner, and act as any ServiceAccount
-// of a Namespace that is edited.
+// notOwned leaves out what is controlled by one of the kinds that are held themselves, where a controller says
+// so: a person can write any owner, and act as any ServiceAccount of a Namespace that is edited.
 func (o Options) notOwned() string {
-	var owners []string
-	for _, k := range o.Kinds {
-		if k.Vouches {
-			owners = append(owners, k.Name)
-		}
-	}
-	const bySystem = `request.userInfo.username.startsWith('system:') && !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')`
-	return `!(!has(request.subResource) && ` + bySystem + ` && has(object.metadata.ownerReferences)` +
-		` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind in ` + texts(owners) + `))`
+	vouching := slices.DeleteFunc(slices.Clone(o.Kinds), func(k webhook.Kind) bool { return !k.Vouches })
+	return `has(request.subResource) || !` + webhook.Believed(vouching)
 }

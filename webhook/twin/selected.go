@@ -24,8 +24,6 @@ func selected() rules {
 // role of tenants gives.
 func (o Options) keepsLabels() part {
 	const labels = `.?metadata.?labels.orValue({})`
-	const controlPlane = `request.userInfo.username.startsWith('system:serviceaccount:kube-system:')` +
-		` || request.userInfo.username.startsWith('system:') && !request.userInfo.username.startsWith('system:serviceaccount:')`
 	controllers := func(object string) string {
 		return object + `.?metadata.?ownerReferences.orValue([]).filter(o, o.?controller.orValue(false))`
 	}
@@ -34,7 +32,7 @@ func (o Options) keepsLabels() part {
 	return part{
 		conditions: []admissionregistrationv1.MatchCondition{
 			{Name: "controlled", Expression: controllers("oldObject") + ` != []`},
-			{Name: "not-by-the-control-plane", Expression: `!(` + controlPlane + `)`},
+			{Name: "not-by-the-control-plane", Expression: `!` + webhook.ByControlPlane},
 		},
 		variables: []admissionregistrationv1.Variable{{Name: "kept", Expression: controllers("object") + `.map(o, o.uid)`}},
 		validation: admissionregistrationv1.Validation{
