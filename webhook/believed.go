@@ -14,16 +14,23 @@ const ByControlPlane = `(request.userInfo.username.startsWith('system:serviceacc
 // role of tenants lets. Whoever writes an object may write any owner into it. What is asked of the API server's
 // authorizer stands last: few writes come to it.
 func Believed(kinds []Kind) string {
-	resources := make([]string, 0, len(kinds))
+	resources, groups := make([]string, 0, len(kinds)), ""
 	for _, k := range kinds {
 		resources = append(resources, `'`+k.Group+`/`+k.Name+`': '`+k.Resource+`'`)
+		if k.Groups != nil {
+			groups = ` || ` + leads + ` && (` + ByControlPlane + ` || ` + operates(`'`+k.Group+`'`, `'`+k.Resource+`'`, `o.name.substring(0, o.name.lastIndexOf('-'))`) + `)`
+		}
 	}
 	const reference = `o.?apiVersion.orValue('').split('/')[0] + '/' + o.?kind.orValue('')`
 	return `(has(object.metadata) && has(object.metadata.ownerReferences) && request.userInfo.username.startsWith('system:')` +
 		` && object.metadata.ownerReferences.exists(o, o.?controller.orValue(false)` +
-		` && [{` + strings.Join(resources, ", ") + `}].exists(resources, (` + reference + `) in resources && (` + ByControlPlane +
-		` || ` + operates(`o.?apiVersion.orValue('').split('/')[0]`, `resources[`+reference+`]`, `o.?name.orValue('')`) + `))))`
+		` && ([{` + strings.Join(resources, ", ") + `}].exists(resources, (` + reference + `) in resources && (` + ByControlPlane +
+		` || ` + operates(`o.?apiVersion.orValue('').split('/')[0]`, `resources[`+reference+`]`, `o.?name.orValue('')`) + `))` + groups + `)))`
 }
+
+// leads is CEL for [Leader]: the controller is the pod that leads the group which the object is.
+const leads = `o.?apiVersion.orValue('') == 'v1' && o.?kind.orValue('') == 'Pod' && has(o.name) && has(object.metadata.name)` +
+	` && o.name == object.metadata.name && o.name.matches('^.+-(0|[1-9][0-9]{0,9})$')`
 
 // operates is CEL for: the writer may change the finalizers of an object in the Namespace of what is written.
 func operates(group, resource, name string) string {

@@ -46,6 +46,8 @@ type Kind struct {
 	// Vouches is true where an object of this kind, which is itself held to the ceiling, answers
 	// for the objects that it controls: they may reach its count and Surge.
 	Vouches bool
+	// Groups says of which objects of their own the objects' pods come in part, nil where of none.
+	Groups *Groups
 	// Deployer is the ServiceAccount of their namespace as which a rollout of the kind's objects scales
 	// what they control; empty where their controller does that itself.
 	Deployer string
@@ -178,7 +180,7 @@ func workloadKinds() []Kind {
 			"spec.maxReplicaCount", "spec.maxReplicaCount=100 * spec.jobTargetRef.parallelism=1")},
 		{Group: "jobset.x-k8s.io", Version: "v1alpha2", Resource: "jobsets", Name: "JobSet", Vouches: true, Counts: counts(
 			"spec.replicatedJobs", "spec.replicatedJobs[]: replicas=1 * template.spec.parallelism=1 * not(/spec.suspend)")},
-		{Group: "leaderworkerset.x-k8s.io", Version: "v1", Resource: "leaderworkersets", Name: "LeaderWorkerSet", Vouches: true, Scaled: replicasField, Counts: counts(
+		{Group: "leaderworkerset.x-k8s.io", Version: "v1", Resource: "leaderworkersets", Name: "LeaderWorkerSet", Vouches: true, Scaled: replicasField, Groups: leaderWorkers(), Counts: counts(
 			"spec.replicas", "spec.replicas=1 * spec.leaderWorkerTemplate.size=1")},
 		ray("rayclusters", "RayCluster", "spec"),
 		ray("rayjobs", "RayJob", "spec.rayClusterSpec"),
@@ -278,6 +280,13 @@ func ray(resource, kind, cluster string) Kind {
 	return Kind{Group: "ray.io", Version: "v1", Resource: resource, Name: kind, Vouches: true, Counts: counts(
 		cluster+".workerGroupSpecs[].replicas", groups+"max(replicas=0, minReplicas=0) * numOfHosts=1 * not(suspend) * not(/"+cluster+".suspend)",
 		cluster+".workerGroupSpecs[].maxReplicas", groups+"maxReplicas=2147483647 * numOfHosts=1 * is(/"+cluster+".enableInTreeAutoscaling) * not(suspend) * not(/"+cluster+".suspend)")}
+}
+
+// leaderWorkers are a LeaderWorkerSet's groups, whose workers come of a StatefulSet each.
+func leaderWorkers() *Groups {
+	size := counts("size", "spec.leaderWorkerTemplate.size=1")[0]
+	size.Templates = []string{"/spec.leaderWorkerTemplate.workerTemplate"}
+	return &Groups{Size: size, Replicas: counts("", "spec.replicas=1")[0].Of, Surge: "spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge"}
 }
 
 // training counts the replicas of all roles of a job of Kubeflow's training operator.

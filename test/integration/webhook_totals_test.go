@@ -42,6 +42,7 @@ func TestTotals(t *testing.T) {
 		{"a dry run leaves no trace", totalsDryRun},
 		{"forewarmctl explains totals", totalsExplained},
 		{"an owner that is forged counts for nothing", totalsForgedOwner},
+		{"the groups of a LeaderWorkerSet", totalsGroups},
 		{"a create that is refused later is given back", totalsGivenBack},
 		{"GPUs", totalsOfGPUs},
 		{"totals that refuse nothing", totalsTold},

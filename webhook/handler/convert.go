@@ -40,7 +40,7 @@ type converted struct {
 	// user is who writes.
 	user authenticationv1.UserInfo
 	// controller is who controls the object, nil where nobody does.
-	controller *metav1.OwnerReference
+	controller *sources.Controller
 	// adopted is true where the object did not say before that controller controls it.
 	adopted bool
 	// totals is true of a write that may count for the totals of its Namespace, whose mode is mode.
@@ -136,7 +136,8 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	if request.Instances, err = c.instances(r, kind, written, old); err != nil {
 		return badObject(err)
 	}
-	out.controller, out.adopted = controllers(written, old)
+	controller, adopted := controllers(written, old)
+	out.controller, out.adopted = c.kinds.Controller(request.Object.Name, controller), adopted
 	annotation := kind.Annotation()
 	if kind.Target == "" {
 		request.Own = c.lastGood.Setting(request.Object, annotation, written.Metadata.UID, written.Metadata.Annotations)
@@ -226,7 +227,7 @@ func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, o
 	if err != nil {
 		return err
 	}
-	out.controller = metav1.GetControllerOfNoCopy(parent)
+	out.controller = c.kinds.Controller(request.Object.Name, metav1.GetControllerOfNoCopy(parent))
 	if mode, set := parent.Annotations[webhook.CeilingMode]; set && kind.Measure == webhook.Nodes {
 		request.Mode, _ = webhook.ParseMode(mode)
 	}

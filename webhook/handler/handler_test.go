@@ -137,7 +137,8 @@ const (
 )
 
 // owners are the controllers that the API server of every world has: a Deployment that asks
-// for 40 and surges by 10, a ScaledObject, and a DeploymentConfig that asks for 8.
+// for 40 and surges by 10, a ScaledObject, a DeploymentConfig that asks for 8, and a LeaderWorkerSet of 2 groups
+// of 8.
 func owners() []runtime.Object {
 	scaled := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
@@ -150,7 +151,11 @@ func owners() []runtime.Object {
 		"apiVersion": "apps.openshift.io/v1", "kind": "DeploymentConfig", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
 		"spec": map[string]any{"replicas": int64(8)},
 	}}
-	return []runtime.Object{o, scaled, config}
+	set := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet", "metadata": map[string]any{"namespace": "team", "name": "web", "uid": "u-1"},
+		"spec": map[string]any{"replicas": int64(2), "leaderWorkerTemplate": map[string]any{"size": int64(8)}},
+	}}
+	return []runtime.Object{o, scaled, config, set}
 }
 
 // team are the Namespaces that every world has in its cache.

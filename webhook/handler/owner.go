@@ -24,7 +24,7 @@ func (s server) believed(ctx context.Context, c converted) (bool, error) {
 	if c.controller == nil {
 		return false, nil
 	}
-	kind, answers := s.owners.Kind(c.controller)
+	kind, answers := s.owners.Kind(&c.controller.OwnerReference)
 	if !answers || s.access == nil || c.rollsOut(kind) {
 		return answers, nil
 	}
@@ -54,14 +54,15 @@ func (s server) countsFor(c converted) bool {
 	if c.controller == nil {
 		return false
 	}
-	kind, answers := s.owners.Kind(c.controller)
+	kind, answers := s.owners.Kind(&c.controller.OwnerReference)
 	return answers && kind.Counted()
 }
 
 // unproven refuses what says that another is counted in its place, where no controller says so: from
-// then on it would count for nothing.
+// then on it would count for nothing. What is a group of another by its name does count for what that does
+// not count of it, whoever has made it.
 func (s server) unproven(ctx context.Context, c converted, d webhook.Decision) (webhook.Decision, error) {
-	if !c.totals || !c.adopted || !s.countsFor(c) {
+	if !c.totals || !c.adopted || !s.countsFor(c) || c.controller.Group != nil {
 		return d, nil
 	}
 	believed, err := s.believed(ctx, c)

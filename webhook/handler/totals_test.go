@@ -68,6 +68,11 @@ func TestTotals(t *testing.T) {
 		return by(user, deploymentReview("UPDATE", `{"metadata":{"name":"api","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":"u-1","controller":true}]},"spec":{"replicas":3}}`,
 			`{"metadata":{"name":"api","ownerReferences":[`+before+`]},"spec":{"replicas":3}}`))
 	}
+	workers := func(user, name string, replicas int) string {
+		return by(user, review(fmt.Sprintf(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"StatefulSet"},"resource":{"group":"apps","version":"v1","resource":"statefulsets"},
+			"namespace":"team","name":%q,"operation":"CREATE","object":{"metadata":{"name":%q,"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"web-1","uid":"u-9","controller":true}]},"spec":{"replicas":%d}}}`,
+			name, name, replicas)))
+	}
 	const unproven = "it says that Deployment web controls it"
 	none := v1alpha1.LedgerAmounts{}
 	cases := map[string]struct {
@@ -102,6 +107,11 @@ func TestTotals(t *testing.T) {
 		"owned, says a pod beside it":  {replicas, replicaSet("system:serviceaccount:team:default", 1, "Deployment", "u-1"), none, unproven, nil},
 		"owned, says a pod elsewhere":  {replicas, replicaSet("system:serviceaccount:mine:default", 1, "Deployment", "u-1"), none, unproven, nil},
 		"owned, says an operator":      {replicas, replicaSet(operator, 40, "Deployment", "u-1"), none, "", nil},
+		"a group":                      {replicas, workers(deployer, "web-1", 7), none, "", nil},
+		"a group that is too large":    {replicas, workers(deployer, "web-1", 8), none, "StatefulSet team/web-1: 8 replicas asked for, 6 used", nil},
+		"a group of another name":      {replicas, workers(deployer, "web-2", 7), none, "StatefulSet team/web-2: 7 replicas asked for, 6 used", nil},
+		"a group, says a pod":          {replicas, workers("system:serviceaccount:mine:default", "web-1", 7), none, "StatefulSet team/web-1: 7 replicas asked for, 6 used", nil},
+		"a group, which has room":      {replicas, workers("system:serviceaccount:mine:default", "web-1", 3), none, "", map[string]webhook.Amounts{"statefulsets.apps/web-1": {Replicas: 3}}},
 		"adopted by a person":          {replicas, adopted("jane", ""), none, unproven, nil},
 		"adopted by a controller":      {replicas, adopted(deployer, ""), none, "", nil},
 		"adopted before":               {replicas, adopted("jane", `{"uid":"u-1","controller":true}`), none, "", nil},

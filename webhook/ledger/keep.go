@@ -237,7 +237,7 @@ func (t *term) sight(ctx context.Context, h Holder, l total.Ledger) (total.Sight
 			if t.watches.vouched(o) {
 				continue
 			}
-			amounts, err := t.amounts(ctx, o)
+			amounts, err := t.uncounted(ctx, o)
 			if err != nil {
 				return out, err
 			}
@@ -322,7 +322,7 @@ func (t *term) glance(ctx context.Context, w *watch, h Holder, found *unstructur
 	if err != nil || !ok || t.watches.vouched(o) || h.Kind == NodePool && o.pool != h.Name {
 		return total.Seen{}, err
 	}
-	amounts, err := t.amounts(ctx, o)
+	amounts, err := t.uncounted(ctx, o)
 	return total.Seen{Amounts: amounts, Version: o.ResourceVersion}, err
 }
 

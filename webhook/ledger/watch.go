@@ -25,6 +25,8 @@ import (
 type object struct {
 	metav1.ObjectMeta
 	ask webhook.Ask
+	// members are those of its groups.
+	members webhook.Members
 	// nodes is what a NodeClaim counts for.
 	nodes int64
 	// pool is the NodePool of a NodeClaim.
@@ -117,7 +119,7 @@ func (w *watch) slim(in any) (any, error) {
 		return o, err
 	}
 	if w.kind.Group != webhook.NodeClaims.Group || w.kind.Resource != webhook.NodeClaims.Resource {
-		o.ask = w.kind.Ask(u.Object)
+		o.ask, o.members = w.kind.Ask(u.Object), w.kind.Groups.Of(u.Object)
 		return o, nil
 	}
 	o.pool = u.GetLabels()[webhook.NodePoolOf]
@@ -129,12 +131,9 @@ func (w *watch) slim(in any) (any, error) {
 
 // amounts are what an object counts for.
 func (t *term) amounts(ctx context.Context, o *object) (webhook.Amounts, error) {
-	var claims webhook.Claims
-	if refs := o.ask.Claims(); len(refs) > 0 && t.Claims != nil {
-		var err error
-		if claims, err = t.Claims.Cached(ctx, o.Namespace, refs); err != nil {
-			return webhook.Amounts{}, err
-		}
+	claims, err := t.claims(ctx, o.Namespace, o.ask.Claims())
+	if err != nil {
+		return webhook.Amounts{}, err
 	}
 	out := o.ask.With(claims)
 	out.Nodes = o.nodes

@@ -28,6 +28,31 @@ func NewOwners(live dynamic.Interface, table []webhook.Kind, log logr.Logger) *O
 	return &Owners{live, Index(table), log}
 }
 
+// Controller is who answers for an object.
+type Controller struct {
+	metav1.OwnerReference
+	// Group is which of its groups the object is, nil where it is none; the reference has no UID then.
+	Group *int64
+}
+
+// Controller is who answers for an object of a name that has a controller, nil for nobody: where that is the
+// pod that leads a group, whose group it is.
+func (k Kinds) Controller(name string, reference *metav1.OwnerReference) *Controller {
+	if reference == nil {
+		return nil
+	}
+	of, ordinal, led := webhook.Leader(name, reference)
+	if !led {
+		return &Controller{OwnerReference: *reference}
+	}
+	for _, kind := range k {
+		if kind.Groups != nil {
+			return &Controller{metav1.OwnerReference{APIVersion: kind.Group + "/" + kind.Version, Kind: kind.Name, Name: of}, &ordinal}
+		}
+	}
+	return &Controller{OwnerReference: *reference}
+}
+
 // Kind is the kind of the controller that a reference names; false where it answers for nobody.
 func (o *Owners) Kind(reference *metav1.OwnerReference) (Kind, bool) {
 	gv, err := schema.ParseGroupVersion(reference.APIVersion)
@@ -38,8 +63,8 @@ func (o *Owners) Kind(reference *metav1.OwnerReference) (Kind, bool) {
 // Get is the controller that a reference names, nil where none of that UID exists, or where
 // its kind answers for nobody: then the object is held on its own. A controller that may not
 // be read is believed, since a rollout that stalls is worse than a ceiling that is passed.
-func (o *Owners) Get(ctx context.Context, namespace string, reference *metav1.OwnerReference) (*webhook.Owner, error) {
-	kind, answers := o.Kind(reference)
+func (o *Owners) Get(ctx context.Context, namespace string, reference *Controller) (*webhook.Owner, error) {
+	kind, answers := o.Kind(&reference.OwnerReference)
 	if !answers {
 		return nil, nil
 	}
@@ -53,6 +78,9 @@ func (o *Owners) Get(ctx context.Context, namespace string, reference *metav1.Ow
 		return owner, nil
 	case err != nil:
 		return nil, fmt.Errorf("get controller %s: %w", owner.Object, err)
+	case reference.Group != nil:
+		owner.Bound = kind.Groups.Of(found.Object).Bound(*reference.Group)
+		return owner, nil
 	case found.GetUID() != reference.UID:
 		return nil, nil
 	}

@@ -294,14 +294,17 @@ func TestOwned(t *testing.T) {
 		"an operator of other objects":        {rollouts, deployment, false},
 		"a kind that is none":                 {"system:kube-controller-manager", owner("example.com/v1", "Farm"), false},
 		"a kind of another group":             {"system:kube-controller-manager", owner("example.com/v1", "Deployment"), false},
+		"a pod that leads the group":          {"system:kube-controller-manager", map[string]any{"apiVersion": "v1", "kind": "Pod", "name": "web-1", "uid": "u-1", "controller": true}, true},
+		"a pod that leads another group":      {"system:kube-controller-manager", map[string]any{"apiVersion": "v1", "kind": "Pod", "name": "web-2", "uid": "u-1", "controller": true}, false},
+		"a pod, by an account elsewhere":      {"system:serviceaccount:mine:ci", map[string]any{"apiVersion": "v1", "kind": "Pod", "name": "web-1", "uid": "u-1", "controller": true}, false},
 		"no controller":                       {"system:kube-controller-manager", map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u-1"}, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			in := input{
-				operation: admission.Create, name: "web", user: c.user,
-				resource:  schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"},
-				object:    map[string]any{"metadata": map[string]any{"ownerReferences": []any{c.owner}}, "spec": map[string]any{"replicas": int64(3)}},
+				operation: admission.Create, name: "web-1", user: c.user,
+				resource:  schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"},
+				object:    map[string]any{"metadata": map[string]any{"name": "web-1", "ownerReferences": []any{c.owner}}, "spec": map[string]any{"replicas": int64(3)}},
 				namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}, may: operating{rollouts, "rollouts.argoproj.io", "web"},
 			}
 			if got, message := compiled[0].allows(t, in); got != c.want {
