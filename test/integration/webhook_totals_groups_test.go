@@ -23,7 +23,7 @@ func totalsGroups(t *testing.T, e *totalsEnv) {
 		t.Fatal(err)
 	}
 	const user = "system:serviceaccount:lws-system:lws-controller-manager"
-	controller := e.administrator(t, "groups", user)
+	controller := e.having(t, "groups", user, "cluster-admin")
 	set := twinObject(t, "{apiVersion: leaderworkerset.x-k8s.io/v1, kind: LeaderWorkerSet, metadata: {namespace: groups, name: web}, spec: {replicas: 2, leaderWorkerTemplate: {size: 4}}}")
 	cluster.Eventually(t, webhookWait, func() error { return e.Client.Create(ctx, set) })
 	e.settled(t, "namespace.groups", v1alpha1.LedgerAmounts{Replicas: 8})
@@ -71,11 +71,11 @@ func totalsOwned(name string, replicas int64, by metav1.OwnerReference) *unstruc
 	return o
 }
 
-// administrator is a client of somebody who may do everything in a Namespace.
-func (e *totalsEnv) administrator(t *testing.T, namespace, user string) client.Client {
+// having is a client of somebody who has a ClusterRole in a Namespace.
+func (e *totalsEnv) having(t *testing.T, namespace, user, role string) client.Client {
 	t.Helper()
 	binding := &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: user}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: user}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
 	if err := e.Client.Create(t.Context(), binding); err != nil {

@@ -449,9 +449,11 @@ func totalsDead(t *testing.T, e *totalsEnv) {
 		t.Fatal(err)
 	}
 	e.counting(t, "dead-told", map[string]string{totalReplicas: "10", ceilingMode: "audit"})
+	restarts := e.restarting(t, "dead")
 	for _, p := range e.replicas {
 		p.Kill()
 	}
+	restarts(t)
 	if err := e.Client.Create(ctx, webhookWorkload("Deployment", "dead-told", "web", 50, "")); err != nil {
 		t.Errorf("where a total refuses nothing: %v", err)
 	}

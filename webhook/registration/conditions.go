@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,21 +34,6 @@ var (
 		{Name: "asks-otherwise-or-touched", Expression: kindConditions[0].Expression +
 			` || has(request.options) && has(request.options.fieldManager) && request.options.fieldManager == '` + TouchManager + `'`},
 	}
-	// totalConditions let everything but growth pass without us, also while no webhook answers, and what
-	// begins to say that another counts in its place. Of kinds whose growth no expression tells, what
-	// leaves spec as it is.
-	totalConditions = []admissionregistrationv1.MatchCondition{
-		// Else a rollout that has taken the old pods away could not make the new ones.
-		{Name: "not-a-rollout", Expression: `!(request.userInfo.username in ['system:serviceaccount:kube-system:deployment-controller', 'system:kube-controller-manager']` +
-			` && has(object.metadata) && has(object.metadata.ownerReferences)` +
-			` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind == 'Deployment' && o.apiVersion == 'apps/v1'))`},
-		{Name: "grows", Expression: created + ` || (` +
-			`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +
-			` : ` + adopted + ` ? true` +
-			` : request.resource.group in ['', 'apps', 'argoproj.io', 'apps.openshift.io'] ? ` + replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + devices("object") + ` != ` + devices("oldObject") +
-			` : request.resource.group == 'batch' ? ` + jobGrows + ` || ` + devices("object") + ` != ` + devices("oldObject") +
-			` : ` + member("object", "spec") + ` != ` + member("oldObject", "spec") + `)`},
-	}
 	// machineConditions leave out what a MachineSet, a control plane or a MachinePool asks for,
 	// which is held itself.
 	machineConditions = []admissionregistrationv1.MatchCondition{
@@ -63,6 +49,46 @@ var (
 			` || has(object.spec.resourceClaims) && object.spec.resourceClaims.size() > 0`},
 	}
 )
+
+// totalConditions let everything but growth pass without us, also while no webhook answers, and what begins to
+// say that another counts in its place. Of kinds whose growth no expression tells, what leaves spec as it is.
+// Who writes what is controlled is asked only of growth. One expression, since the API server evaluates all.
+func totalConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCondition {
+	return []admissionregistrationv1.MatchCondition{{Name: "grows", Expression: `(` + countGrows + `) && !` + byDeployment + ` && !` + rolled(kinds)}}
+}
+
+// rolloutConditions are those of what totalConditions leave out, but for ReplicaSets of Deployments.
+func rolloutConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCondition {
+	return []admissionregistrationv1.MatchCondition{{Name: "rollout-grows", Expression: rolled(kinds) + ` && (` + countGrows + `)`}}
+}
+
+// rolled says whether a controller makes what its own object counts for: it may have taken the old pods away
+// before. Those are left out that make more than they say, or again what somebody takes from them: a runtime
+// tells what a TrainJob makes, and a ScaledJob makes another Job for each that has lost its label, as would the
+// pods of a group's leader that anybody may make. Of Deployments see byDeployment.
+func rolled(kinds []webhook.Kind) string {
+	var out []webhook.Kind
+	for _, k := range kinds {
+		lax := slices.Contains([]string{"trainer.kubeflow.org", "keda.sh"}, k.Group)
+		if k.Groups = nil; k.Vouches && k.Counted() && !lax && (k.Group != "apps" || k.Resource != "deployments") {
+			out = append(out, k)
+		}
+	}
+	return webhook.Believed(out)
+}
+
+// byDeployment says whether it is the Deployment controller that writes what a Deployment controls.
+const byDeployment = `(request.userInfo.username in ['system:serviceaccount:kube-system:deployment-controller', 'system:kube-controller-manager']` +
+	` && has(object.metadata) && has(object.metadata.ownerReferences)` +
+	` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind == 'Deployment' && o.apiVersion == 'apps/v1'))`
+
+// countGrows says whether what counts for totals grows, or begins to name a controller.
+var countGrows = created + ` || (` +
+	`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +
+	` : ` + adopted + ` ? true` +
+	` : request.resource.group in ['', 'apps', 'argoproj.io', 'apps.openshift.io'] ? ` + replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + devices("object") + ` != ` + devices("oldObject") +
+	` : request.resource.group == 'batch' ? ` + jobGrows + ` || ` + devices("object") + ` != ` + devices("oldObject") +
+	` : ` + member("object", "spec") + ` != ` + member("oldObject", "spec") + `)`
 
 // created says whether an object is new. The operation would say so too, but takes the API server
 // longer to look up.

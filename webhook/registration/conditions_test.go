@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,8 +20,11 @@ import (
 	admissioncel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/utils/ptr"
+
+	"forewarm.dev/webhook"
 )
 
 // matches evaluates conditions for a person who writes.
@@ -51,7 +55,7 @@ func matchesBy(t *testing.T, conditions []admissionregistrationv1.MatchCondition
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := matcher.Match(context.Background(), versioned, nil, nil)
+	result := matcher.Match(context.Background(), versioned, nil, by.operates)
 	if result.Error != nil {
 		t.Fatalf("conditions are not total: %v", result.Error)
 	}
@@ -62,6 +66,18 @@ func matchesBy(t *testing.T, conditions []admissionregistrationv1.MatchCondition
 type writer struct {
 	group, resource, subresource, user string
 	options                            runtime.Object
+	// operates is a resource of which the user may update the finalizers of object web.
+	operates operates
+}
+
+type operates string
+
+func (o operates) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	got := []string{a.GetVerb(), a.GetResource() + "." + a.GetAPIGroup(), a.GetSubresource(), a.GetNamespace(), a.GetName()}
+	if slices.Equal(got, []string{"update", string(o), "finalizers", "team", "web"}) {
+		return authorizer.DecisionAllow, "", nil
+	}
+	return authorizer.DecisionNoOpinion, "", nil
 }
 
 func decode(t *testing.T, object string) runtime.Object {
@@ -163,8 +179,59 @@ func TestTotalConditions(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			by := writer{group: c.resource.Group, resource: c.resource.Resource, subresource: c.subresource, user: c.user}
-			if got := matchesBy(t, totalConditions, c.object, c.old, by); got != c.want {
+			if got := matchesBy(t, totalConditions(webhook.Kinds()), c.object, c.old, by); got != c.want {
 				t.Errorf("matches: %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+// TestRolloutConditions: what a controller makes of its own object, which counts, is asked about where a webhook
+// answers, and passes where none does; all else is as TestTotalConditions says.
+func TestRolloutConditions(t *testing.T) {
+	owned := func(apiVersion, kind, replicas string) string {
+		return `{"apiVersion":"v1","kind":"X","metadata":{"name":"web-1","ownerReferences":[{"apiVersion":"` + apiVersion + `","kind":"` + kind + `","name":"web","uid":"1","controller":true}]},"spec":{"replicas":` + replicas + `}}`
+	}
+	const rollouts, jobSets, tenant = "system:serviceaccount:argo-rollouts:argo-rollouts", "system:serviceaccount:jobset-system:jobset", "system:serviceaccount:mine:ci"
+	const manager = "system:kube-controller-manager"
+	rollout := owned("argoproj.io/v1alpha1", "Rollout", "3")
+	type asked int
+	const (
+		nowhere asked = iota
+		failing
+		ignoring
+	)
+	cases := map[string]struct {
+		resource    string
+		user        string
+		operates    operates
+		object, old string
+		want        asked
+	}{
+		"a ReplicaSet of a Rollout":                {"replicasets.apps", rollouts, "rollouts.argoproj.io", rollout, "", ignoring},
+		"one that grows":                           {"replicasets.apps", rollouts, "rollouts.argoproj.io", owned("argoproj.io/v1alpha1", "Rollout", "4"), rollout, ignoring},
+		"one that shrinks":                         {"replicasets.apps", rollouts, "rollouts.argoproj.io", owned("argoproj.io/v1alpha1", "Rollout", "2"), rollout, nowhere},
+		"a Job of a JobSet":                        {"jobs.batch", jobSets, "jobsets.jobset.x-k8s.io", owned("jobset.x-k8s.io/v1alpha2", "JobSet", "1"), "", ignoring},
+		"a cluster of a RayJob":                    {"rayclusters.ray.io", manager, "", owned("ray.io/v1", "RayJob", "1"), "", ignoring},
+		"by a person":                              {"replicasets.apps", "jane", "rollouts.argoproj.io", rollout, "", failing},
+		"by an account of another namespace":       {"replicasets.apps", tenant, "", rollout, "", failing},
+		"by an account that operates others":       {"replicasets.apps", tenant, "jobsets.jobset.x-k8s.io", rollout, "", failing},
+		"of a kind that counts for nobody":         {"jobs.batch", manager, "", owned("keda.sh/v1alpha1", "ScaledObject", "1"), "", failing},
+		"of a kind of another group":               {"replicasets.apps", manager, "", owned("example.com/v1", "Rollout", "1"), "", failing},
+		"of what makes again what is taken":        {"jobs.batch", manager, "", owned("keda.sh/v1alpha1", "ScaledJob", "1"), "", failing},
+		"of what makes more than it says":          {"jobsets.jobset.x-k8s.io", manager, "", owned("trainer.kubeflow.org/v1alpha1", "TrainJob", "1"), "", failing},
+		"workers of a leading pod":                 {"statefulsets.apps", manager, "", strings.ReplaceAll(owned("v1", "Pod", "1"), `"name":"web"`, `"name":"web-1"`), "", failing},
+		"of a Deployment":                          {"replicasets.apps", manager, "", owned("apps/v1", "Deployment", "1"), "", nowhere},
+		"of a Deployment, by another who operates": {"replicasets.apps", tenant, "deployments.apps", owned("apps/v1", "Deployment", "1"), "", failing},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			resource, group, _ := strings.Cut(c.resource, ".")
+			by := writer{group: group, resource: resource, user: c.user, operates: c.operates}
+			for entry, conditions := range map[asked][]admissionregistrationv1.MatchCondition{failing: totalConditions(webhook.Kinds()), ignoring: rolloutConditions(webhook.Kinds())} {
+				if got := matchesBy(t, conditions, c.object, c.old, by); got != (c.want == entry) {
+					t.Errorf("entry %d matches: %t", entry, got)
+				}
 			}
 		})
 	}

@@ -73,12 +73,13 @@ func TestNoOutage(t *testing.T) {
 			t.Errorf("AKS is not told to leave the selectors of the %sWebhookConfiguration alone: %v", kind, o.GetAnnotations())
 		}
 	}
-	if len(hooks) != 12 {
-		t.Fatalf("%d entries, want 12", len(hooks))
+	if len(hooks) != 13 {
+		t.Fatalf("%d entries, want 13", len(hooks))
 	}
 	for name, h := range hooks {
 		enforced, told, node := name == "totals.ceilings.forewarm.dev", name == "told.totals.ceilings.forewarm.dev", name == "nodeclaims.ceilings.forewarm.dev"
-		total := enforced || told
+		rollouts := name == "rollouts.totals.ceilings.forewarm.dev"
+		total := enforced || told || rollouts
 		if enforced != (*h.FailurePolicy == admissionregistrationv1.Fail) || (total || node) != (*h.SideEffects == admissionregistrationv1.SideEffectClassNoneOnDryRun) ||
 			*h.TimeoutSeconds != 2 || *h.MatchPolicy != admissionregistrationv1.Equivalent || h.ObjectSelector == nil || len(h.ObjectSelector.MatchLabels)+len(h.ObjectSelector.MatchExpressions) > 0 || (len(h.MatchConditions) == 0) != node || h.ClientConfig.URL == nil {
 			t.Errorf("%s: %+v", name, h)
@@ -104,7 +105,7 @@ func TestNoOutage(t *testing.T) {
 			if got := selector.Matches(labels.Set{corev1.LabelMetadataName: namespace}); got != (want && !total) {
 				t.Errorf("%s matches Namespace %s: %t, want %t", name, namespace, got, want && !total)
 			}
-			for value, asked := range map[string]bool{"true": enforced || !total, "told": told || !total} {
+			for value, asked := range map[string]bool{"true": !told, "told": !enforced} {
 				if got := selector.Matches(labels.Set{corev1.LabelMetadataName: namespace, v1alpha1.LabelTotals: value}); got != (want && asked) {
 					t.Errorf("%s matches Namespace %s with totals %s: %t, want %t", name, namespace, value, got, want && asked)
 				}
