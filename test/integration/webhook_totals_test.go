@@ -51,6 +51,7 @@ func TestTotals(t *testing.T) {
 		{"a thousand workloads", totalsOfMany},
 		{"a burst of NodeClaims", totalsOfNodeClaims},
 		{"the quota of GPUs is kept, but not while disarmed", totalsQuota},
+		{"pods that stand above a total come back", totalsStanding},
 		{"a kind that counts, of which the server has another version", totalsOtherVersion},
 		{"a total that goes leaves nothing", totalsRemoved},
 		{"without a webhook growth is refused where a total is set", totalsDead},

@@ -2,9 +2,12 @@ package ledger
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"forewarm.dev/webhook"
@@ -50,12 +53,15 @@ func TestAmountsFollowClaims(t *testing.T) {
 
 // TestQuotaNames: bare pods are bound in what claims get too.
 func TestQuotaNames(t *testing.T) {
-	names, err := newTerm(KeeperOptions{Claims: claimed{}}, nil).quotaNames(t.Context())
+	hard, err := newTerm(KeeperOptions{Claims: claimed{}}, nil).hard(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"gpu.nvidia.com.deviceclass.resource.k8s.io/devices", "mi300.deviceclass.resource.k8s.io/devices"}
-	if diff := cmp.Diff(want, names[len(quotaResources):]); diff != "" {
+	for _, name := range quotaResources {
+		delete(hard, corev1.ResourceName("requests."+name))
+	}
+	want := []corev1.ResourceName{"gpu.nvidia.com.deviceclass.resource.k8s.io/devices", "mi300.deviceclass.resource.k8s.io/devices"}
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(hard))); diff != "" {
 		t.Errorf("names:\n%s", diff)
 	}
 }

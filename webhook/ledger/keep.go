@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/internal/quantity"
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/total"
 )
@@ -40,21 +41,12 @@ func (t *term) keep(ctx context.Context, h Holder) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("get the ledger of %s: %w", h, err)
 	}
-	if err := t.guard(ctx, h, carrier); err != nil {
-		return 0, err
+	if h.Kind == Namespace {
+		if err := t.label(ctx, carrier, reviewed(carrier)); err != nil {
+			return 0, err
+		}
 	}
 	return t.settle(ctx, h, l, carrier)
-}
-
-// guard makes what holds a Namespace's totals beside its ledger.
-func (t *term) guard(ctx context.Context, h Holder, carrier *metav1.PartialObjectMetadata) error {
-	if h.Kind != Namespace {
-		return nil
-	}
-	if err := t.label(ctx, carrier, reviewed(carrier)); err != nil {
-		return err
-	}
-	return t.boundPods(ctx, h, carrier)
 }
 
 // reviewed is the label by which the API server asks about growth in a Namespace with totals. Where its mode
@@ -166,7 +158,7 @@ func (t *term) label(ctx context.Context, namespace *metav1.PartialObjectMetadat
 // settle has the ledger follow, and tells how it then stands.
 func (t *term) settle(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier *metav1.PartialObjectMetadata) (time.Duration, error) {
 	now := fromAPI(o)
-	sight, err := t.sight(ctx, h, now)
+	sight, err := t.bounding(ctx, h, now, carrier)
 	if err != nil {
 		return 0, err
 	}
@@ -203,6 +195,15 @@ func (t *term) settle(ctx context.Context, h Holder, o *v1alpha1.Ledger, carrier
 	}
 }
 
+// bounding is the sight of a holder, by which pods are bound.
+func (t *term) bounding(ctx context.Context, h Holder, l total.Ledger, carrier *metav1.PartialObjectMetadata) (total.Sight, error) {
+	sight, err := t.sight(ctx, h, l)
+	if err != nil || h.Kind != Namespace {
+		return sight, err
+	}
+	return sight, t.boundPods(ctx, h, carrier)
+}
+
 // complete says whether what was there before is counted.
 func (t *term) complete(h Holder, carrier *metav1.PartialObjectMetadata) bool {
 	holding := t.holding(h)
@@ -219,7 +220,7 @@ func (t *term) complete(h Holder, carrier *metav1.PartialObjectMetadata) bool {
 // sight is what the watches show of what counts for a holder. Where one is behind the ledger, as
 // that of a new leader may be, the API server is asked.
 func (t *term) sight(ctx context.Context, h Holder, l total.Ledger) (total.Sight, error) {
-	out := total.Sight{Objects: map[total.Key]total.Seen{}, UpTo: map[string]string{}}
+	out, devices := total.Sight{Objects: map[total.Key]total.Seen{}, UpTo: map[string]string{}}, int64(0)
 	for _, w := range t.watches.each() {
 		if !h.counts(w.kind) {
 			continue
@@ -241,9 +242,13 @@ func (t *term) sight(ctx context.Context, h Holder, l total.Ledger) (total.Sight
 			if err != nil {
 				return out, err
 			}
+			if amounts != (webhook.Amounts{}) {
+				devices = quantity.Add(devices, o.ask.With(nil).GPUs)
+			}
 			out.Objects[total.KeyOf(w.kind.Group, w.kind.Resource, o.Name)] = total.Seen{Amounts: amounts, Version: o.ResourceVersion, Born: w.bornAt(o)}
 		}
 	}
+	t.holding(h).devices = devices
 	return out, nil
 }
 

@@ -1,14 +1,11 @@
 package ledger
 
 import (
-	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	clientfake "k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -42,15 +39,11 @@ func TestModesOfTotals(t *testing.T) {
 				namespace.Labels = map[string]string{v1alpha1.LabelTotals: c.before}
 			}
 			api := fake.NewClientBuilder().WithScheme(scheme.Scheme).WithObjects(namespace).Build()
-			term := newTerm(KeeperOptions{
-				Client: api, Live: dynamicfake.NewSimpleDynamicClient(scheme.Scheme), Quotas: clientfake.NewClientset().CoreV1(),
-				Disarmed: func(context.Context) (bool, error) { return false, nil },
-			}, nil)
+			term := newTerm(KeeperOptions{Client: api}, nil)
 			defer term.queue.ShutDown()
-			shownQuotas(t, term)
 			carrier := &metav1.PartialObjectMetadata{ObjectMeta: namespace.ObjectMeta}
 			carrier.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: Namespace})
-			if err := term.guard(t.Context(), Holder{Namespace, "team"}, carrier); err != nil {
+			if err := term.label(t.Context(), carrier, reviewed(carrier)); err != nil {
 				t.Fatal(err)
 			}
 			if err := api.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace); err != nil {

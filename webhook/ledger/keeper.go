@@ -186,6 +186,8 @@ type holding struct {
 	open time.Time
 	// claims are since when each claim was seen, by the leader's own clock.
 	claims map[total.Key]sighting
+	// devices are the GPUs that pod templates ask for by themselves, of what was seen last.
+	devices int64
 	// above are the totals that it stands above, as was seen last.
 	above []total.Excess
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -39,8 +37,8 @@ func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object)
 		return err
 	}
 	seen := w.get(h.Name, quotaName)
-	value, set := namespace.GetAnnotations()[webhook.MaxGPUs]
-	if !set || reviewed(namespace) != v1alpha1.TotalsEnforced {
+	value, set := refusing(namespace)
+	if !set {
 		if shown, _ := w.synced(); shown && seen == nil {
 			return nil
 		}
@@ -50,7 +48,7 @@ func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object)
 	if err != nil {
 		return nil
 	}
-	hard, err := t.hard(ctx, total)
+	hard, err := t.hard(ctx, total, t.holding(h).devices)
 	if err != nil {
 		return err
 	}
@@ -64,12 +62,26 @@ func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object)
 	return t.applyQuota(ctx, h, hard)
 }
 
-// hard is what a quota of a total allows.
-func (t *term) hard(ctx context.Context, total int64) (corev1.ResourceList, error) {
-	names, err := t.quotaNames(ctx)
+// refusing is the total of GPUs of a Namespace, where it has one that refuses anything.
+func refusing(namespace metav1.Object) (value string, set bool) {
+	value, set = namespace.GetAnnotations()[webhook.MaxGPUs]
+	return value, set && reviewed(namespace) == v1alpha1.TotalsEnforced
+}
+
+// hard is what a quota of a total allows. Where workloads ask for more by their templates, as they may that stood
+// before the total, it is that, so that pods which are lost come back; it goes down with them. What claims get is
+// bound to the total all the same: a claim's template may be made after its workload, which asks nobody.
+func (t *term) hard(ctx context.Context, total, standing int64) (corev1.ResourceList, error) {
 	hard := corev1.ResourceList{}
-	for _, name := range names {
-		hard[corev1.ResourceName(name)] = *resource.NewQuantity(total, resource.DecimalSI)
+	for _, name := range quotaResources {
+		hard[corev1.ResourceName(corev1.DefaultResourceRequestsPrefix+name)] = *resource.NewQuantity(max(total, standing), resource.DecimalSI)
+	}
+	if t.Claims == nil {
+		return hard, nil
+	}
+	classes, err := t.Claims.Classes(ctx)
+	for class := range classes {
+		hard[corev1.ResourceName(class+corev1.ResourceClaimsPerClass)] = *resource.NewQuantity(total, resource.DecimalSI)
 	}
 	return hard, err
 }
@@ -89,22 +101,6 @@ func (t *term) applyQuota(ctx context.Context, h Holder, hard corev1.ResourceLis
 		return fmt.Errorf("apply ResourceQuota %s/%s: %w", h.Name, quotaName, err)
 	}
 	return nil
-}
-
-// quotaNames are what a quota calls the resources, and the devices that claims get of each class.
-func (t *term) quotaNames(ctx context.Context) ([]string, error) {
-	var out []string
-	for _, name := range quotaResources {
-		out = append(out, corev1.DefaultResourceRequestsPrefix+name)
-	}
-	if t.Claims == nil {
-		return out, nil
-	}
-	classes, err := t.Claims.Classes(ctx)
-	for _, class := range slices.Sorted(maps.Keys(classes)) {
-		out = append(out, class+corev1.ResourceClaimsPerClass)
-	}
-	return out, err
 }
 
 // freePods removes the quota.

@@ -22,16 +22,26 @@ import (
 // TestQuotaIsKept: the quota is written where it is not as it should be, and not while disarmed.
 func TestQuotaIsKept(t *testing.T) {
 	o := KeeperOptions{Claims: claimed{}}
-	right, err := newTerm(o, nil).hard(t.Context(), 2000)
+	right, err := newTerm(o, nil).hard(t.Context(), 2000, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	edited := right.DeepCopy()
 	edited["requests.nvidia.com/gpu"] = resource.MustParse("9k")
+	more, err := newTerm(o, nil).hard(t.Context(), 2000, 3000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[corev1.ResourceName]int64{"requests.nvidia.com/gpu": 3000, "gpu.nvidia.com.deviceclass.resource.k8s.io/devices": 2000} {
+		if got := more[name]; got.Value() != want {
+			t.Errorf("%s of 3000 that stand: %v, want %d", name, got, want)
+		}
+	}
 	holder := Holder{Namespace, "team"}
 	for name, c := range map[string]struct {
 		total    string
 		mode     string
+		standing int64
 		there    corev1.ResourceList
 		disarmed bool
 		want     []string
@@ -42,6 +52,9 @@ func TestQuotaIsKept(t *testing.T) {
 		"a number of no sense":  {total: "many", there: edited},
 		"disarmed":              {total: "2000", disarmed: true},
 		"no total":              {there: right, want: []string{"delete"}},
+		"less stands":           {total: "2000", standing: 1999, there: right},
+		"more stands":           {total: "2000", standing: 3000, there: right, want: []string{"patch"}},
+		"less than that stands": {total: "2000", standing: 1000, there: more, want: []string{"patch"}},
 		"the mode enforce":      {total: "2000", mode: "enforce", want: []string{"patch"}},
 		"the mode warn":         {total: "2000", mode: "warn", there: right, want: []string{"delete"}},
 		"the mode audit":        {total: "2000", mode: "audit"},
@@ -59,6 +72,7 @@ func TestQuotaIsKept(t *testing.T) {
 			term := newTerm(o, nil)
 			defer term.queue.ShutDown()
 			shownQuotas(t, term)
+			term.holding(holder).devices = c.standing
 			namespace := &metav1.ObjectMeta{Name: "team"}
 			if c.total != "" {
 				namespace.Annotations = map[string]string{webhook.MaxGPUs: c.total}
@@ -80,8 +94,12 @@ func TestQuotaIsKept(t *testing.T) {
 				return
 			}
 			quota, err := clients.CoreV1().ResourceQuotas("team").Get(t.Context(), quotaName, metav1.GetOptions{})
-			if err != nil || !apiequality.Semantic.DeepEqual(quota.Spec.Hard, right) {
-				t.Errorf("hard %v (%v), want %v", quota.Spec.Hard, err, right)
+			want := right
+			if c.standing > 2000 {
+				want = more
+			}
+			if err != nil || !apiequality.Semantic.DeepEqual(quota.Spec.Hard, want) {
+				t.Errorf("hard %v (%v), want %v", quota.Spec.Hard, err, want)
 			}
 		})
 	}
