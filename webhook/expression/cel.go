@@ -67,10 +67,7 @@ func (v value) cel(root, at string) string {
 	if v.root {
 		at = root
 	}
-	if v.annotation == "" {
-		return v.path.cel(at)
-	}
-	return append(append(Path{}, v.path...), "metadata", "annotations", v.annotation).cel(at)
+	return v.at().cel(at)
 }
 
 // celTrue is what [value.isTrue] is.
@@ -89,6 +86,9 @@ func celNumber(optional string, absent int64) string {
 
 // celName is what may follow a dot.
 var celName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+// CEL is what stands at the path, an optional value that is none where the path ends early.
+func (p Path) CEL(object string) string { return p.cel(object) }
 
 // celReserved are the names that may not.
 var celReserved = map[string]bool{"in": true, "true": true, "false": true, "null": true}

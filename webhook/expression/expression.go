@@ -176,6 +176,29 @@ func (e Expression) Evaluate(object any) int64 {
 	return sum
 }
 
+// Outside are the paths that the expression reads from and that do not begin with a member, each once.
+func (e Expression) Outside(member string) []Path {
+	var out []Path
+	add := func(p Path) {
+		if p[0] != member && !slices.ContainsFunc(out, func(o Path) bool { return slices.Equal(o, p) }) {
+			out = append(out, p)
+		}
+	}
+	for _, t := range e.terms {
+		if t.each != 0 {
+			add(t.path)
+		}
+		for _, f := range t.factors {
+			for _, v := range f.values {
+				if t.each == 0 || v.root {
+					add(v.at())
+				}
+			}
+		}
+	}
+	return out
+}
+
 // Product is one of those that an expression sums.
 type Product struct {
 	// Term is which of the expression's terms it is of, and At where its values are read from.
@@ -251,6 +274,14 @@ func (v value) raw(root, at any) any {
 		return at
 	}
 	return Path{"metadata", "annotations", v.annotation}.Of(at)
+}
+
+// at is where the value stands, from what it is read from.
+func (v value) at() Path {
+	if v.annotation == "" {
+		return v.path
+	}
+	return append(slices.Clone(v.path), "metadata", "annotations", v.annotation)
 }
 
 func (v value) isTrue(root, at any) bool {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	yaml "sigs.k8s.io/json"
 )
 
@@ -58,6 +59,25 @@ func TestExpression(t *testing.T) {
 				t.Errorf("%s of %s: got %d, want %d", c.expression, c.object, got, c.want)
 			}
 		})
+	}
+}
+
+// TestOutside: wherever a value is read from is told, once, and from the object on.
+func TestOutside(t *testing.T) {
+	for text, want := range map[string][]Path{
+		"spec.replicas=1 * spec.size=1 * not(spec.suspend)":         nil,
+		"1 + spec.groups[]: n=1 * not(/spec.suspend)":               nil,
+		"@spec.template:example.com/max=0":                          nil,
+		"max(spec.a=0, @example.com/max=0) + @example.com/max=0":    {{"metadata", "annotations", "example.com/max"}},
+		"1 + groups{}: n=1 * is(/on) * @example.com/max=0 + size=1": {{"groups"}, {"on"}, {"size"}},
+	} {
+		e, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, e.Outside("spec")); diff != "" {
+			t.Errorf("%s:\n%s", text, diff)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/expression"
 )
 
 // The match conditions run in the API server, about ten microseconds each, and spare most
@@ -54,12 +56,12 @@ var (
 // say that another counts in its place. Of kinds whose growth no expression tells, what leaves spec as it is.
 // Who writes what is controlled is asked only of growth. One expression, since the API server evaluates all.
 func totalConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCondition {
-	return []admissionregistrationv1.MatchCondition{{Name: "grows", Expression: `(` + countGrows + `) && !` + byDeployment + ` && !` + rolled(kinds)}}
+	return []admissionregistrationv1.MatchCondition{{Name: "grows", Expression: `(` + countGrows(kinds) + `) && !` + byDeployment + ` && !` + rolled(kinds)}}
 }
 
 // rolloutConditions are those of what totalConditions leave out, but for ReplicaSets of Deployments.
 func rolloutConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCondition {
-	return []admissionregistrationv1.MatchCondition{{Name: "rollout-grows", Expression: rolled(kinds) + ` && (` + countGrows + `)`}}
+	return []admissionregistrationv1.MatchCondition{{Name: "rollout-grows", Expression: rolled(kinds) + ` && (` + countGrows(kinds) + `)`}}
 }
 
 // rolled says whether a controller makes what its own object counts for: it may have taken the old pods away
@@ -82,13 +84,93 @@ const byDeployment = `(request.userInfo.username in ['system:serviceaccount:kube
 	` && has(object.metadata) && has(object.metadata.ownerReferences)` +
 	` && object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller && o.kind == 'Deployment' && o.apiVersion == 'apps/v1'))`
 
-// countGrows says whether what counts for totals grows, or begins to name a controller.
-var countGrows = created + ` || (` +
-	`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +
-	` : ` + adopted + ` ? true` +
-	` : request.resource.group in ['', 'apps', 'argoproj.io', 'apps.openshift.io'] ? ` + replicas("object", "1") + ` > ` + replicas("oldObject", "1") + ` || ` + devices("object") + ` != ` + devices("oldObject") +
-	` : request.resource.group == 'batch' ? ` + jobGrows + ` || ` + devices("object") + ` != ` + devices("oldObject") +
-	` : ` + member("object", "spec") + ` != ` + member("oldObject", "spec") + `)`
+// countGrows says whether what counts for totals asks for more, or begins to say that another counts in its
+// place. Of kinds whose growth no short expression tells, what changes what the count is read from.
+func countGrows(kinds []webhook.Kind) string {
+	short, longer, job := map[string][]string{}, "", "false"
+	for _, k := range kinds {
+		switch count := text(k); {
+		case !k.Counted():
+		case isJob(k):
+			job = of(k)
+		case slices.Contains([]string{"", "apps", "argoproj.io", "apps.openshift.io"}, k.Group) && absent[count] != "":
+			short[count] = append(short[count], resource(k))
+		case len(elsewhere(k)) > 0:
+			longer += ` : ` + of(k) + ` ? ` + specChanges + changes(elsewhere(k))
+		}
+	}
+	var byReplicas []string
+	for _, count := range slices.Sorted(maps.Keys(short)) {
+		byReplicas = append(byReplicas, ` : `+resourceOf+` in ['`+strings.Join(short[count], `', '`)+`'] ? `+
+			replicas("object", absent[count])+` > `+replicas("oldObject", absent[count])+` || `+devices("object")+` != `+devices("oldObject"))
+	}
+	return created + ` || (` +
+		`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +
+		` : ` + adopted + ` ? true` + strings.Join(byReplicas, "") +
+		` : ` + job + ` ? ` + jobGrows + ` || ` + devices("object") + ` != ` + devices("oldObject") + longer +
+		` : ` + specChanges + `)`
+}
+
+// asksOtherwise is kindConditions, of kinds of which some read their counts from neither spec nor annotations.
+func asksOtherwise(kinds []webhook.Kind) []admissionregistrationv1.MatchCondition {
+	out := kindConditions[0]
+	for _, k := range kinds {
+		paths := slices.DeleteFunc(elsewhere(k), func(p expression.Path) bool { return len(p) > 1 && p[0] == "metadata" && p[1] == "annotations" })
+		if len(paths) > 0 && !isWorkload(k) {
+			out.Expression += ` || ` + of(k) + ` && (false` + changes(paths) + `)`
+		}
+	}
+	return []admissionregistrationv1.MatchCondition{out}
+}
+
+// absent is what absent replicas mean, by the count of which they are all.
+var absent = map[string]string{"spec.replicas=1": "1", "spec.replicas=0": "0"}
+
+// text is the count of a kind that has one, with its pod template in spec.template.
+func text(k webhook.Kind) string {
+	if len(k.Counts) != 1 || len(k.Counts[0].Templates) > 0 {
+		return ""
+	}
+	return k.Counts[0].Of.String()
+}
+
+// isJob is true for Jobs as the built-in table counts them.
+func isJob(k webhook.Kind) bool {
+	return k.Group == "batch" && k.Resource == "jobs" && text(k) == "min(spec.parallelism=1, spec.completions=2147483647) * not(spec.suspend)"
+}
+
+// isWorkload is true for those of the API server's own kinds whose replicas, 1 where there are none, are all
+// that counts.
+func isWorkload(k webhook.Kind) bool {
+	return (k.Group == "apps" || k.Group == "") && text(k) == "spec.replicas=1"
+}
+
+const resourceOf = `(request.resource.resource + '.' + request.resource.group)`
+
+func resource(k webhook.Kind) string { return k.Resource + "." + k.Group }
+
+// of says whether a request is about a kind.
+func of(k webhook.Kind) string { return resourceOf + ` == '` + resource(k) + `'` }
+
+var specChanges = member("object", "spec") + ` != ` + member("oldObject", "spec")
+
+// elsewhere is where the counts of a kind are read from outside spec.
+func elsewhere(k webhook.Kind) []expression.Path {
+	var out []expression.Path
+	for _, c := range k.Counts {
+		out = append(out, c.Of.Outside("spec")...)
+	}
+	return out
+}
+
+// changes says, with || before each, whether what stands at paths changes.
+func changes(paths []expression.Path) string {
+	var out []string
+	for _, p := range paths {
+		out = append(out, ` || `+p.CEL("object")+` != `+p.CEL("oldObject"))
+	}
+	return strings.Join(out, "")
+}
 
 // created says whether an object is new. The operation would say so too, but takes the API server
 // longer to look up.

@@ -24,7 +24,9 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/utils/ptr"
 
+	"forewarm.dev/internal/config"
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/sources"
 )
 
 // matches evaluates conditions for a person who writes.
@@ -139,6 +141,24 @@ func TestTotalConditions(t *testing.T) {
 	}
 	apps, batch := schema.GroupResource{Group: "apps", Resource: "deployments"}, schema.GroupResource{Group: "batch", Resource: "jobs"}
 	other := schema.GroupResource{Group: "ray.io", Resource: "rayclusters"}
+	kinds, err := sources.Table([]config.WebhookKind{
+		{Group: "argoproj.io", Version: "v1alpha1", Resource: "workflows", Kind: "Workflow", Measure: "replicas", Count: "spec.parallelism=1"},
+		{Group: "batch", Version: "v1", Resource: "packs", Kind: "Pack", Measure: "replicas", Count: "spec.size=1"},
+		{Group: "apps", Version: "v1", Resource: "statefulsets", Kind: "StatefulSet", Measure: "replicas", Count: "spec.replicas=1 * @example.com/size=1"},
+		{Group: "example.com", Version: "v1", Resource: "farms", Kind: "Farm", Measure: "replicas", Count: "max(spec.size=0, @example.com/max-size=0) + fields[]: n=1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := func(group, resource string) schema.GroupResource {
+		return schema.GroupResource{Group: group, Resource: resource}
+	}
+	size := func(n, spec string) string {
+		return workload(spec, `,"annotations":{"example.com/size":"`+n+`","example.com/max-size":"`+n+`"}`)
+	}
+	fields := func(n string) string {
+		return `{"apiVersion":"v1","kind":"X","metadata":{"name":"web"},"fields":[{"n":` + n + `}]}`
+	}
 	cases := map[string]struct {
 		resource    schema.GroupResource
 		subresource string
@@ -174,12 +194,70 @@ func TestTotalConditions(t *testing.T) {
 		"job suspended":                {batch, "", "jane", spec(`"suspend":true`), spec(""), false},
 		"job resumed":                  {batch, "", "jane", spec(`"suspend":false`), spec(`"suspend":true`), true},
 		"another kind asks otherwise":  {other, "", "jane", spec(`"a":1`), spec(`"a":2`), true},
+		"workflow grows":               {own("argoproj.io", "workflows"), "", "jane", spec(`"parallelism":4`), spec(`"parallelism":3`), true},
+		"workflow stays":               {own("argoproj.io", "workflows"), "", "jane", spec(`"parallelism":3`), spec(`"parallelism":3`), false},
+		"rollout grows":                {own("argoproj.io", "rollouts"), "", "jane", spec(`"replicas":4`), spec(`"replicas":3`), true},
+		"rollout shrinks":              {own("argoproj.io", "rollouts"), "", "jane", spec(`"replicas":3`), spec(`"replicas":4`), false},
+		"deployment config from none":  {own("apps.openshift.io", "deploymentconfigs"), "", "jane", spec(`"replicas":1`), spec(""), true},
+		"deployment config shrinks":    {own("apps.openshift.io", "deploymentconfigs"), "", "jane", spec(""), spec(`"replicas":1`), false},
+		"pack in the group of jobs":    {own("batch", "packs"), "", "jane", spec(`"size":4`), spec(`"size":3`), true},
+		"counted otherwise, annotated": {own("apps", "statefulsets"), "", "jane", size("4", `"replicas":3`), size("3", `"replicas":3`), true},
+		"farm by an annotation":        {own("example.com", "farms"), "", "jane", size("4", `"size":3`), size("3", `"size":3`), true},
+		"farm annotated first":         {own("example.com", "farms"), "", "jane", size("4", `"size":3`), spec(`"size":3`), true},
+		"farm annotated otherwise":     {own("example.com", "farms"), "", "jane", workload(`"size":3`, `,"annotations":{"a":"b"}`), spec(`"size":3`), false},
+		"farm by its spec":             {own("example.com", "farms"), "", "jane", spec(`"size":4`), spec(`"size":3`), true},
+		"farm beside its spec":         {own("example.com", "farms"), "", "jane", fields("2"), fields("1"), true},
+		"farm stays beside its spec":   {own("example.com", "farms"), "", "jane", fields("2"), fields("2"), false},
+		"another kind annotated":       {other, "", "jane", size("4", `"a":1`), size("3", `"a":1`), false},
 		"another kind asks for itself": {other, "", "jane", workload(`"a":1`, `,"labels":{"a":"b"}`), spec(`"a":1`), false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			by := writer{group: c.resource.Group, resource: c.resource.Resource, subresource: c.subresource, user: c.user}
-			if got := matchesBy(t, totalConditions(webhook.Kinds()), c.object, c.old, by); got != c.want {
+			if got := matchesBy(t, totalConditions(kinds), c.object, c.old, by); got != c.want {
+				t.Errorf("matches: %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOwnKinds: a kind of one's own is asked about wherever its count stands, also in a group of the API server.
+func TestOwnKinds(t *testing.T) {
+	kinds, err := sources.Table([]config.WebhookKind{
+		{Group: "apps", Version: "v1", Resource: "statefulsets", Kind: "StatefulSet", Measure: "replicas", Count: "spec.replicas=1 * size=1"},
+		{Group: "", Version: "v1", Resource: "widgets", Kind: "Widget", Measure: "replicas", Count: "spec.size=1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := defaultTarget()
+	target.Kinds = kinds
+	at := map[string]string{}
+	for _, entry := range Validating(target, nil).Webhooks[:2] {
+		for _, r := range entry.Rules {
+			for _, resource := range r.Resources {
+				at[resource] = entry.Name
+			}
+		}
+	}
+	for _, resource := range []string{"statefulsets", "widgets"} {
+		if at[resource] != "kinds.ceilings.forewarm.dev" {
+			t.Errorf("%s are asked about by %s, whose condition knows replicas alone", resource, at[resource])
+		}
+	}
+	of := func(n string) string {
+		return `{"apiVersion":"v1","kind":"X","metadata":{},"size":` + n + `,"spec":{"replicas":1}}`
+	}
+	for name, c := range map[string]struct {
+		resource, object, old string
+		want                  bool
+	}{
+		"larger":                   {"statefulsets", of("2"), of("1"), true},
+		"as it was":                {"statefulsets", of("2"), of("2"), false},
+		"another kind is not read": {"rayclusters", of("2"), of("1"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := matchesBy(t, asksOtherwise(kinds), c.object, c.old, writer{group: "apps", resource: c.resource, user: "jane"}); got != c.want {
 				t.Errorf("matches: %t, want %t", got, c.want)
 			}
 		})

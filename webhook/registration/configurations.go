@@ -111,7 +111,7 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 		ObjectMeta: t.metadata(),
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{
 			entry("workloads.ceilings.forewarm.dev", t.namespaces(), workloadConditions, rules(t.Kinds, true)...),
-			entry("kinds.ceilings.forewarm.dev", t.namespaces(), kindConditions, rules(t.Kinds, false)...),
+			entry("kinds.ceilings.forewarm.dev", t.namespaces(), asksOtherwise(t.Kinds), rules(t.Kinds, false)...),
 			entry("scale.ceilings.forewarm.dev", t.namespaces(), scaleConditions,
 				rule([]string{"*"}, "*", []string{"*/scale"}, admissionregistrationv1.AllScopes, admissionregistrationv1.Update)),
 			entry("status.ceilings.forewarm.dev", t.namespaces(), annotationConditions, statusRules(t.Kinds)...),
@@ -186,13 +186,12 @@ func Mutating(t Target, caBundle []byte) *admissionregistrationv1.MutatingWebhoo
 	}
 }
 
-// rules are those of the kinds whose count is spec.replicas with 1 for its absence in the
-// built-in groups, whose growth a match condition can tell, or of all others. Kinds of one
-// group, scope and the same versions share a rule.
+// rules are those of the kinds whose growth a match condition can tell, or of all others. Kinds of
+// one group, scope and the same versions share a rule.
 func rules(kinds []webhook.Kind, plain bool) []admissionregistrationv1.RuleWithOperations {
 	var out []admissionregistrationv1.RuleWithOperations
 	for _, k := range kinds {
-		if (k.Group == "apps" || k.Group == "") != plain {
+		if isWorkload(k) != plain {
 			continue
 		}
 		scope := admissionregistrationv1.NamespacedScope
