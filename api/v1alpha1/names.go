@@ -52,8 +52,8 @@ const (
 	// AnnotationUngatedAt on a placeholder pod is when the reserver removed its gate, in RFC 3339.
 	AnnotationUngatedAt = "forewarm.dev/ungated-at"
 
-	// LabelTotals on a Namespace that carries a total is TotalsEnforced or TotalsTold, by its mode; the
-	// webhook writes it.
+	// LabelTotals on a Namespace that carries a total is TotalsEnforced or TotalsTold, by its mode. The webhook
+	// writes it, and a policy lets nobody else but who may set ceilings.
 	LabelTotals = "forewarm.dev/totals"
 	// TotalsEnforced is of a Namespace in which growth is refused while no webhook answers.
 	TotalsEnforced = "true"

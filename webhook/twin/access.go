@@ -6,6 +6,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/webhook"
 )
 
@@ -13,6 +14,9 @@ import (
 // verb set, also where values cannot be compared here; an override needs the verb override. A
 // number, mode or list that cannot be read is refused to everybody: stored while no webhook
 // answers, it would be good for nothing, and no replica would know what had been in force.
+// The labels by which Namespaces are under a total, or have a CeilingSet, are for those to change who hold
+// the verb set or may delete CeilingSets, which are Forewarm's own processes: without its label a Namespace
+// has no total while no webhook answers.
 // What a controller owns carries copies of its owner's annotations and is left alone, and so
 // are the system's namespaces, but not their own annotations.
 func (o Options) loosening() part {
@@ -25,7 +29,7 @@ func (o Options) loosening() part {
 	const now, was = `variables.now[k]`, `variables.was[k]`
 	return part{
 		conditions: []admissionregistrationv1.MatchCondition{
-			{Name: "annotated", Expression: texts(webhook.Written()) + `.exists(k, ` + annotation("object", "k") + ` != ` + before("k") + `)`},
+			{Name: "annotated", Expression: texts(webhook.Written()) + `.exists(k, ` + annotation("object", "k") + ` != ` + before("k") + `) || ` + relabelled},
 			{Name: "not-owned", Expression: o.notOwned()},
 			{Name: "not-excluded", Expression: `request.resource.resource == 'namespaces' || !(` + namespaceOf + ` in ` + texts(o.Excluded) + `)`},
 		},
@@ -43,16 +47,31 @@ func (o Options) loosening() part {
 			anyOf("types", was+` != [] && (`+now+` == [] || `+was+`.all(o, `+listed("o")+` && `+now+`.all(n, `+listed("n")+` && `+entries("n")+`.exists(e, !e.matches(`+expressionOf(entries("o"))+`)))))`,
 				webhook.AllowedInstanceTypes),
 			anyOf("mode", laxness(now)+` > `+laxness(was), webhook.CeilingMode),
+			{Name: "relabelled", Expression: relabelled},
 			anyOf("override", now+` != [] && `+now+` != `+was, webhook.CeilingOverride),
 		},
 		validation: admissionregistrationv1.Validation{
-			Expression: `variables.unread == [] && (!(variables.numbers || variables.names || variables.types || variables.mode) || ` + may(webhook.Set) + `) && (!variables.override || ` + may(webhook.Overrule) + `)`,
+			Expression: `variables.unread == [] && (!(variables.numbers || variables.names || variables.types || variables.mode) || ` + may(webhook.Set) + `) && (!variables.override || ` + may(webhook.Overrule) + `)` +
+				` && (!variables.relabelled || ` + may(webhook.Set) + ` || authorizer.group('forewarm.dev').resource('ceilingsets').namespace(variables.within).check('delete').allowed())`,
 			MessageExpression: `variables.unread != [] ? ` + o.kindOf() + ` + ' ' + variables.where + ': annotation ' + variables.unread[0] + ': "' + variables.now[variables.unread[0]][0] + '" cannot be read; write for example ' +` +
 				` variables.unread[0] + ': ' + ` + byKey(func(key string) string { return example(strings.Trim(key, `'`)) }) + `[variables.unread[0]] + ', or remove the annotation'` +
+				` : !(variables.numbers || variables.names || variables.types || variables.mode || variables.override) ? 'Namespace ' + variables.of + ': the labels ' + ` + texts(ourLabels) + `.join(' and ') + ' are written by Forewarm alone; leave them as they are, and write annotations instead'` +
 				` : request.resource.resource + ' ' + variables.where + ': this loosens a ceiling, for which one needs the verb ' +` +
 				` (variables.override ? '"override"' : '"set"') + ' on ceilings.forewarm.dev; have somebody do it who may'`,
 		},
 	}
+}
+
+// ourLabels are those of Namespaces by which the API server selects what it asks us, and which policy.
+var ourLabels = []string{v1alpha1.LabelCeilings, v1alpha1.LabelTotals}
+
+// relabelled says whether one of our labels of a Namespace changes. One that is made with them is put right.
+var relabelled = `(request.resource.resource == 'namespaces' && request.operation == 'UPDATE' && ` + texts(ourLabels) + `.exists(l, ` +
+	label("object") + ` != ` + label("oldObject") + `))`
+
+// label is a list of the value of label l of an object, or of none.
+func label(object string) string {
+	return `(has(` + object + `.metadata.labels) && l in ` + object + `.metadata.labels ? [` + object + `.metadata.labels[l]] : [])`
 }
 
 // kindOf is what messages call the object.

@@ -3,7 +3,7 @@
 //
 // What the twin holds: max-replicas in all forms on create, update and */scale of every kind
 // that counts for totals, and on */scale of every other kind in a namespace; approved instance
-// types; and who may loosen any of that. Under a total it also has ReplicaSets keep the labels that their
+// types; and who may loosen any of that, also by the labels of a Namespace. Under a total it also has ReplicaSets keep the labels that their
 // controller finds them by, which no webhook does. From Kubernetes 1.36 it clamps autoscalers. It answers
 // as package webhook does, which a test shows on the same requests, with these differences: what
 // the system says that a controller owns is let through by the kind of its owner, which cannot
