@@ -225,14 +225,14 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	return answer, decision, err
 }
 
-// decide reviews, and where that ends in less than what is asked for, asks the object's
+// decide reviews, and where that ends in less than what is asked for, or would in another mode, asks the object's
 // controller, how many replicas there are, and what the writer may do: only then, so that the
 // usual review reads nothing from the API server.
 func (s server) decide(ctx context.Context, c converted) (webhook.Decision, error) {
 	ctx, step := tracing.Step(ctx, "decide")
 	defer step.End()
 	decision := s.chain.Review(c.request)
-	if decision.HoldsBack() {
+	if decision.HoldsBack() || decision.Reason == webhook.ReasonAboveCeiling {
 		learned, err := s.learn(ctx, &c)
 		if err != nil {
 			return decision, err

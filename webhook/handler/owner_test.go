@@ -65,3 +65,24 @@ func TestLetThroughIsTold(t *testing.T) {
 		}
 	}
 }
+
+// TestTrialTellsWhatWouldBeRefused: in the modes warn and audit a rollout of what stands above its ceiling is not told
+// of as what would be refused, which it would not be.
+func TestTrialTellsWhatWouldBeRefused(t *testing.T) {
+	made := func(replicas string) string {
+		return by(deployer, review(`{"uid":"r1","kind":{"group":"apps","version":"v1","kind":"ReplicaSet"},"resource":{"group":"apps","version":"v1","resource":"replicasets"},"namespace":"team","name":"web-1",
+			"operation":"CREATE","object":{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":"u-1","controller":true}]},"spec":{"replicas":`+replicas+`}}}`))
+	}
+	for _, mode := range []webhook.Mode{webhook.Warn, webhook.Audit} {
+		for replicas, want := range map[string]webhook.Reason{"50": webhook.ReasonOwned, "51": webhook.ReasonAboveCeiling} {
+			t.Run(string(mode)+"/"+replicas, func(t *testing.T) {
+				w := newWorld(t, team(map[string]string{webhook.MaxReplicas: "4", webhook.CeilingMode: string(mode)}))
+				got := answer(t, post(w.ceilings, made(replicas)))
+				wantTold := want == webhook.ReasonAboveCeiling
+				if !got.Allowed || (got.AuditAnnotations["reason"] == string(webhook.ReasonAboveCeiling)) != wantTold || (len(got.Warnings) > 0) != (wantTold && mode == webhook.Warn) {
+					t.Errorf("answer %+v, want allowed, and told of %t", got, wantTold)
+				}
+			})
+		}
+	}
+}
