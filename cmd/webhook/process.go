@@ -85,11 +85,13 @@ func (p *process) run(ctx context.Context) error {
 
 // server is what reviews are asked for; it does not listen yet.
 func (p *process) server() *http.Server {
+	p.connections.most = maxConnections
 	server := &http.Server{
 		Handler:   http.HandlerFunc(p.handle),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate.GetCertificate},
-		ConnState: p.connections.track,
-		// A new connection may rest too: the API server makes more than it needs at once.
+		ConnState: p.connections.track, ConnContext: hold,
+		// A new connection may rest too: the API server makes more than it needs at once. One whose header comes slowly
+		// rests as well, and makes room for others where there are too many.
 		ReadHeaderTimeout: keepAlive, IdleTimeout: keepAlive, WriteTimeout: reading,
 	}
 	if p.callers != nil {
@@ -123,6 +125,9 @@ func (p *process) handle(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(reading)) // recorders of tests have none
 	if p.draining.Load() {
 		w.Header().Set("Connection", "close")
+	}
+	if p.callers != nil {
+		p.connections.knows(r)
 	}
 	p.reviews.ServeHTTP(w, r)
 }
