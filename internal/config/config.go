@@ -87,6 +87,9 @@ type WebhookKind struct {
 	Cluster bool `json:"cluster,omitempty"`
 	// Measure is replicas (the default) or nodes.
 	Measure string `json:"measure,omitempty"`
+	// Controls is true for a kind whose objects own others that count, as an operator's own its StatefulSets: those
+	// then count in its place no more, and follow it above a ceiling that it stands above already.
+	Controls bool `json:"controls,omitempty"`
 	// Count is where the number stands, such as spec.replicas=1; docs/ceilings.md has the grammar.
 	Count string `json:"count"`
 }
@@ -277,6 +280,9 @@ func (k *WebhookKind) validate(path *field.Path) field.ErrorList {
 		if value == "" {
 			errs = append(errs, field.Required(path.Child(name), "write for example version: v1, resource: widgets, kind: Widget, count: spec.replicas=1"))
 		}
+	}
+	if k.Controls && k.Cluster {
+		errs = append(errs, field.Invalid(path.Child("controls"), true, "write it for kinds with a namespace only: what a kind without one owns is held by itself"))
 	}
 	switch k.Measure {
 	case "":

@@ -94,10 +94,12 @@ func TestLoadKeepsDefaultsOfFieldsNotGiven(t *testing.T) {
 func TestLoadKinds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	for entry, wantSays := range map[string]string{
-		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1}":                 "",
-		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, measure: nodes}": "",
-		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, measure: gpus}":  "webhook.kinds[0].measure",
-		"{group: example.com, version: v1, resource: widgets, kind: Widget}":                                     "webhook.kinds[0].count",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1}":                                "",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, measure: nodes}":                "",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, measure: gpus}":                 "webhook.kinds[0].measure",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, controls: true}":                "",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget, count: spec.size=1, controls: true, cluster: true}": "webhook.kinds[0].controls",
+		"{group: example.com, version: v1, resource: widgets, kind: Widget}":                                                    "webhook.kinds[0].count",
 	} {
 		content := "apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nwebhook: {kinds: [" + entry + "]}\n"
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // Table is the built-in table with what the configuration file adds; an entry for a resource
-// of the table replaces it.
+// of the table replaces where that counts, and keeps what else is known of it.
 func Table(added []config.WebhookKind) ([]webhook.Kind, error) {
 	table := webhook.Kinds()
 	for i, a := range added {
@@ -18,11 +19,16 @@ func Table(added []config.WebhookKind) ([]webhook.Kind, error) {
 		if err != nil {
 			return nil, fmt.Errorf("webhook.kinds[%d].count: %w", i, err)
 		}
-		table = slices.DeleteFunc(table, func(k webhook.Kind) bool { return k.Group == a.Group && k.Resource == a.Resource })
-		table = append(table, webhook.Kind{
-			Group: a.Group, Version: a.Version, Resource: a.Resource, Name: a.Kind, Cluster: a.Cluster,
-			Measure: webhook.Measure(a.Measure), Counts: []webhook.Count{{Field: a.Count, Of: count}},
-		})
+		k := webhook.Kind{}
+		if at := slices.IndexFunc(table, func(k webhook.Kind) bool { return k.Group == a.Group && k.Resource == a.Resource }); at >= 0 {
+			k = table[at]
+			table = slices.Delete(table, at, at+1)
+		}
+		k.Group, k.Version, k.Others, k.Resource, k.Name, k.Cluster = a.Group, a.Version, nil, a.Resource, a.Kind, a.Cluster
+		k.Measure = cmp.Or(webhook.Measure(a.Measure), webhook.Replicas)
+		k.Counts = []webhook.Count{{Field: a.Count, Of: count}}
+		k.Vouches = k.Vouches || a.Controls
+		table = append(table, k)
 	}
 	return table, nil
 }
