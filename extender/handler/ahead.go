@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"forewarm.dev/extender"
+	"forewarm.dev/extender/suits"
 )
 
 const (
@@ -144,7 +145,7 @@ func (x *Index) newBurst(pod *corev1.Pod, asked *extender.Pod) *burst {
 	if len(x.ahead.bursts) >= burstsAtMost {
 		return nil
 	}
-	b := &burst{like: pod, asked: asked, suits: extender.Suits(pod), members: map[types.UID]bool{}}
+	b := &burst{like: pod, asked: asked, suits: suits.Of(pod), members: map[types.UID]bool{}}
 	x.ahead.bursts = append(x.ahead.bursts, b)
 	return b
 }

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"forewarm.dev/extender"
+	"forewarm.dev/extender/suits"
 	"forewarm.dev/internal/quantity"
 )
 
@@ -46,7 +47,7 @@ func (x *Index) Explain(pod *corev1.Pod) PodExplanation {
 	asked := x.pod(pod)
 	e := PodExplanation{Requests: asked.Requests, Classes: asked.Classes, Exempt: asked.Exempt}
 	var roomy []*extender.Node // those that the scheduler would ask about
-	at, suits := map[string]int{}, extender.Suits(pod)
+	at, fits := map[string]int{}, suits.Of(pod)
 	for _, name := range slices.Sorted(maps.Keys(x.nodes)) {
 		n := x.nodes[name]
 		if !n.known || !asked.Requests.FitsIn(n.Allocatable) {
@@ -54,7 +55,7 @@ func (x *Index) Explain(pod *corev1.Pod) PodExplanation {
 		}
 		one := explainNode(asked, &n.Node)
 		if n.object != nil {
-			_, one.Unfit = suits(n.object)
+			_, one.Unfit = fits(n.object)
 		}
 		one.Verdict = extender.Filter(asked, []*extender.Node{&n.Node}, x.held)[0]
 		if one.Unfit == "" && len(one.Lacks) == 0 && one.Verdict.Reason == "" {

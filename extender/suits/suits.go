@@ -1,4 +1,5 @@
-package extender
+// Package suits tells where a pod may go whatever is free.
+package suits
 
 import (
 	corev1 "k8s.io/api/core/v1"
@@ -7,9 +8,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Suits returns what tells of a node whether a simple pod may go there by its node selector, node affinity
+// Of returns what tells of a node whether a simple pod may go there by its node selector, node affinity
 // and tolerations, and why not.
-func Suits(pod *corev1.Pod) func(node *corev1.Node) (suits bool, why string) {
+func Of(pod *corev1.Pod) func(node *corev1.Node) (suits bool, why string) {
 	affinity := nodeaffinity.GetRequiredNodeAffinity(pod)
 	return func(node *corev1.Node) (bool, string) {
 		if matches, err := affinity.Match(node); err != nil || !matches {
