@@ -50,7 +50,7 @@ func (r *Reserver) observe(ctx context.Context, pools []*v1alpha1.WarmPool) (wor
 	defer step.End()
 	w := world{pools: pools}
 	var err error
-	if w.Snapshot, err = snapshot.Take(ctx, r.cached); err != nil {
+	if w.Snapshot, err = r.seen(ctx); err != nil {
 		return w, fmt.Errorf("observe nodes and pods: %w", err)
 	}
 	var namespaces corev1.NamespaceList

@@ -5,6 +5,7 @@ package reserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,6 +35,7 @@ import (
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
+	"forewarm.dev/internal/snapshot"
 	"forewarm.dev/internal/tracing"
 )
 
@@ -100,6 +102,8 @@ type Reserver struct {
 	guards  *guards.Guards
 	finder  *coming.Finder
 	asker   *supply.Asker
+	// seen is what there is now.
+	seen func(context.Context) (snapshot.Snapshot, error)
 	// hurry are the pools that are due before their time.
 	hurry hurry
 	// urgent is told when a pod is stuck, and when a pool is in a hurry; attempts are the last ones to make
@@ -143,6 +147,7 @@ func New(o Options) *Reserver {
 		finder:  coming.NewFinder(o.Client, o.Live),
 		asker:   supply.NewAsker(o.Live, o.PlaceholderNamespace),
 		urgent:  make(chan struct{}, 1),
+		seen:    func(ctx context.Context) (snapshot.Snapshot, error) { return snapshot.Take(ctx, o.Client) },
 	}
 }
 
@@ -154,12 +159,11 @@ const tick = time.Second
 
 // Start runs the loop until ctx ends.
 func (r *Reserver) Start(ctx context.Context) error {
-	if err := r.watchPods(ctx); err != nil {
+	stores, err := snapshot.NewStores(ctx, r.options.Informers)
+	if err := errors.Join(err, r.watchPods(ctx), r.watchNodes(ctx)); err != nil {
 		return err
 	}
-	if err := r.watchNodes(ctx); err != nil {
-		return err
-	}
+	r.seen = func(context.Context) (snapshot.Snapshot, error) { return stores.Take(), nil }
 	r.options.Loads.Wake(r.wake)
 	ticker := r.options.Clock.NewTicker(tick)
 	defer ticker.Stop()

@@ -2,6 +2,7 @@ package reserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -25,9 +27,10 @@ import (
 	"forewarm.dev/capacity/decisions"
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/waiting/announcer"
+	"forewarm.dev/internal/snapshot"
 )
 
-// crowd is a client whose informers hold many nodes and pods: lists of them are shallow copies, as
+// crowd is a client of which informers hold many nodes and pods: lists of them are shallow copies, as
 // those of an informer cache are.
 type crowd struct {
 	client.Client
@@ -46,6 +49,23 @@ func (c crowd) List(ctx context.Context, list client.ObjectList, options ...clie
 		return c.Client.List(ctx, list, options...)
 	}
 	return nil
+}
+
+// stores are those of the informers.
+func (c crowd) stores(t *testing.T) snapshot.Stores {
+	t.Helper()
+	s := snapshot.Stores{Nodes: toolscache.NewStore(toolscache.MetaNamespaceKeyFunc), Pods: toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)}
+	var errs []error
+	for i := range c.nodes {
+		errs = append(errs, s.Nodes.Add(&c.nodes[i]))
+	}
+	for i := range c.pods {
+		errs = append(errs, s.Pods.Add(&c.pods[i]))
+	}
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 const (
@@ -113,6 +133,8 @@ func TestACycleOfManyNodes(t *testing.T) {
 	r.live = fake.NewClientBuilder().WithScheme(r.cached.Scheme()).WithObjects(pools...).WithStatusSubresource(pools...).Build()
 	many := newCrowd(r.live.(client.Client))
 	r.cached, r.options.Client, r.options.Clock = many, many, clock.RealClock{}
+	stores := many.stores(t)
+	r.seen = func(context.Context) (snapshot.Snapshot, error) { return stores.Take(), nil }
 	r.finder = coming.NewFinder(many, r.live)
 	r.options.Forecaster, r.options.Chooser = &samples{}, chooser.New(true)
 	r.options.Announcer = announcer.New(many, r.options.Events)

@@ -10,9 +10,11 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -27,7 +29,7 @@ type Snapshot struct {
 	byNode map[string][]*corev1.Pod
 }
 
-// Take lists nodes and pods from a reader that is backed by informers.
+// Take lists nodes and pods from a reader.
 func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
 	var nodes corev1.NodeList
 	if err := reader.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
@@ -37,15 +39,58 @@ func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
 	if err := reader.List(ctx, &pods, client.UnsafeDisableDeepCopy); err != nil {
 		return Snapshot{}, fmt.Errorf("list pods: %w", err)
 	}
-	s := Snapshot{byNode: map[string][]*corev1.Pod{}}
-	for i := range nodes.Items {
-		s.Nodes = append(s.Nodes, &nodes.Items[i])
+	return of(pointers(nodes.Items), pointers(pods.Items)), nil
+}
+
+func pointers[T any](items []T) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
 	}
-	for i := range pods.Items {
-		if pod := &pods.Items[i]; !ended(pod) {
-			s.Pods = append(s.Pods, pod)
+	return out
+}
+
+// Stores are where informers keep nodes and pods. What they hold is not copied, as a list of it is, which for
+// 100,000 pods is more than all that is done with it.
+type Stores struct{ Nodes, Pods toolscache.Store }
+
+// NewStores are those of some informers, once they are synced.
+func NewStores(ctx context.Context, informers cache.Informers) (s Stores, err error) {
+	if s.Nodes, err = storeOf(ctx, informers, &corev1.Node{}); err == nil {
+		s.Pods, err = storeOf(ctx, informers, &corev1.Pod{})
+	}
+	return s, err
+}
+
+func storeOf(ctx context.Context, informers cache.Informers, object client.Object) (toolscache.Store, error) {
+	informer, err := informers.GetInformer(ctx, object)
+	if err != nil {
+		return nil, fmt.Errorf("watch %T: %w", object, err)
+	}
+	keeps, ok := informer.(interface{ GetStore() toolscache.Store })
+	if !ok {
+		return nil, fmt.Errorf("an informer of %T keeps no store of them all: watch all namespaces", object)
+	}
+	return keeps.GetStore(), nil
+}
+
+// Take is what they hold now.
+func (s Stores) Take() Snapshot { return of(held[corev1.Node](s.Nodes), held[corev1.Pod](s.Pods)) }
+
+func held[T any](store toolscache.Store) []*T {
+	objects := store.List()
+	out := make([]*T, 0, len(objects))
+	for _, object := range objects {
+		if o, ok := object.(*T); ok {
+			out = append(out, o)
 		}
 	}
+	return out
+}
+
+// of is the snapshot of some nodes and pods, whose slices become its own.
+func of(nodes []*corev1.Node, pods []*corev1.Pod) Snapshot {
+	s := Snapshot{Nodes: nodes, Pods: slices.DeleteFunc(pods, ended), byNode: map[string][]*corev1.Pod{}}
 	slices.SortFunc(s.Nodes, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Pods, func(a, b *corev1.Pod) int {
 		if a.Namespace != b.Namespace {
@@ -58,7 +103,7 @@ func Take(ctx context.Context, reader client.Reader) (Snapshot, error) {
 			s.byNode[name] = append(s.byNode[name], pod)
 		}
 	}
-	return s, nil
+	return s
 }
 
 func ended(pod *corev1.Pod) bool {

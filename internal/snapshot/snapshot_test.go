@@ -1,11 +1,15 @@
 package snapshot
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
@@ -44,6 +48,56 @@ func TestTakeSortsAndLeavesEndedPodsOut(t *testing.T) {
 	}
 	if got := s.PodsOn("n2"); len(got) != 0 {
 		t.Errorf("pods on n2: %v", got)
+	}
+}
+
+// Informers that keep a store, and that do not.
+type (
+	scattered struct{ cache.Informer }
+	storing   struct {
+		cache.Informer
+		store toolscache.Store
+	}
+	someInformers struct {
+		cache.Informers
+		of func(client.Object) cache.Informer
+	}
+)
+
+func (f storing) GetStore() toolscache.Store { return f.store }
+
+func (s someInformers) GetInformer(_ context.Context, o client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
+	return s.of(o), nil
+}
+
+// TestStoresAreTakenAsTheyAre: a snapshot of informers has their objects themselves, and is like one of a list.
+func TestStoresAreTakenAsTheyAre(t *testing.T) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+	running, done := pod("b", "n1", corev1.PodRunning), pod("a", "n1", corev1.PodFailed)
+	filled := func(objects ...any) cache.Informer {
+		store := toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
+		for _, o := range objects {
+			if err := store.Add(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return storing{store: store}
+	}
+	stores, err := NewStores(t.Context(), someInformers{of: func(o client.Object) cache.Informer {
+		if _, ok := o.(*corev1.Node); ok {
+			return filled(node)
+		}
+		return filled(running, done)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stores.Take()
+	if len(s.Nodes) != 1 || s.Nodes[0] != node || len(s.Pods) != 1 || s.Pods[0] != running || len(s.PodsOn("n1")) != 1 {
+		t.Errorf("nodes %v, pods %v, want the informers' own, but for the pod that has ended", s.Nodes, s.Pods)
+	}
+	if _, err := NewStores(t.Context(), someInformers{of: func(client.Object) cache.Informer { return scattered{} }}); err == nil {
+		t.Error("informers without stores are taken")
 	}
 }
 
