@@ -57,6 +57,7 @@ func TestReliability(t *testing.T) {
 		{"what somebody changes in our configurations is put back", reliabilityDrift},
 		{"size leads past no ceiling", reliabilityLarge},
 		{"bodies, slow clients and crowds are bounded", reliabilityBounds},
+		{"a crowd that only connects keeps nobody out", reliabilityCrowd},
 		{"a panic leaves the verdict to failurePolicy", reliabilityPanic},
 		{"another webhook changes the pod after us", reliabilityReinvoked},
 		{"our rights are these and no more", reliabilityRights},

@@ -61,6 +61,7 @@ func TestTwin(t *testing.T) {
 	t.Run("who may say that it is owned", func(t *testing.T) { twinOwners(t, e) })
 	t.Run("autoscalers are clamped", func(t *testing.T) { twinClamps(t, e) })
 	t.Run("who may approve instance types", func(t *testing.T) { twinApprovers(t, e) })
+	t.Run("who may change our labels", func(t *testing.T) { twinLabels(t, e) })
 }
 
 func twinPatch(body string) client.Patch { return client.RawPatch(types.MergePatchType, []byte(body)) }
@@ -281,4 +282,45 @@ func twinApprovers(t *testing.T, e *webhookEnv) {
 	if err := set(ctx, `"g5.xlarge"`); err != nil {
 		t.Errorf("tighten: %v", err)
 	}
+}
+
+// twinLabels: who may patch Namespaces does not take one out of its ceilings by its label, unless he may set ceilings.
+func twinLabels(t *testing.T, e *webhookEnv) {
+	ctx := t.Context()
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "labels"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"namespaces", "namespaces/status"}, Verbs: []string{"get", "patch"}},
+	}}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "labels"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "labeller"}},
+	}
+	for _, o := range []client.Object{role, binding} {
+		if err := e.Client.Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "twin"}}
+	labeller := e.as(t, "labeller")
+	patch := func(label, value string) error {
+		return labeller.Patch(ctx, namespace.DeepCopy(), twinPatch(`{"metadata":{"labels":{"`+label+`":`+value+`}}}`))
+	}
+	cluster.Eventually(t, webhookWait, func() error { return patch("a", `"b"`) }) // rights are cached
+	for _, label := range []string{v1alpha1.LabelCeilings, v1alpha1.LabelTotals} {
+		for _, value := range []string{"null", `"no"`} {
+			if label == v1alpha1.LabelTotals && value == "null" {
+				continue // it has none
+			}
+			if err := webhookDenied(patch(label, value), twin.Access, "written by Forewarm alone"); err != nil {
+				t.Errorf("%s to %s: %v", label, value, err)
+			}
+		}
+	}
+	status := labeller.Status().Patch(ctx, namespace.DeepCopy(), twinPatch(`{"metadata":{"labels":{"`+v1alpha1.LabelCeilings+`":null}}}`))
+	if err := webhookDenied(status, twin.Access); err != nil {
+		t.Errorf("with the status: %v", err)
+	}
+	e.grant(t, "twin", "labeller", "forewarm-ceilings")
+	cluster.Eventually(t, webhookWait, func() error {
+		return labeller.Patch(ctx, namespace.DeepCopy(), twinPatch(`{"metadata":{"labels":{"`+v1alpha1.LabelCeilings+`":null}}}`), client.DryRunAll)
+	})
 }
