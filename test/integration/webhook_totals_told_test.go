@@ -18,17 +18,17 @@ const ceilingMode = "forewarm.dev/ceiling-mode"
 // totalsTold: in the modes warn and audit a total refuses nothing, neither of workloads nor of pods, and counts
 // all the same; it refuses at once when the mode says so.
 func totalsTold(t *testing.T, e *totalsEnv) {
-	e.counting(t, "told", map[string]string{totalReplicas: "5", totalGPUs: "2", ceilingMode: "warn"})
+	e.counting(t, "on-trial", map[string]string{totalReplicas: "5", totalGPUs: "2", ceilingMode: "warn"})
 	ctx := t.Context()
-	web := webhookWorkload("Deployment", "told", "web", 8, "")
+	web := webhookWorkload("Deployment", "on-trial", "web", 8, "")
 	if err := e.Client.Create(ctx, web); err != nil {
 		t.Errorf("above the total: %v", err)
 	}
-	if err := e.Client.Create(ctx, webhookPod("told", "bare", 3)); err != nil {
+	if err := e.Client.Create(ctx, webhookPod("on-trial", "bare", 3)); err != nil {
 		t.Errorf("a bare pod above the total: %v", err)
 	}
-	e.settled(t, "namespace.told", v1alpha1.LedgerAmounts{Replicas: 8})
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "told"}}
+	e.settled(t, "namespace.on-trial", v1alpha1.LedgerAmounts{Replicas: 8})
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "on-trial"}}
 	became := func(mode, label string, quota bool) {
 		t.Helper()
 		body := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, ceilingMode, mode)
@@ -39,7 +39,7 @@ func totalsTold(t *testing.T, e *totalsEnv) {
 			if err := e.Client.Get(ctx, client.ObjectKeyFromObject(namespace), namespace); err != nil || namespace.Labels[v1alpha1.LabelTotals] != label {
 				return fmt.Errorf("the label is %q, want %q (%w)", namespace.Labels[v1alpha1.LabelTotals], label, err)
 			}
-			err := e.Client.Get(ctx, client.ObjectKey{Namespace: "told", Name: "forewarm-max-gpus"}, &corev1.ResourceQuota{})
+			err := e.Client.Get(ctx, client.ObjectKey{Namespace: "on-trial", Name: "forewarm-max-gpus"}, &corev1.ResourceQuota{})
 			if client.IgnoreNotFound(err) != nil || apierrors.IsNotFound(err) == quota {
 				return fmt.Errorf("the quota: %w, want there: %t", err, quota)
 			}
