@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"forewarm.dev/extender"
-	"forewarm.dev/extender/suits"
+	"forewarm.dev/internal/suits"
 )
 
 const (
@@ -43,7 +43,7 @@ type burst struct {
 	// free room for it is ours to see.
 	sight bool
 	// suits tells of a node whether such pods may go there.
-	suits func(*corev1.Node) (bool, string)
+	suits func(*corev1.Node) suits.Misfit
 	// named are the nodes that the scheduler could make room on for such a pod; nil if it has not
 	// been heard.
 	named map[string]bool

@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"forewarm.dev/extender"
-	"forewarm.dev/extender/suits"
 	"forewarm.dev/internal/quantity"
+	"forewarm.dev/internal/suits"
 )
 
 // PodExplanation is how the extender sees a pod.
@@ -55,7 +55,7 @@ func (x *Index) Explain(pod *corev1.Pod) PodExplanation {
 		}
 		one := explainNode(asked, &n.Node)
 		if n.object != nil {
-			_, one.Unfit = fits(n.object)
+			one.Unfit = fits(n.object).String()
 		}
 		one.Verdict = extender.Filter(asked, []*extender.Node{&n.Node}, x.held)[0]
 		if one.Unfit == "" && len(one.Lacks) == 0 && one.Verdict.Reason == "" {

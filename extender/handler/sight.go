@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"forewarm.dev/extender"
+	"forewarm.dev/internal/suits"
 )
 
 // see begins or goes on to serve pods before the scheduler is heard of one of them, if it is one that
@@ -61,11 +62,7 @@ func (x *Index) firstOpen(b *burst, asked *extender.Pod) string {
 
 // takes tells whether a node stays, and pods of the burst may go there.
 func (b *burst) takes(e *nodeEntry) bool {
-	if e.object == nil || e.Leaving {
-		return false
-	}
-	suits, _ := b.suits(e.object)
-	return suits
+	return e.object != nil && !e.Leaving && b.suits(e.object) == suits.Misfit{}
 }
 
 // repelling are the labels of pods that a pod on a node keeps away from itself; nil for most.

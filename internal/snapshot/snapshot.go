@@ -11,11 +11,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
-	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"forewarm.dev/internal/suits"
 )
 
 // Snapshot is what there was at one time. Its objects are shared with the informers: nobody
@@ -139,19 +138,11 @@ func (s Snapshot) Node(name string) *corev1.Node {
 	return s.Nodes[at]
 }
 
-// MayRun tells whether labels and taints of the node with a name allow a pod.
+// MayRun tells whether the node with a name allows a pod, whatever is free there.
 func (s Snapshot) MayRun(pod *corev1.Pod) func(name string) bool {
-	affinity := nodeaffinity.GetRequiredNodeAffinity(pod)
+	fits := suits.Of(pod)
 	return func(name string) bool {
 		node := s.Node(name)
-		if node == nil {
-			return false
-		}
-		if matches, err := affinity.Match(node); err != nil || !matches {
-			return false
-		}
-		_, untolerated := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations,
-			func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
-		return !untolerated
+		return node != nil && fits(node) == suits.Misfit{}
 	}
 }
