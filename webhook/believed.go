@@ -1,8 +1,6 @@
 package webhook
 
-import (
-	"strings"
-)
+import "strings"
 
 // ByControlPlane is CEL for: it is the control plane that writes, of which no tenant is a part. A ServiceAccount
 // of another Namespace may be a tenant's.

@@ -29,8 +29,9 @@ const onlyOurQuota = metav1.ObjectNameField + "=" + quotaName
 var quotaResources = []string{"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
 
 // boundPods makes the quota of a Namespace whose GPUs are bound as it should be, and again when
-// somebody else changes or deletes it. Where the mode refuses nothing there is none. A number that cannot be read leaves it as it is, and so
-// does Forewarm while it is disarmed: forewarmctl has then removed it.
+// somebody else changes or deletes it. Where the mode refuses nothing there is none. A number that
+// cannot be read leaves it as it is, and so does Forewarm while it is disarmed: forewarmctl has then
+// removed it.
 func (t *term) boundPods(ctx context.Context, h Holder, namespace metav1.Object) error {
 	w, err := t.watches.ensure(ctx, quotas)
 	if err != nil {

@@ -59,6 +59,11 @@ func totalConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCondit
 	return []admissionregistrationv1.MatchCondition{{Name: "grows", Expression: `(` + countGrows(kinds) + `) && !` + byDeployment + ` && !` + rolled(kinds)}}
 }
 
+// toldConditions are those where nothing is refused, and so nothing need pass that is part of a rollout.
+func toldConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCondition {
+	return []admissionregistrationv1.MatchCondition{{Name: "grows", Expression: `(` + countGrows(kinds) + `) && !` + byDeployment}}
+}
+
 // rolloutConditions are those of what totalConditions leave out, but for ReplicaSets of Deployments.
 func rolloutConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCondition {
 	return []admissionregistrationv1.MatchCondition{{Name: "rollout-grows", Expression: rolled(kinds) + ` && (` + countGrows(kinds) + `)`}}

@@ -311,6 +311,9 @@ func TestRolloutConditions(t *testing.T) {
 					t.Errorf("entry %d matches: %t", entry, got)
 				}
 			}
+			if got := matchesBy(t, toldConditions(webhook.Kinds()), c.object, c.old, by); got != (c.want != nowhere) {
+				t.Errorf("the entry of trials matches: %t", got)
+			}
 		})
 	}
 }

@@ -119,8 +119,8 @@ func Validating(t Target, caBundle []byte) *admissionregistrationv1.ValidatingWe
 				rule([]string{""}, "v1", []string{"namespaces", "namespaces/status", "namespaces/finalize"}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create, admissionregistrationv1.Update)),
 			entry("machines.ceilings.forewarm.dev", t.namespaces(), machineConditions, machineRule()),
 			t.totals(entry("totals.ceilings.forewarm.dev", t.counting(v1alpha1.TotalsEnforced), totalConditions(t.Kinds), countedRules(t.Kinds)...), admissionregistrationv1.Fail, caBundle),
-			t.totals(entry("told.totals.ceilings.forewarm.dev", t.counting(v1alpha1.TotalsTold), totalConditions(t.Kinds), countedRules(t.Kinds)...), admissionregistrationv1.Ignore, caBundle),
-			t.totals(entry("rollouts.totals.ceilings.forewarm.dev", t.counting(v1alpha1.TotalsEnforced, v1alpha1.TotalsTold), rolloutConditions(t.Kinds), countedRules(t.Kinds)...), admissionregistrationv1.Ignore, caBundle),
+			t.totals(entry("told.totals.ceilings.forewarm.dev", t.counting(v1alpha1.TotalsTold), toldConditions(t.Kinds), countedRules(t.Kinds)...), admissionregistrationv1.Ignore, caBundle),
+			t.totals(entry("rollouts.totals.ceilings.forewarm.dev", t.counting(v1alpha1.TotalsEnforced), rolloutConditions(t.Kinds), countedRules(t.Kinds)...), admissionregistrationv1.Ignore, caBundle),
 			t.totals(entry("nodeclaims.ceilings.forewarm.dev", nil, nil,
 				rule([]string{webhook.NodeClaims.Group}, webhook.NodeClaims.Version, []string{webhook.NodeClaims.Resource}, admissionregistrationv1.ClusterScope, admissionregistrationv1.Create)),
 				admissionregistrationv1.Ignore, caBundle),
@@ -143,11 +143,11 @@ func (t Target) totals(entry admissionregistrationv1.ValidatingWebhook, policy a
 	return entry
 }
 
-// counting selects the namespaces that carry a total, by the values of their label.
-func (t Target) counting(values ...string) *metav1.LabelSelector {
+// counting selects the namespaces that carry a total, by the value of their label.
+func (t Target) counting(value string) *metav1.LabelSelector {
 	out := t.namespaces()
 	out.MatchExpressions = append(out.MatchExpressions, metav1.LabelSelectorRequirement{
-		Key: v1alpha1.LabelTotals, Operator: metav1.LabelSelectorOpIn, Values: values,
+		Key: v1alpha1.LabelTotals, Operator: metav1.LabelSelectorOpIn, Values: []string{value},
 	})
 	return out
 }

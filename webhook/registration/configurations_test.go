@@ -105,7 +105,7 @@ func TestNoOutage(t *testing.T) {
 			if got := selector.Matches(labels.Set{corev1.LabelMetadataName: namespace}); got != (want && !total) {
 				t.Errorf("%s matches Namespace %s: %t, want %t", name, namespace, got, want && !total)
 			}
-			for value, asked := range map[string]bool{"true": !told, "told": !enforced} {
+			for value, asked := range map[string]bool{v1alpha1.TotalsEnforced: !told, v1alpha1.TotalsTold: !enforced && !rollouts} {
 				if got := selector.Matches(labels.Set{corev1.LabelMetadataName: namespace, v1alpha1.LabelTotals: value}); got != (want && asked) {
 					t.Errorf("%s matches Namespace %s with totals %s: %t, want %t", name, namespace, value, got, want && asked)
 				}
