@@ -1,13 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/pem"
+	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"k8s.io/klog/v2"
 )
 
 // trusted writes a token, and the certificate of a server.
@@ -59,5 +66,60 @@ func TestATokenFollowsNoRedirect(t *testing.T) {
 	}
 	if len(asked) != 1 || asked[0] != "" {
 		t.Errorf("the other server was told %q, want nothing, once", asked)
+	}
+}
+
+// TestATokenIsNotLogged however much is logged, and whatever the server answers.
+func TestATokenIsNotLogged(t *testing.T) {
+	said := logged(t)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+		w.Header().Set("Location", "https://elsewhere.example/")
+		w.WriteHeader(code)
+	}))
+	defer server.Close()
+	token, ca := trusted(t, server)
+	if err := os.WriteFile(token, []byte("hush-hush-token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	carrier, err := carrierTo(server.URL, token, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []int{http.StatusOK, http.StatusFound, http.StatusUnauthorized, http.StatusInternalServerError} {
+		response, err := (&http.Client{Transport: carrier}).Get(fmt.Sprintf("%s/%d", server.URL, code))
+		if err == nil {
+			_ = response.Body.Close()
+		} else if strings.Contains(err.Error(), "hush-hush-token") {
+			t.Errorf("%d: the error holds the token: %v", code, err)
+		}
+	}
+	log := said()
+	if !strings.Contains(log, "Authorization") || !strings.Contains(log, server.URL) {
+		t.Errorf("the log says no more than usual:\n%s", log)
+	}
+	for _, secret := range []string{"hush-hush-token", base64.StdEncoding.EncodeToString([]byte("hush-hush-token"))} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log holds the token:\n%s", log)
+		}
+	}
+}
+
+// logged has all be logged that can be, and returns it when asked.
+func logged(t *testing.T) func() string {
+	t.Helper()
+	var flags flag.FlagSet
+	klog.InitFlags(&flags)
+	t.Cleanup(klog.CaptureState().Restore)
+	for name, value := range map[string]string{"v": "10", "logtostderr": "false", "alsologtostderr": "false", "stderrthreshold": "FATAL"} {
+		if err := flags.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	klog.SetOutput(&out)
+	return func() string {
+		klog.Flush()
+		return out.String()
 	}
 }
