@@ -31,7 +31,7 @@ func (l Limits) needsApproval(plans []ChunkPlan, state State) bool {
 			}
 		}
 		cost += float64(max(plans[i].Wanted-reserved, 0)) * chunk.IdleCostPerHour
-		nodes += boundByNodes(new(plans[i]), state.Chunks[i], nil)
+		nodes += boundByNodes(new(plans[i]), state.Chunks[i], nil, "")
 	}
 	return a.AboveCostPerHour != nil && cost > *a.AboveCostPerHour+1e-9 || a.AboveNodes != nil && nodes > *a.AboveNodes
 }

@@ -56,6 +56,9 @@ type ChunkState struct {
 	Interrupted float64
 	// Waiting is how many chunks of real demand wait for a node.
 	Waiting int64
+	// Refused says that the newest word of an autoscaler on the placeholders that wait for a node was that it
+	// brings none.
+	Refused bool `json:",omitempty"`
 	// ZoneRoom is the part of Room in each zone, in the order of Limits.Zones.
 	ZoneRoom []int64
 	// Kept is the highest wanted number of the hold time just passed, or all that is held where that is not
@@ -195,6 +198,8 @@ const (
 	// ReasonStockOut says that more would be wanted of a pool that gets no nodes, and removes the
 	// placeholders that wait for one there.
 	ReasonStockOut Reason = "LimitedByStockOut"
+	// ReasonRefused says that more would be wanted, and that autoscalers refuse nodes for those that wait.
+	ReasonRefused Reason = "LimitedByAutoscaler"
 	// ReasonFallback asks for capacity for a pool that gets no nodes.
 	ReasonFallback Reason = "FallbackDemand"
 	// ReasonUnapproved says that more would be wanted, and that nobody has approved it.

@@ -5,8 +5,8 @@ package capacity
 // asks for. A placeholder for which there is no room counts as a node, so that no node too many
 // is asked for; the room that a node brings beyond it is used once it is there. Nothing that is
 // held already is given up for it. What is pinned to a zone needs room there, else it gives its pin up
-// first. Where left is nil, any number may be asked for.
-func boundByNodes(plan *ChunkPlan, state ChunkState, left *int64) int64 {
+// first. Where left is nil, any number may be asked for; by is the limit that it is part of.
+func boundByNodes(plan *ChunkPlan, state ChunkState, left *int64, by Reason) int64 {
 	var held, pending int64
 	for _, p := range state.Placeholders {
 		switch p.Stage {
@@ -25,14 +25,14 @@ func boundByNodes(plan *ChunkPlan, state ChunkState, left *int64) int64 {
 	coming := max(pending-state.Room, 0) + state.overdue()
 	room := max(state.Room-pending, 0)
 	if left != nil {
-		plan.unpin(plan.allApart(state)-max(*left-coming, 0), state)
+		plan.unpin(plan.allApart(state)-max(*left-coming, 0), state, by)
 	}
 	more := max(plan.Wanted-held, 0)
 	apart := min(plan.allApart(state), more)
 	if left != nil {
 		if most := room + max(*left-coming, 0); more > most {
 			plan.Wanted = held + most
-			plan.limit(more-most, ReasonMaxNodes)
+			plan.limit(more-most, by)
 			more = most
 		}
 	}

@@ -17,9 +17,10 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 	nodes := int64(0)
 	for i := range result.Chunks {
 		result.Chunks[i].pin(state.Chunks[i], limits)
-		nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], less(limits.NodesLeft, nodes))
+		nodes += boundByNodes(&result.Chunks[i], state.Chunks[i], less(limits.NodesLeft, nodes), ReasonMaxNodes)
 	}
 	divert(result.Chunks, state, limits)
+	hold(result.Chunks, state, limits)
 	asked := nodesFor(result.Chunks, state)
 	approve(result.Chunks, state, limits)
 	result.Nodes = nodesFor(result.Chunks, state)
@@ -39,7 +40,7 @@ func Plan(demand Demand, state State, limits Limits, now time.Time) Result {
 func nodesFor(plans []ChunkPlan, state State) int64 {
 	nodes := int64(0)
 	for i := range plans {
-		nodes += boundByNodes(&plans[i], state.Chunks[i], nil)
+		nodes += boundByNodes(&plans[i], state.Chunks[i], nil, "")
 	}
 	return nodes
 }

@@ -114,7 +114,7 @@ func (p ChunkPlan) allApart(state ChunkState) int64 {
 
 // unpin leaves the zone open of so many for which their zones have no room, the last zones first. Those
 // that are wanted for the zone's sake only are not wanted any more.
-func (p *ChunkPlan) unpin(n int64, state ChunkState) {
+func (p *ChunkPlan) unpin(n int64, state ChunkState, by Reason) {
 	if n <= 0 {
 		return
 	}
@@ -125,7 +125,7 @@ func (p *ChunkPlan) unpin(n int64, state ChunkState) {
 		needless := min(back, p.Spread)
 		p.Spread -= needless
 		p.Wanted -= needless
-		p.limit(needless, ReasonMaxNodes)
+		p.limit(needless, by)
 	}
 }
 

@@ -94,6 +94,7 @@ func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, n
 		return seen, err
 	}
 	seen.state = r.stateOf(w, pool, seen.zones, now)
+	seen.said.Mark(pool, w.placeholders[pool.Name], now, &seen.state)
 	r.setRooms(w, pool, chunks, &seen)
 	return seen, nil
 }

@@ -15,6 +15,7 @@ var limitFields = map[capacity.Reason]string{
 	capacity.ReasonIdleBudget:      "spec.sizing.idleBudgetPerHour",
 	capacity.ReasonIdleBudgetOfDay: "spec.sizing.idleBudgetPerDay",
 	capacity.ReasonStockOut:        "the nodes that the pool gets; status.supply says where it turns to",
+	capacity.ReasonRefused:         "autoscalers, which refuse nodes for those that wait; status.chunks[].message says why",
 	capacity.ReasonUnapproved:      "the approval of a CapacityPlan",
 }
 

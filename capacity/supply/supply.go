@@ -21,7 +21,7 @@ func See(pool *v1alpha1.WarmPool, known capacity.LeadTimes, placeholders []*core
 	seen := capacity.Supply{Patience: placeholder.Patience(pool, known)}
 	for _, pod := range placeholders {
 		asked, ok := placeholder.Ungated(pod)
-		if !ok || pod.Spec.NodeName != "" || placeholder.StageOf(pod) != capacity.Pending || placeholder.Zone(pool, pod) != "" {
+		if !ok || !waits(pool, pod) {
 			continue
 		}
 		if seen.Asked.IsZero() || asked.Before(seen.Asked) {

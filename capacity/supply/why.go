@@ -40,6 +40,14 @@ type Said struct {
 	newest string
 	// groups are what is said of NodePools and node groups.
 	groups []string
+	// words are the newest on each of them.
+	words map[types.UID]word
+}
+
+// word is one that an autoscaler has said of a placeholder.
+type word struct {
+	at      time.Time
+	refuses bool
 }
 
 // Why is all of it that is about the pool.
@@ -87,15 +95,14 @@ func listen(ctx context.Context, live client.Reader, namespace string) (h heard,
 // of is what it says of a pool: of each placeholder the newest event, of NodeClaims why they were not launched, of
 // node groups why they do not grow.
 func (h heard) of(waiting []*corev1.Pod, claims, words []string) Said {
-	said := Said{Of: map[string]string{}, groups: slices.Concat(claims, h.groups.Refusals(words))}
-	told := map[types.UID]bool{}
+	said := Said{Of: map[string]string{}, words: map[types.UID]word{}, groups: slices.Concat(claims, h.groups.Refusals(words))}
 	for _, event := range h.events {
 		of := event.InvolvedObject
 		refused, known := refuses[source{event.Reason, sourceOf(event)}]
-		if !known || told[of.UID] || !slices.ContainsFunc(waiting, func(pod *corev1.Pod) bool { return pod.UID == of.UID }) {
+		if _, told := said.words[of.UID]; !known || told || !slices.ContainsFunc(waiting, func(pod *corev1.Pod) bool { return pod.UID == of.UID }) {
 			continue
 		}
-		told[of.UID] = true // what was said of it before is out of date
+		said.words[of.UID] = word{when(event), refused} // what was said of it before is out of date
 		if refused {
 			said.Of[of.Name] = cut(sourceOf(event) + ": " + event.Message)
 			said.newest = cmp.Or(said.newest, said.Of[of.Name])

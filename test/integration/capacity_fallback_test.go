@@ -21,7 +21,8 @@ import (
 )
 
 // TestFallback: Karpenter may buy no node of NodePool warm. WarmPool a100, which keeps two of them,
-// turns to plain, whose capacity its pods may then take, and comes back once a node can be had.
+// asks for no third one meanwhile, turns to plain, whose capacity its pods may then take, and comes back once a node
+// can be had.
 func TestFallback(t *testing.T) {
 	t.Parallel()
 	e := newLoopEnv(t)
@@ -33,7 +34,7 @@ func TestFallback(t *testing.T) {
 	})
 	a100, plain := loopPool(loopName, "warm", 2, 3), loopPool("plain", "plain", 0, 3)
 	plain.Spec.Demand.NamespaceSelector.MatchLabels = map[string]string{"team": "others"}
-	a100.Spec.Fallback = []string{"gone", "plain"}
+	a100.Spec.Fallback = []string{"gone"}
 	for _, pool := range []*v1alpha1.WarmPool{plain, a100} {
 		pool.Spec.Mode, pool.Spec.Chunks[0].Requests = v1alpha1.ModeEnforce, extenderGPUs(8)
 		pool.Spec.Sizing.Hold.Duration = time.Second
@@ -54,6 +55,8 @@ func TestFallback(t *testing.T) {
 		return nil
 	})
 	t.Logf("why no node comes is in status %s after the reserver started", time.Since(started).Round(time.Second))
+	fallbackRefused(t, e)
+	e.patch(t, loopName, `{"spec":{"fallback":["gone","plain"]}}`)
 	out := func() error {
 		return errors.Join(
 			fallbackSupply(t, e, "Open,HalfOpen", []v1alpha1.DivertedChunk{{Chunk: "single", Count: 2, Pool: "plain", Into: "single", As: 2}}),
@@ -94,6 +97,33 @@ func TestFallback(t *testing.T) {
 	if !e.told(t, v1alpha1.ReasonNodesOverdue, corev1.EventTypeWarning, "karpenter: ") {
 		t.Error("the event does not say what Karpenter says of it")
 	}
+}
+
+// fallbackRefused: of a third node, which Karpenter would refuse as it does the two, none is asked for.
+func fallbackRefused(t *testing.T, e *loopEnv) {
+	t.Helper()
+	least := func(n int32) {
+		pool, _, err := e.status(t.Context(), loopName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := pool.DeepCopy()
+		pool.Spec.Chunks[0].Min = n
+		if err := e.Client.Patch(t.Context(), pool, client.MergeFrom(before)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	least(3)
+	limited := func() error {
+		pool, chunk, err := e.status(t.Context(), loopName)
+		if err != nil || chunk.Wanted != 2 || chunk.Limited != 1 || chunk.Pending != 2 {
+			return errors.Join(err, fmt.Errorf("%+v, want two of three", chunk))
+		}
+		return loopCondition(pool, v1alpha1.ConditionLimited, metav1.ConditionTrue, "LimitedByAutoscaler")
+	}
+	cluster.Eventually(t, loopWait, limited)
+	loopNever(t, loopWindow, limited)
+	least(2)
 }
 
 // fallbackLimit sets what Karpenter may buy of NodePool warm.
