@@ -113,7 +113,7 @@ func wholeNodes(asked int64, sorted []float64, demand ChunkDemand, state ChunkSt
 	if of.perNode <= 1 || asked == 0 {
 		return asked
 	}
-	there := state.held() + max(state.Room-state.Free, 0)
+	there := state.held() + max(state.Room-state.Free, 0) + state.arriving(of.perNode)
 	if asked <= there {
 		return there - (there-asked)/of.perNode*of.perNode
 	}
@@ -148,6 +148,19 @@ func (s ChunkState) held() int64 {
 		}
 	}
 	return held
+}
+
+// arriving is how many chunks more the nodes have room for that autoscalers buy already, for real pods and placeholders
+// that wait: they buy whole ones, and place what is ungated meanwhile on these first.
+func (s ChunkState) arriving(perNode int64) int64 {
+	waiting := s.Waiting
+	for _, p := range s.Placeholders {
+		if p.Stage == Pending {
+			waiting++
+		}
+	}
+	waiting = max(waiting-s.Room, s.Waiting) // placeholders may have room, real pods have none
+	return (perNode - waiting%perNode) % perNode
 }
 
 // spare is how many gated placeholders to have at hand: what takeovers may use up before
