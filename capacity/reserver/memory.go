@@ -10,6 +10,7 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/spec"
+	tells "forewarm.dev/capacity/status"
 )
 
 // due tells whether a pool's interval has passed, and starts the next one on a multiple of
@@ -42,7 +43,7 @@ func (r *Reserver) anyDue(pools []*v1alpha1.WarmPool, now time.Time) bool {
 func (r *Reserver) memoryOf(pool *v1alpha1.WarmPool, now time.Time) *memory {
 	m := r.memory[pool.Name]
 	if m == nil || m.uid != string(pool.UID) {
-		m = &memory{since: now, wanted: map[string][]wantedAt{}, uid: string(pool.UID), maxNodes: lastCeilings(&pool.Status)}
+		m = &memory{since: now, wanted: map[string][]wantedAt{}, uid: string(pool.UID), maxNodes: tells.Ceilings(&pool.Status)}
 		r.memory[pool.Name] = m
 	}
 	return m

@@ -126,23 +126,6 @@ func staying(nodes []*corev1.Node) int64 {
 	return n
 }
 
-// lastCeilings are those that a status says were in force.
-func lastCeilings(status *v1alpha1.WarmPoolStatus) [3]*int64 {
-	if c := status.MaxNodes; c != nil {
-		return [3]*int64{c.Pool, c.NodePool, c.Cluster}
-	}
-	return [3]*int64{}
-}
-
-// maxNodesStatus says which annotations are in force, nil where none is.
-func maxNodesStatus(ceilings []capacity.Ceiling) *v1alpha1.MaxNodesStatus {
-	out := v1alpha1.MaxNodesStatus{Pool: ceilings[0].Limit, NodePool: ceilings[1].Limit, Cluster: ceilings[2].Limit}
-	if out == (v1alpha1.MaxNodesStatus{}) {
-		return nil
-	}
-	return &out
-}
-
 // tellCeilings says by a condition, an event when that begins, and a metric whether more nodes stand
 // than are allowed, and by one event for each value that it cannot be read.
 func (r *Reserver) tellCeilings(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, seen sight) {

@@ -15,6 +15,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/karpenter"
 	"forewarm.dev/capacity/room"
+	tells "forewarm.dev/capacity/status"
 )
 
 func TestNodesLeft(t *testing.T) {
@@ -140,7 +141,7 @@ func TestCeilingThatCannotBeRead(t *testing.T) {
 	look := func(r *Reserver, cluster string) []capacity.Ceiling {
 		w.maxNodes = cluster
 		seen := r.ceilings(w, pool, []*corev1.Node{{}, {}}, time.Unix(0, 0))
-		pool.Status.MaxNodes = maxNodesStatus(seen)
+		pool.Status.MaxNodes = tells.MaxNodes(seen)
 		r.tellUnread(pool, seen, time.Unix(0, 0))
 		return seen
 	}

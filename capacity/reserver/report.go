@@ -44,7 +44,7 @@ func (r *Reserver) report(ctx context.Context, pool *v1alpha1.WarmPool, seen sig
 	r.metrics.leadTime.WithLabelValues(pool.Name).Set(seen.lead.Used.Seconds())
 	status.Idle = seen.idle
 	status.Scorecard = scorecard.Status(pool, scorecard.Look{Peaks: seen.peaks, State: seen.state, Limits: seen.limits, Plan: plan}, seen.at)
-	status.MaxNodes = maxNodesStatus(seen.ceilings)
+	status.MaxNodes = tells.MaxNodes(seen.ceilings)
 	setConditions(status, pool, seen)
 	r.tellCeilings(status, pool, seen)
 	r.tellSupply(status, pool, seen)
