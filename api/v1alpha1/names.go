@@ -34,6 +34,10 @@ const (
 	AnnotationWaitingFor    = "forewarm.dev/waiting-for"
 	AnnotationExpectedStart = "forewarm.dev/expected-start"
 
+	// AnnotationRunClass on such a pod says how long it will use what it waits for, as far as that is known:
+	// short-batch or sustained-service. The reserver writes it with these.
+	AnnotationRunClass = "forewarm.dev/run-class"
+
 	// ResourceManaged is asked for in quantity zero by pods that get their GPUs by claims alone, so
 	// that the scheduler calls the extender for them. No node offers it, and nobody uses it up.
 	ResourceManaged = "forewarm.dev/managed"

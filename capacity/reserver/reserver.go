@@ -32,6 +32,7 @@ import (
 	"forewarm.dev/capacity/supply"
 	"forewarm.dev/capacity/topology"
 	"forewarm.dev/capacity/waiting/announcer"
+	"forewarm.dev/capacity/waiting/runs"
 	"forewarm.dev/forecast"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/demand"
@@ -102,6 +103,7 @@ type Reserver struct {
 	guards  *guards.Guards
 	finder  *coming.Finder
 	asker   *supply.Asker
+	runs    *runs.Runs
 	// seen is what there is now.
 	seen func(context.Context) (snapshot.Snapshot, error)
 	// hurry are the pools that are due before their time.
@@ -146,6 +148,7 @@ func New(o Options) *Reserver {
 		guards:  guards.New(o.Live, o.Client, o.PlaceholderNamespace, o.Priority),
 		finder:  coming.NewFinder(o.Client, o.Live),
 		asker:   supply.NewAsker(o.Live, o.PlaceholderNamespace),
+		runs:    runs.New(),
 		urgent:  make(chan struct{}, 1),
 		seen:    func(ctx context.Context) (snapshot.Snapshot, error) { return snapshot.Take(ctx, o.Client) },
 	}
@@ -197,6 +200,7 @@ func (r *Reserver) watchPods(ctx context.Context) error {
 			}
 			if pod, ok := object.(*corev1.Pod); ok {
 				r.tracker.forget(pod.UID)
+				r.runs.Gone(pod, r.options.Clock.Now())
 			}
 		},
 	})
@@ -210,6 +214,7 @@ func (r *Reserver) podChanged(before, after *corev1.Pod) {
 		}
 		return
 	}
+	r.runs.Changed(before, after)
 	stuck := r.tracker.observe(after)
 	waits := unschedulable(after) && (before == nil || !unschedulable(before))
 	if waits && r.hurry.add(hurryForPods, r.tracker.poolOf(after.UID)) || stuck {

@@ -19,7 +19,7 @@ import (
 // speak lets the pods of a pool that find no room say what they wait for, and until when.
 func (r *Reserver) speak(ctx context.Context, w world, pool *v1alpha1.WarmPool, seen sight) {
 	resource := pool.Spec.Demand.Resource
-	news := announcer.News{Pool: pool}
+	news := announcer.News{Pool: pool, Run: r.runs.Of}
 	var pods []waiting.Pod
 	var never []*corev1.Pod
 	for _, pod := range w.Pods {

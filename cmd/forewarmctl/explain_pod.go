@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/cmd/forewarmctl/connection"
 	"forewarm.dev/cmd/forewarmctl/output"
 	"forewarm.dev/cmd/forewarmctl/progress"
@@ -36,8 +37,12 @@ type podExplanation struct {
 	Node      string `json:"node,omitempty"`
 	Scheduler string `json:"scheduler,omitempty"`
 	// AskedOf is the scheduler that the pod names, unless it is the cluster's own.
-	AskedOf string        `json:"schedulerName,omitempty"`
-	Nodes   []nodeForAPod `json:"nodes"`
+	AskedOf string `json:"schedulerName,omitempty"`
+	// WaitsFor, ExpectedStart and RunClass are what the reserver has written on it.
+	WaitsFor      string        `json:"waitsFor,omitempty"`
+	ExpectedStart string        `json:"expectedStart,omitempty"`
+	RunClass      string        `json:"runClass,omitempty"`
+	Nodes         []nodeForAPod `json:"nodes"`
 }
 
 // nodeForAPod is how a node fares for it, the best first.
@@ -90,6 +95,7 @@ func explainedPod(pod *corev1.Pod, e handler.PodExplanation) podExplanation {
 			out.Requests[string(name)] = e.Requests[name]
 		}
 	}
+	out.WaitsFor, out.ExpectedStart, out.RunClass = pod.Annotations[v1alpha1.AnnotationWaitingFor], pod.Annotations[v1alpha1.AnnotationExpectedStart], pod.Annotations[v1alpha1.AnnotationRunClass]
 	if name := pod.Spec.SchedulerName; name != corev1.DefaultSchedulerName {
 		out.AskedOf = name
 	}
@@ -112,6 +118,9 @@ func (e podExplanation) print(p *output.Page) {
 	p.Line(output.Plain, "Pod %s", e.Pod)
 	p.Line(output.Plain, "  asks for  %s", e.asksFor())
 	p.Line(output.Plain, "  class     %s", e.class())
+	if e.WaitsFor != "" {
+		p.Line(output.Plain, "  waits     %s", e.waits())
+	}
 	if e.Node != "" {
 		p.Line(output.Plain, "  placed    on %s; what follows is as if it were placed now", e.Node)
 	}
@@ -145,6 +154,20 @@ func (e podExplanation) asksFor() string {
 		return "nothing that the extender decides about"
 	}
 	return strings.Join(asks, ", ")
+}
+
+// waits is what the reserver has said of it; a pod that is placed keeps it.
+func (e podExplanation) waits() string {
+	says := "for WarmPool " + e.WaitsFor
+	if e.ExpectedStart != "" {
+		says += ", expected to start about " + e.ExpectedStart
+	} else {
+		says += ", none of whose nodes it fits"
+	}
+	if e.RunClass != "" {
+		says += "; " + e.RunClass
+	}
+	return says
 }
 
 func (e podExplanation) class() string {

@@ -100,7 +100,7 @@ func loopTouch(t *testing.T, e *loopEnv) {
 		says, allowed string
 	}{
 		"extender": {"the extender may change the annotation forewarm.dev/requeued of a pod, and nothing else", `"forewarm.dev/requeued":"a100/1"`},
-		"reserver": {"the reserver may change the annotations forewarm.dev/waiting-for and forewarm.dev/expected-start of a pod, and nothing else", `"forewarm.dev/waiting-for":"a100","forewarm.dev/expected-start":"2026-11-29T12:00:00Z"`},
+		"reserver": {"the reserver may change the annotations forewarm.dev/waiting-for, forewarm.dev/expected-start and forewarm.dev/run-class of a pod, and nothing else", `"forewarm.dev/waiting-for":"a100","forewarm.dev/run-class":"short-batch","forewarm.dev/expected-start":"2026-11-29T12:00:00Z"`},
 	} {
 		path, err := e.KubeconfigForServiceAccount(t.Context(), loopNamespace(account), "forewarm-"+account)
 		if err != nil {

@@ -52,6 +52,8 @@ type News struct {
 	Starts []time.Time
 	// Why says what keeps the pool from having room; for people.
 	Why string
+	// Run is what is known of how long a pod will run; nil where nothing is of any.
+	Run func(*corev1.Pod) waiting.Run
 }
 
 // Tell writes what is worth telling: pods that say nothing yet first, then those that are furthest
@@ -79,18 +81,29 @@ func (a *Announcer) Tell(ctx context.Context, news News, now time.Time) error {
 		if !a.spend(now) {
 			break
 		}
-		if err := a.write(ctx, c.pod, c.next); err != nil {
+		run := news.runOf(c.pod)
+		if err := a.write(ctx, c.pod, c.next, run.Class); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
 		said[c.pod.UID] = c.next
-		a.say(c.pod, news, c.told, c.next)
+		a.say(c.pod, news, c.told, c.next, run.Says(c.next.Start.Sub(now)))
 	}
 	return failed
 }
 
+func (n News) runOf(pod *corev1.Pod) waiting.Run {
+	if n.Run == nil {
+		return waiting.Run{}
+	}
+	return n.Run(pod)
+}
+
 // say tells by an event what a pod waits for, or that it waits in vain, when that is new.
-func (a *Announcer) say(pod *corev1.Pod, news News, told, next waiting.Told) {
+func (a *Announcer) say(pod *corev1.Pod, news News, told, next waiting.Told, run string) {
+	if run != "" {
+		run = "; " + run
+	}
 	switch {
 	case told.Pool == next.Pool && told.Start.IsZero() == next.Start.IsZero():
 	case next.Start.IsZero():
@@ -98,7 +111,7 @@ func (a *Announcer) say(pod *corev1.Pod, news News, told, next waiting.Told) {
 			"fits no node of WarmPool %s, whatever ends there, and is left out of its demand: lower its requests, or correct its node selector, affinity or tolerations", next.Pool)
 	default:
 		a.events.Eventf(pod, news.Pool, corev1.EventTypeNormal, v1alpha1.ReasonWaitingForPool, "Wait",
-			"waits for a node of WarmPool %s, expected to start about %s: %s", next.Pool, stamp(next.Start), news.Why)
+			"waits for a node of WarmPool %s, expected to start about %s: %s%s", next.Pool, stamp(next.Start), news.Why, run)
 	}
 }
 
@@ -136,9 +149,13 @@ func (a *Announcer) spend(now time.Time) bool {
 	return true
 }
 
-// write patches the two annotations of the pod with that UID, and of no other by its name.
-func (a *Announcer) write(ctx context.Context, pod *corev1.Pod, told waiting.Told) error {
-	says := map[string]any{v1alpha1.AnnotationWaitingFor: told.Pool, v1alpha1.AnnotationExpectedStart: nil}
+// write patches the annotations of the pod with that UID, and of no other by its name. Its class is written with the
+// rest: that alone is no reason to write.
+func (a *Announcer) write(ctx context.Context, pod *corev1.Pod, told waiting.Told, class waiting.Class) error {
+	says := map[string]any{v1alpha1.AnnotationWaitingFor: told.Pool, v1alpha1.AnnotationExpectedStart: nil, v1alpha1.AnnotationRunClass: nil}
+	if class != "" {
+		says[v1alpha1.AnnotationRunClass] = class
+	}
 	if !told.Start.IsZero() {
 		says[v1alpha1.AnnotationExpectedStart] = stamp(told.Start)
 	}

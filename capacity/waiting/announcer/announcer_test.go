@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/capacity/waiting"
 )
 
 var now = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -183,6 +184,46 @@ func TestAPodThatFitsNoNodeIsToldSo(t *testing.T) {
 		}
 		if (told == "") != (step.event == "") || !strings.Contains(told, step.event) {
 			t.Errorf("%s: event %q, want %q", step.name, told, step.event)
+		}
+	}
+}
+
+// TestAPodIsToldItsClass with the time, in the same write, and never by a write of its own.
+func TestAPodIsToldItsClass(t *testing.T) {
+	waits := pods(2)
+	c, recorder := newCluster(waits...), events.NewFakeRecorder(10)
+	a, says := New(c, recorder), news(waits, now.Add(10*time.Minute))
+	class := waiting.ShortBatch
+	says.Run = func(pod *corev1.Pod) waiting.Run {
+		if pod.Name == "p1" {
+			return waiting.Run{}
+		}
+		return waiting.Run{Class: class, Usual: 4 * time.Minute}
+	}
+	for range 2 {
+		if err := a.Tell(t.Context(), says, now); err != nil {
+			t.Fatal(err)
+		}
+		class = waiting.SustainedService // what is known changes
+	}
+	if c.patches != 2 {
+		t.Errorf("%d patches, want one for each pod", c.patches)
+	}
+	for i, want := range []string{"short-batch", ""} {
+		current := &corev1.Pod{}
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(waits[i]), current); err != nil {
+			t.Fatal(err)
+		}
+		if got := current.Annotations[v1alpha1.AnnotationRunClass]; got != want {
+			t.Errorf("%s is of class %q, want %q", current.Name, got, want)
+		}
+	}
+	for _, want := range []string{
+		": no room; class short-batch, usually done in 4m0s, which is sooner than it is expected to start: another pool may serve it better",
+		": no room",
+	} {
+		if got := <-recorder.Events; !strings.HasSuffix(got, want) {
+			t.Errorf("event %q, want it to end in %q", got, want)
 		}
 	}
 }
