@@ -99,6 +99,9 @@ const (
 	// ConditionPricesUnreadable is true while prices of nodes are configured, or written on a node, and cannot be
 	// read; the last good ones are used meanwhile.
 	ConditionPricesUnreadable = "PricesUnreadable"
+	// ConditionFutureUnreadable is true while it cannot be read what is known to start (CronJobs, Kueue's Workloads);
+	// what was known last counts for an hour.
+	ConditionFutureUnreadable = "FutureUnreadable"
 	// ConditionConflict is true when an older WarmPool selects one of this pool's nodes; the pool is frozen meanwhile.
 	ConditionConflict = "Conflict"
 )
@@ -113,6 +116,10 @@ const (
 	ReasonPriceSourceFailed = "PriceSourceFailed"
 	// ReasonPricesRead says that all prices that there are could be read.
 	ReasonPricesRead = "PricesRead"
+	// ReasonFutureSourceFailed says that a kind of what is known to start could not be read.
+	ReasonFutureSourceFailed = "FutureSourceFailed"
+	// ReasonFutureRead says that all that is known to start could be read.
+	ReasonFutureRead = "FutureRead"
 	// ReasonReserved says that all wanted placeholders hold capacity.
 	ReasonReserved = "Reserved"
 	// ReasonWaitingForNodes says that ungated placeholders wait for nodes.

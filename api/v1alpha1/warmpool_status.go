@@ -37,7 +37,8 @@ type WarmPoolStatus struct {
 	// Supply says whether the pool gets the nodes that it asks for; absent while it always has.
 	// +optional
 	Supply *SupplyStatus `json:"supply,omitempty"`
-	// Conditions are Ready, StockOut, Limited, Forecasting, Infeasible, Conflict, PricesUnreadable and AboveCeiling.
+	// Conditions are Ready, StockOut, Limited, Forecasting, Infeasible, Conflict, PricesUnreadable,
+	// FutureUnreadable and AboveCeiling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

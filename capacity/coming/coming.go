@@ -34,6 +34,9 @@ type Future struct {
 	Pods []Pods
 	// Stale says that it could not be read anew: it is what was found last, and there may be more.
 	Stale bool
+	// unread says why it could not be read anew, and as of when it is; empty where it could.
+	unread string
+	asOf   time.Time
 
 	quotas     []corev1.ResourceQuota
 	namespaces []corev1.Namespace
@@ -59,6 +62,8 @@ type Finder struct {
 	// failed is when a look failed last, and last is what was found at the time found, at first nothing.
 	failed, found time.Time
 	last          Future
+	// unread is why that look failed.
+	unread string
 	// searched is when all Workloads were looked through, and reserved are those that had their quota then.
 	searched time.Time
 	reserved []client.ObjectKey
@@ -80,10 +85,10 @@ func (f *Finder) Find(ctx context.Context, now, until time.Time) (Future, error)
 	}
 	future, err := f.find(ctx, now, until)
 	if err != nil {
-		f.failed = now
+		f.failed, f.unread = now, err.Error()
 		return f.stale(now), err
 	}
-	f.last, f.found, f.failed = future, now, time.Time{}
+	f.last, f.found, f.failed, f.unread = future, now, time.Time{}, ""
 	return future, nil
 }
 
@@ -91,10 +96,10 @@ func (f *Finder) Find(ctx context.Context, now, until time.Time) (Future, error)
 // that is too long ago.
 func (f *Finder) stale(now time.Time) Future {
 	if now.Sub(f.found) >= lasts {
-		return Future{}
+		return Future{unread: f.unread, asOf: f.found}
 	}
 	future := f.last
-	future.Stale = true
+	future.Stale, future.unread, future.asOf = true, f.unread, f.found
 	future.Pods = slices.DeleteFunc(slices.Clone(future.Pods), func(p Pods) bool { return p.At.After(f.found) && !p.At.After(now) })
 	return future
 }

@@ -252,6 +252,14 @@ func TestWhatWasKnownLastCountsWhileItCannotBeRead(t *testing.T) {
 		if told(got.Pods) != want || got.Stale != stale || (err != nil) != fails {
 			t.Errorf("after %s: %q, stale %t, %v; want %q, %t, failed %t", after, told(got.Pods), got.Stale, err, want, stale, fails)
 		}
+		_, is, reason, says := got.Condition()
+		meanwhile := map[bool]string{true: " counts until ", false: "nothing that is known to start counts"}[stale]
+		switch { // also where it is not tried again at once, and where what was known has lost its worth
+		case broken == nil && (is || says != "" || reason != v1alpha1.ReasonFutureRead):
+			t.Errorf("after %s the condition is %t %s %q, want that all was read", after, is, reason, says)
+		case broken != nil && (!is || reason != v1alpha1.ReasonFutureSourceFailed || !strings.Contains(says, "no answer: ") || !strings.Contains(says, meanwhile)):
+			t.Errorf("after %s the condition is %t %s %q, want why, and %q", after, is, reason, says, meanwhile)
+		}
 	}
 	look(0, "12:00 has-quota ×4, 12:05 soon ×1, 13:30 later ×1", false, false)
 	broken = errors.New("no answer")

@@ -14,6 +14,7 @@ import (
 	"forewarm.dev/capacity"
 	"forewarm.dev/capacity/approval"
 	"forewarm.dev/capacity/chooser"
+	"forewarm.dev/capacity/coming"
 	"forewarm.dev/capacity/declared"
 	"forewarm.dev/capacity/placeholder"
 	"forewarm.dev/capacity/policy"
@@ -49,6 +50,8 @@ type sight struct {
 	// prices has a row per chunk, nil where its spec says what it costs; unpriced is what could not be read.
 	prices   []*v1alpha1.PriceStatus
 	unpriced string
+	// coming is what is known to start.
+	coming coming.Future
 	// supply is whether nodes come, and fallbacks are the pools that can be turned to.
 	supply    supply.Tells
 	fallbacks []capacity.Fallback
@@ -63,7 +66,7 @@ type sight struct {
 // look gathers the input of a plan: it records the demand, forecasts it, and counts what
 // the pool has.
 func (r *Reserver) look(ctx context.Context, w world, pool *v1alpha1.WarmPool, now time.Time) (sight, error) {
-	seen := sight{at: now}
+	seen := sight{at: now, coming: w.coming}
 	var err error
 	chunks, err := spec.Chunks(pool)
 	if err != nil {

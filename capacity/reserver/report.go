@@ -184,6 +184,7 @@ func setConditions(status *v1alpha1.WarmPoolStatus, pool *v1alpha1.WarmPool, see
 	} else {
 		set(v1alpha1.ConditionPricesUnreadable, false, v1alpha1.ReasonPricesRead, "")
 	}
+	set(seen.coming.Condition())
 	setReady(status, pool, seen, set)
 }
 

@@ -116,7 +116,7 @@ func rows(pool v1alpha1.WarmPool) []v1alpha1.ChunkStatus {
 // problems are what needs a person, one line each.
 func problems(p *output.Page, pools []v1alpha1.WarmPool) {
 	for _, pool := range pools {
-		for _, name := range []string{v1alpha1.ConditionInfeasible, v1alpha1.ConditionConflict, v1alpha1.ConditionLimited, v1alpha1.ConditionPricesUnreadable, v1alpha1.ConditionAboveCeiling} {
+		for _, name := range []string{v1alpha1.ConditionInfeasible, v1alpha1.ConditionConflict, v1alpha1.ConditionLimited, v1alpha1.ConditionPricesUnreadable, v1alpha1.ConditionFutureUnreadable, v1alpha1.ConditionAboveCeiling} {
 			c := meta.FindStatusCondition(pool.Status.Conditions, name)
 			if c != nil && c.Status == metav1.ConditionTrue {
 				p.Line(output.Plain, "")

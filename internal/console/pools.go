@@ -50,7 +50,7 @@ type chunkView struct {
 // problems are the conditions that are told where they are true.
 var problems = []string{
 	v1alpha1.ConditionStockOut, v1alpha1.ConditionInfeasible, v1alpha1.ConditionConflict, v1alpha1.ConditionLimited,
-	v1alpha1.ConditionPricesUnreadable, v1alpha1.ConditionAboveCeiling,
+	v1alpha1.ConditionPricesUnreadable, v1alpha1.ConditionFutureUnreadable, v1alpha1.ConditionAboveCeiling,
 }
 
 func viewOf(pool *v1alpha1.WarmPool) poolView {
