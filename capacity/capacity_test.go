@@ -244,6 +244,33 @@ func TestRenewalIsDoneBeforeTheDeadline(t *testing.T) {
 	}
 }
 
+// TestNothingIsRenewedWhileNoneIsUngated: what is deleted is to be replaced at once, in its own room. Where the ungating
+// fails again and again, or is held up, one plan after the other would delete them all.
+func TestNothingIsRenewedWhileNoneIsUngated(t *testing.T) {
+	kept := single
+	kept.Min = 12
+	for name, c := range map[string]struct {
+		held   int
+		paused Reason
+		want   int
+	}{
+		"all stand":                      {12, "", 2},
+		"one was not ungated":            {11, "", 0},
+		"what was freed is for somebody": {12, ReasonTakenOver, 0},
+	} {
+		limits := limitsOf(kept)
+		limits.Paused = c.paused
+		placeholders := held(c.held)
+		for i := range placeholders {
+			placeholders[i].Expires = now.Add(time.Minute)
+		}
+		steps := Plan(Demand{[]ChunkDemand{{}}}, State{Chunks: []ChunkState{{Kept: 12, Placeholders: append(placeholders, gated(2)...)}}}, limits, now).Steps
+		if n := count(steps); n[Delete] != c.want {
+			t.Errorf("%s: %d deleted, want %d", name, n[Delete], c.want)
+		}
+	}
+}
+
 // TestPlanProperties holds what must hold whatever the input: never above max, every named
 // pod exists and is touched once, and planning again after the steps changes nothing.
 func TestPlanProperties(t *testing.T) {

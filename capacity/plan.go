@@ -50,7 +50,7 @@ func steps(plans []ChunkPlan, demand Demand, state State, limits Limits, now tim
 	var creates, ungates, deletes []Step
 	ended := over(demand, state, limits)
 	for i, chunk := range limits.Chunks {
-		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(now.Add(limits.renewBefore()))
+		stock, expiring := sortPlaceholders(state.Chunks[i].Placeholders).renew(plans[i].Wanted, limits, now)
 		stock, needless := stock.protect(limits)
 		deletes = append(append(deletes, drop(chunk, expiring, ReasonExpiring)...), drop(chunk, needless, ReasonSurplus)...)
 		up, open := grow(stock, plans[i], chunk, spare(demand.Chunks[i], limits, plans[i].Tau)+plans[i].Unapproved)
@@ -124,11 +124,14 @@ func sortPlaceholders(placeholders []Placeholder) stock {
 // each replaces a tenth.
 func (l Limits) renewBefore() time.Duration { return max(time.Hour, 10*l.Interval) }
 
-// renew takes out what ends by then, at most a tenth at a time, so that it is replaced where it is still
-// wanted.
-func (s stock) renew(by time.Time) (stock, []Placeholder) {
+// renew takes out what ends soon, at most a tenth at a time, so that it is replaced where it is still wanted; nothing
+// while none can be ungated in its place, or those that were to be are not yet.
+func (s stock) renew(wanted int64, limits Limits, now time.Time) (stock, []Placeholder) {
+	if limits.Paused != "" || int64(len(s.held)) < wanted {
+		return s, nil
+	}
 	var expiring, rest []Placeholder
-	most := (len(s.held) + 9) / 10
+	by, most := now.Add(limits.renewBefore()), (len(s.held)+9)/10
 	for _, p := range s.held {
 		if len(expiring) < most && !p.Expires.IsZero() && !p.Expires.After(by) {
 			expiring = append(expiring, p)

@@ -35,6 +35,7 @@ func TestCapacity(t *testing.T) {
 		{"a pod that fits no node says so, and asks for nothing", capacityFitsNone},
 		{"a leader that is killed in the middle, and one without metrics, change nothing", capacityKilled},
 		{"five of eight, and status says why", capacityLimited},
+		{"a leader that is killed in the middle of a renewal is gone on from", capacityRenewed},
 		{"nodes cost what a file and an annotation say", capacityPrices},
 		{"an unapproved plan buys no node", capacityApprove},
 		{"decisions are kept, and replayed bit for bit", capacityDecisions},
