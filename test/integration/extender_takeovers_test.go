@@ -32,6 +32,10 @@ const (
 	// before room is there: those that it gets to before the first placeholders are gone. Without room
 	// made ahead it is each of them.
 	takeoversTried = takeoversPods * 3 / 4
+	// burstRatio and oneByOneRatio bound the median of takeovers against that of the same pods on empty nodes in
+	// the same run. The aim is 1.5; in bursts 1.6 to 2.3 have been measured, one by one 1.4 to 1.8, and without room
+	// made ahead 16 and 2.
+	burstRatio, oneByOneRatio = 6, 4
 )
 
 // takeoversRounds is how often each burst is repeated: once, or as often as docs/benchmarks.md says
@@ -62,6 +66,7 @@ func TestTakeoverBurst(t *testing.T) {
 	}
 	tell(t, "onto placeholders", taken)
 	tell(t, "onto empty nodes", free)
+	atMost(t, "at once", taken, free, burstRatio)
 	if long() {
 		tell(t, "onto placeholders, with no room made ahead", behind)
 		tell(t, "onto placeholders, with the extender dead", alone)
@@ -83,8 +88,19 @@ func (e *extenderEnv) oneByOne(t *testing.T) {
 	}
 	tell(t, "onto placeholders, one by one", taken)
 	tell(t, "onto empty nodes, one by one", free)
+	atMost(t, "one by one", taken, free, oneByOneRatio)
 	if left := e.placeholders(t); len(left) != takeoversPods/2 {
 		t.Errorf("%d placeholders are left, want %d", len(left), takeoversPods/2)
+	}
+}
+
+// atMost fails where half of the takeovers took more than so many times what half of the free did. Both are sorted.
+func atMost(t *testing.T, name string, taken, free []time.Duration, ratio int) {
+	t.Helper()
+	over, empty := taken[len(taken)/2], free[len(free)/2]
+	t.Logf("%s, onto placeholders: %.1f times what it takes onto empty nodes", name, float64(over)/float64(empty))
+	if over > time.Duration(ratio)*empty {
+		t.Errorf("%s, onto placeholders: p50 %s, onto empty nodes %s; want at most %d times that", name, over, empty, ratio)
 	}
 }
 
