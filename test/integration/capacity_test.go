@@ -44,6 +44,7 @@ func TestCapacity(t *testing.T) {
 		{"a node that goes is replaced at once", capacityInterrupt},
 		{"a node that goes is drained within its notice", capacityDrain},
 		{"a step in demand needs no node beyond the forecast", capacityStep},
+		{"takeovers in a pool with a min buy what it says, once", capacityMin},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, e) }) {
 			for _, p := range e.processes {
