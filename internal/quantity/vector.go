@@ -43,7 +43,8 @@ func amountOf(name corev1.ResourceName, q apiresource.Quantity) int64 {
 }
 
 // OfPod is what the scheduler reserves for a pod: the highest of its init containers and
-// the sum of its containers and sidecars, plus overhead, plus one of resource "pods".
+// the sum of its containers and sidecars, plus overhead, plus one of resource "pods". While a pod is
+// resized, that is the highest of what it asks for, what its node has allocated, and what it still has.
 func OfPod(pod *corev1.Pod) Vector {
 	v := Of(requestsOf(pod))
 	v[corev1.ResourcePods] = 1
@@ -54,10 +55,35 @@ func OfPod(pod *corev1.Pod) Vector {
 // are most of what a look at all of them costs.
 func requestsOf(pod *corev1.Pod) corev1.ResourceList {
 	spec := &pod.Spec
-	if len(spec.Containers) == 1 && len(spec.InitContainers) == 0 && len(spec.Overhead) == 0 && spec.Resources == nil {
+	if len(spec.Containers) == 1 && len(spec.InitContainers) == 0 && len(spec.Overhead) == 0 && spec.Resources == nil && !resized(pod) {
 		return spec.Containers[0].Resources.Requests
 	}
-	return resource.PodRequests(pod, resource.PodResourcesOptions{})
+	return resource.PodRequests(pod, asScheduled)
+}
+
+// asScheduled is how kube-scheduler counts: of clusters that resize no pods, statuses say nothing.
+var asScheduled = resource.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true}
+
+// resized tells whether the status of a pod of one container may say more than its spec, or that it never
+// gets what that asks for.
+func resized(pod *corev1.Pod) bool {
+	asked, status := pod.Spec.Containers[0].Resources.Requests, &pod.Status
+	for i := range status.ContainerStatuses {
+		c := &status.ContainerStatuses[i]
+		if exceeds(c.AllocatedResources, asked) || c.Resources != nil && exceeds(c.Resources.Requests, asked) {
+			return true
+		}
+	}
+	return exceeds(status.AllocatedResources, asked) || status.Resources != nil && exceeds(status.Resources.Requests, asked) || resource.IsPodResizeInfeasible(pod)
+}
+
+func exceeds(a, b corev1.ResourceList) bool {
+	for name, q := range a {
+		if q.Cmp(b[name]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Plus is v + w.

@@ -107,7 +107,7 @@ func TestPodsAreCountedAsTheSchedulerDoes(t *testing.T) {
 	}
 	for name, spec := range pods {
 		pod := &corev1.Pod{Spec: spec}
-		want := Of(resource.PodRequests(pod, resource.PodResourcesOptions{}))
+		want := Of(resource.PodRequests(pod, asScheduled))
 		want["pods"] = 1
 		if diff := cmp.Diff(want, OfPod(pod)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -116,5 +116,48 @@ func TestPodsAreCountedAsTheSchedulerDoes(t *testing.T) {
 		if diff := cmp.Diff(room.Minus(want).Minus(want), room.MinusPods([]*corev1.Pod{pod, pod})); diff != "" {
 			t.Errorf("%s, room for two (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestAPodThatIsResized: until its node has done it, or says that it never will, the higher amount counts,
+// as for the scheduler (Kubernetes 1.33 and later).
+func TestAPodThatIsResized(t *testing.T) {
+	status := func(allocated, actual string) corev1.PodStatus {
+		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			Name: "main", AllocatedResources: list("cpu", allocated), Resources: &corev1.ResourceRequirements{Requests: list("cpu", actual)},
+		}}}
+	}
+	infeasible := status("2", "2")
+	infeasible.Conditions = []corev1.PodCondition{{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: corev1.PodReasonInfeasible}}
+	forPod := corev1.PodStatus{AllocatedResources: list("cpu", "6"), Resources: &corev1.ResourceRequirements{Requests: list("cpu", "5")}}
+	tests := map[string]struct {
+		asks   string
+		status corev1.PodStatus
+		want   int64
+	}{
+		"not on a node yet":             {"4", corev1.PodStatus{}, 4000},
+		"nothing to do":                 {"4", status("4", "4"), 4000},
+		"grows":                         {"4", status("2", "2"), 4000},
+		"shrinks, not yet allocated":    {"4", status("8", "8"), 8000},
+		"shrinks, not yet done":         {"4", status("4", "8"), 8000},
+		"is to grow, and never will":    {"4", infeasible, 2000},
+		"by the requests of a pod":      {"4", forPod, 6000},
+		"shrinks, and has no resources": {"4", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "main", AllocatedResources: list("cpu", "8")}}}, 8000},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			one := corev1.Container{Name: "main", Resources: corev1.ResourceRequirements{Requests: list("cpu", test.asks)}}
+			pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{one}}, Status: test.status}
+			if got := OfPod(pod)["cpu"]; got != test.want {
+				t.Errorf("%d millicores are counted, want %d", got, test.want)
+			}
+			if got := (Vector{"cpu": 9000}).MinusPods([]*corev1.Pod{pod})["cpu"]; got != 9000-test.want {
+				t.Errorf("%d millicores are left of 9000, want %d", got, 9000-test.want)
+			}
+			scheduler := resource.PodRequests(pod, resource.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true})
+			if got := scheduler.Cpu().MilliValue(); got != test.want {
+				t.Errorf("the scheduler counts %d millicores, want %d", got, test.want)
+			}
+		})
 	}
 }
