@@ -46,14 +46,10 @@ type handler struct{ Options }
 // New serves /filter, /prioritize and /preempt.
 func New(o Options) http.Handler {
 	h := &handler{Options: o}
-	twice := &twice{decode: func(body []byte) (*wire.Nodes, error) {
-		intern, done := o.Index.names.reader()
-		defer done()
-		return wire.DecodeNodes(body, intern)
-	}}
+	twice := &wire.Twice{Decode: o.Index.names.Decode}
 	mux := http.NewServeMux()
-	mux.Handle("/filter", h.verb("filter", call(twice.nodes, h.filter, passAll)))
-	mux.Handle("/prioritize", h.verb("prioritize", call(twice.nodes, h.prioritize, noScores)))
+	mux.Handle("/filter", h.verb("filter", call(twice.Nodes, h.filter, passAll)))
+	mux.Handle("/prioritize", h.verb("prioritize", call(twice.Nodes, h.prioritize, noScores)))
 	mux.Handle("/preempt", h.verb("preempt", call(wire.DecodeVictims, h.preempt, keepCandidates)))
 	return mux
 }

@@ -14,6 +14,7 @@ import (
 	"forewarm.dev/extender"
 	"forewarm.dev/extender/devices"
 	"forewarm.dev/extender/waiting"
+	"forewarm.dev/extender/wire"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/quantity"
 )
@@ -38,7 +39,8 @@ const settleFor = time.Second
 type Index struct {
 	placeholders string // namespace of the placeholder pods
 	now          func() time.Time
-	names        nodeNames
+	behind       func() bool
+	names        wire.Names
 
 	mu         sync.Mutex
 	nodes      map[string]*nodeEntry
@@ -116,7 +118,6 @@ func (x *Index) forget(e *nodeEntry) {
 
 // SetNode adds or changes a node.
 func (x *Index) SetNode(node *corev1.Node) {
-	x.names.add(node.Name)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entry(node.Name)
@@ -124,20 +125,29 @@ func (x *Index) SetNode(node *corev1.Node) {
 	e.Domain, e.Shares = extender.DomainOf(node), extender.SharesOf(node)
 	e.offered = quantity.Of(node.Status.Allocatable)
 	e.Pool = x.poolOf(e.labels)
+	x.setNode(node)
+}
+
+func (x *Index) setNode(node *corev1.Node) {
+	x.names.Add(node.Name)
 	x.offer(e)
 }
 
 // DropNode removes a node.
 func (x *Index) DropNode(node *corev1.Node) {
-	x.names.remove(node.Name)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e := x.nodes[node.Name]
+	x.dropNode(node.Name)
+}
+
+func (x *Index) dropNode(name string) {
+	x.names.Remove(name)
+	e := x.nodes[name]
 	if e == nil {
 		return
 	}
 	rest := &nodeEntry{Node: extender.Node{Name: e.Name, Real: e.Real, Placeholders: e.Placeholders, Tentative: e.Tentative, Stand: e.Stand}}
-	x.nodes[node.Name] = rest
+	x.nodes[name] = rest
 	x.forget(rest)
 }
 

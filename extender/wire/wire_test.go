@@ -2,7 +2,9 @@ package wire
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -58,5 +60,25 @@ func TestScoresAreWhatIsAboveTheLowest(t *testing.T) {
 		if got := string(AppendScores(nil, names[:len(test.scores)], test.scores)); got != test.want {
 			t.Errorf("scores %v: %s, want %s", test.scores, got, test.want)
 		}
+	}
+}
+
+// TestKnownNamesAreNotMadeAnew: those of nodes that are there have one string, and others are read as well.
+func TestKnownNamesAreNotMadeAnew(t *testing.T) {
+	var names Names
+	known := strings.Clone("known")
+	names.Add(known)
+	names.Add("gone")
+	names.Remove("gone")
+	body := []byte(`{"Pod":{"metadata":{"name":"p"}},"Nodes":null,"NodeNames":["known","gone","never"]}`)
+	nodes, err := names.Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"known", "gone", "never"}, nodes.Names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	if unsafe.StringData(nodes.Names[0]) != unsafe.StringData(known) {
+		t.Error("the name of a known node is made anew")
 	}
 }

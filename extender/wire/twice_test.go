@@ -1,21 +1,19 @@
-package handler
+package wire
 
 import (
 	"errors"
 	"testing"
-
-	"forewarm.dev/extender/wire"
 )
 
 // TestABodyIsDecodedOnce: that of prioritize is that of filter, and nothing else is taken for it.
 func TestABodyIsDecodedOnce(t *testing.T) {
 	decoded := 0
-	d := &twice{decode: func(body []byte) (*wire.Nodes, error) {
+	d := &Twice{Decode: func(body []byte) (*Nodes, error) {
 		decoded++
 		if string(body) == "broken" {
 			return nil, errors.New("broken")
 		}
-		return &wire.Nodes{Names: []string{string(body)}}, nil
+		return &Nodes{Names: []string{string(body)}}, nil
 	}}
 	read := []byte("one")
 	for _, call := range []struct {
@@ -23,7 +21,7 @@ func TestABodyIsDecodedOnce(t *testing.T) {
 		decoded int
 	}{{"one", 1}, {"one", 1}, {"two", 2}, {"one", 3}, {"broken", 4}, {"broken", 5}, {"one", 5}} {
 		read = append(read[:0], call.body...) // the buffer is used again and again
-		nodes, err := d.nodes(read)
+		nodes, err := d.Nodes(read)
 		if (err != nil) != (call.body == "broken") || err == nil && nodes.Names[0] != call.body {
 			t.Fatalf("%s became %v, %v", call.body, nodes, err)
 		}

@@ -1,16 +1,17 @@
-package handler
+package wire
 
 import "sync"
 
-// nodeNames are the names of the nodes as strings, so that a request, which mostly names known
+// Names are the names of the nodes as strings, so that a request, which mostly names known
 // nodes, need not make them anew. They have a lock of their own: a request is read even while
 // nothing can be decided.
-type nodeNames struct {
+type Names struct {
 	mu    sync.RWMutex
 	known map[string]string
 }
 
-func (n *nodeNames) add(name string) {
+// Add makes a name known.
+func (n *Names) Add(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.known == nil {
@@ -19,19 +20,21 @@ func (n *nodeNames) add(name string) {
 	n.known[name] = name
 }
 
-func (n *nodeNames) remove(name string) {
+// Remove forgets a name.
+func (n *Names) Remove(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.known, name)
 }
 
-// reader returns how to find the string of a name, until done is called.
-func (n *nodeNames) reader() (intern func([]byte) string, done func()) {
+// Decode decodes a request with the strings of known names.
+func (n *Names) Decode(body []byte) (*Nodes, error) {
 	n.mu.RLock()
-	return func(b []byte) string {
+	defer n.mu.RUnlock()
+	return DecodeNodes(body, func(b []byte) string {
 		if name, ok := n.known[string(b)]; ok {
 			return name
 		}
 		return string(b)
-	}, n.mu.RUnlock
+	})
 }
