@@ -25,11 +25,15 @@ func Alike(a, b *corev1.Pod) bool {
 
 // Simple tells whether a pod is plain, comes one by one, and has no volume that ties it to a node.
 func Simple(pod *corev1.Pod) bool {
-	tied := func(v corev1.Volume) bool {
+	return Plain(pod) && pod.Spec.SchedulingGroup == nil && len(pod.Spec.SchedulingGates) == 0 && !Tied(pod)
+}
+
+// Tied tells whether a pod has a volume that is attached to its node, or can be used on one alone.
+func Tied(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
 		s := v.VolumeSource
 		return s.ConfigMap == nil && s.Secret == nil && s.EmptyDir == nil && s.Projected == nil && s.DownwardAPI == nil && s.HostPath == nil
-	}
-	return Plain(pod) && pod.Spec.SchedulingGroup == nil && len(pod.Spec.SchedulingGates) == 0 && !slices.ContainsFunc(pod.Spec.Volumes, tied)
+	})
 }
 
 // Untried tells whether the scheduler has said nothing of a pod yet.

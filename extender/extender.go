@@ -155,4 +155,7 @@ type Victim struct {
 	Taken bool
 	// Going placeholders are being deleted by the extender itself.
 	Going bool
+	// Needed victims have to go for more than what they hold: they keep the pod away, or they and
+	// the pod have volumes that tie to a node, of which it may take no more.
+	Needed bool
 }

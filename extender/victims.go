@@ -47,7 +47,7 @@ func SelectVictims(pod *Pod, candidates map[string]Candidate, held []Held) map[s
 		if !twice {
 			allowed[name] = c.Victims
 		}
-		wait = wait || twice || Coming(pod, c)
+		wait = wait || twice || comes(pod, c)
 		victims, ok := takeover(pod, c, held)
 		if !ok {
 			continue
@@ -84,6 +84,14 @@ func inVain(pod *Pod, victims []Victim) bool {
 }
 
 func isWork(v Victim) bool { return v.Pool == "" }
+
+// comes tells whether the pod has only to wait for room on a node.
+func comes(pod *Pod, c Candidate) bool { return Coming(pod, c) && !needed(c) }
+
+// needed tells whether the pod would not fit without the scheduler's own victims, whatever else makes room.
+func needed(c Candidate) bool {
+	return slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Needed })
+}
 
 // dropped tells whether preemption on a node would break a guard, or end in our refusal.
 func dropped(pod *Pod, c Candidate, held []Held) bool {
@@ -151,7 +159,8 @@ func room(node *Node) quantity.Vector {
 
 // takeover is how placeholders alone make room on a node: the scheduler's own victims if they
 // are nothing else and nobody else's, or else, where resources alone decide, the cheapest
-// placeholders there.
+// placeholders there. They do not where one of the victims keeps the pod away by its anti-affinity, or
+// has volumes as the pod has: what may be attached to a node has its limit.
 func takeover(pod *Pod, c Candidate, held []Held) (Victims, bool) {
 	if len(c.Pods) == 0 {
 		return Victims{}, false
@@ -159,7 +168,7 @@ func takeover(pod *Pod, c Candidate, held []Held) (Victims, bool) {
 	if !slices.ContainsFunc(c.Pods, func(v Victim) bool { return v.Pool == "" || v.Taken }) {
 		return c.Victims, true
 	}
-	if c.Node == nil || !pod.Plain {
+	if c.Node == nil || !pod.Plain || needed(c) {
 		return Victims{}, false
 	}
 	pods, ok := placeholdersFor(pod, c.Node, held)

@@ -31,6 +31,10 @@ type pendingPod struct {
 	order int
 	// since is from when on it has been told to wait for what comes; zero if it has not.
 	since time.Time
+	// swapped are the placeholders that it was last given instead of work, swaps how often such have gone
+	// and it has found no room for all that.
+	swapped []types.UID
+	swaps   int
 }
 
 // burst are pods alike for one of which the scheduler has just found no room, or for which we see that
@@ -121,8 +125,8 @@ func (x *Index) follow(pod *corev1.Pod, asked *extender.Pod, candidates Candidat
 		x.enlist(b)
 	}
 	b.members[pod.UID], b.until = true, x.now().Add(burstFor)
-	for name := range candidates {
-		if e := x.nodes[name]; e != nil && x.kept(asked, e) {
+	for name, instead := range candidates {
+		if e := x.nodes[name]; e != nil && x.kept(asked, e) && x.swaps(pod, instead) {
 			b.named[e.Name] = true // not the request's string, which would be kept
 		}
 	}

@@ -92,8 +92,18 @@ func (x *Index) node(name string) *extender.Node {
 	return &extender.Node{Name: name}
 }
 
-// victim converts a pod that would be deleted; one that is not known is taken for real work.
-func (x *Index) victim(uid types.UID) extender.Victim {
+// victim converts a pod that would be deleted for another; one that is not known is taken for real work.
+func (x *Index) victim(uid types.UID, taker *corev1.Pod) extender.Victim {
 	entry := x.pods[uid]
-	return extender.Victim{UID: uid, Pool: entry.pool, Requests: entry.requests, Priority: entry.priority, Taken: x.taken(uid), Going: x.claims[uid].going}
+	return extender.Victim{UID: uid, Pool: entry.pool, Requests: entry.requests, Priority: entry.priority, Taken: x.taken(uid), Going: x.claims[uid].going, Needed: x.needs(taker, uid)}
+}
+
+// needs tells whether a pod needs another one to go for more than its requests.
+func (x *Index) needs(pod *corev1.Pod, victim types.UID) bool {
+	return x.pods[victim].tied && extender.Tied(pod) || repels(x.ahead.repelling[victim], pod)
+}
+
+// swaps tells whether placeholders would do for those whom the scheduler would delete for a pod.
+func (x *Index) swaps(pod *corev1.Pod, instead CandidateVictims) bool {
+	return !slices.ContainsFunc(instead.Pods, func(uid types.UID) bool { return x.needs(pod, uid) })
 }

@@ -70,6 +70,7 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 	x.release(pod.UID)
 	asked := x.pod(pod)
 	asked.Waited = x.waited(pod)
+	asked.Plain = asked.Plain && !x.swapsInVain(pod.UID)
 	if !asked.Waited && x.comes(asked, pod.ResourceVersion) {
 		x.waits(pod.UID, true)
 		x.remember(pod, asked, candidates, nil)
@@ -82,7 +83,7 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 	for name, given := range candidates {
 		victims := extender.Victims{PDBViolations: given.PDBViolations}
 		for _, uid := range given.Pods {
-			victims.Pods = append(victims.Pods, x.victim(uid))
+			victims.Pods = append(victims.Pods, x.victim(uid, pod))
 		}
 		converted[name] = x.candidate(name, victims)
 	}
@@ -91,6 +92,7 @@ func (x *Index) SelectVictims(pod *corev1.Pod, candidates Candidates) map[string
 	if ok {
 		x.hold(asked, pod.ResourceVersion, node)
 		x.claim(pod.UID, victims)
+		x.swap(pod.UID, victims, candidates[node])
 	}
 	x.follow(pod, asked, candidates, ok)
 	x.waits(pod.UID, x.hides(*asked, converted, answer))

@@ -84,6 +84,7 @@ type podEntry struct {
 	// implicit is what it requests as it says itself, if that is by the implicit name of a DeviceClass.
 	implicit quantity.Vector
 	priority int32
+	tied     bool
 }
 
 // NewIndex makes an empty index.
@@ -188,7 +189,7 @@ func (x *Index) setPod(pod *corev1.Pod) {
 	}
 	e := podEntry{
 		key: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, version: pod.ResourceVersion,
-		node: pod.Spec.NodeName, pool: pool, requests: quantity.OfPod(pod), priority: priorityOf(pod),
+		node: pod.Spec.NodeName, pool: pool, requests: quantity.OfPod(pod), priority: priorityOf(pod), tied: extender.Tied(pod),
 	}
 	if devices.Implicit(e.requests) {
 		e.implicit, e.requests = e.requests, x.devices.Counted(maps.Clone(e.requests))

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,9 @@ const (
 	// waitAtMost is how long a pod is told to wait for what comes, whatever fails: twice as long as a
 	// placeholder is given. At its first attempt after that it gets the scheduler's own candidates.
 	waitAtMost = 2 * holdFor
+	// swapsAtMost is how often a pod is given placeholders instead of work in vain, until the scheduler's own
+	// victims stay as they are.
+	swapsAtMost = 3
 )
 
 // rest has us delete nothing for a while, since a placeholder could not be deleted.
@@ -51,6 +55,34 @@ func (x *Index) waits(uid types.UID, is bool) {
 		p.since = time.Time{}
 	case p.since.IsZero():
 		p.since = x.now()
+	}
+	x.pending[uid] = p
+}
+
+// swapsInVain counts when the placeholders have gone that a pod was given instead of work, and there is no room
+// for it still. Others may have taken that; but something that we do not see may keep it off, too, and then
+// the next placeholders would go in vain.
+func (x *Index) swapsInVain(uid types.UID) bool {
+	p, ok := x.pending[uid]
+	stands := func(placeholder types.UID) bool { return x.pods[placeholder].pool != "" }
+	if ok && len(p.swapped) > 0 && !slices.ContainsFunc(p.swapped, stands) {
+		p.swapped, p.swaps = nil, p.swaps+1
+		x.pending[uid] = p
+	}
+	return p.swaps >= swapsAtMost
+}
+
+// swap keeps what a pod is given instead of whom the scheduler would delete.
+func (x *Index) swap(uid types.UID, victims []extender.Victim, instead CandidateVictims) {
+	p, ok := x.pending[uid]
+	if !ok {
+		return
+	}
+	p.swapped = nil
+	for _, v := range victims {
+		if !slices.Contains(instead.Pods, v.UID) {
+			p.swapped = append(p.swapped, v.UID)
+		}
 	}
 	x.pending[uid] = p
 }

@@ -82,9 +82,13 @@ func repelling(pod *corev1.Pod) []labels.Selector {
 // repelled tells whether some pod keeps a pod away, wherever that is and of whatever Namespace they are.
 func (x *Index) repelled(pod *corev1.Pod) bool {
 	for _, selectors := range x.ahead.repelling {
-		if slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(pod.Labels)) }) {
+		if repels(selectors, pod) {
 			return true
 		}
 	}
 	return false
+}
+
+func repels(selectors []labels.Selector, pod *corev1.Pod) bool {
+	return slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(pod.Labels)) })
 }

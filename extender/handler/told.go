@@ -37,8 +37,8 @@ func (x *Index) remember(pod *corev1.Pod, asked *extender.Pod, candidates Candid
 		return
 	}
 	var nodes []string
-	for name := range candidates {
-		if e := x.nodes[name]; e != nil && len(e.Stand) > 0 {
+	for name, instead := range candidates {
+		if e := x.nodes[name]; e != nil && len(e.Stand) > 0 && x.swaps(pod, instead) {
 			nodes = append(nodes, e.Name) // not the request's string, which would be kept
 		}
 	}
