@@ -12,7 +12,9 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
+	"forewarm.dev/extender/freshness"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/tracing"
@@ -30,9 +32,10 @@ const (
 type server struct {
 	settings  config.Extender
 	index     *handler.Index
-	metrics   *handler.Metrics
+	metrics   *metrics.Metrics
 	informers cache.Informers
 	devices   interface{ Ready() error }
+	watches   *freshness.Watches
 	tracer    *tracing.Tracer
 	log       logr.Logger
 	synced    atomic.Bool
@@ -48,6 +51,9 @@ func (s *server) ready(*http.Request) error {
 	}
 	if !s.synced.Load() {
 		return errors.New("nodes, pods and WarmPools have not all been seen yet")
+	}
+	if kind := s.watches.Behind(); kind != "" {
+		return fmt.Errorf("the API server has said nothing of any %s for %s: is it there, and does the watch get through?", kind, s.watches.Ages()[kind].Truncate(time.Second))
 	}
 	return nil
 }
@@ -91,12 +97,12 @@ func (s *server) handler() http.Handler {
 		Index: s.index, Deadline: s.settings.Deadline.Duration, Synced: s.synced.Load,
 		FailClosed: s.settings.Undecided == config.UndecidedError, Metrics: s.metrics, Log: s.log,
 	}))
-	return admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return admit(bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		calls.ServeHTTP(w, r)
-	}), s.settings.ClientCA)
+	}), inFlight), s.settings.ClientCA)
 }
 
 func (s *server) drain(web *http.Server) error {

@@ -20,7 +20,9 @@ import (
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/ahead"
 	"forewarm.dev/extender/audit"
+	"forewarm.dev/extender/freshness"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 	"forewarm.dev/extender/requeue"
 	"forewarm.dev/extender/watch"
 	"forewarm.dev/internal/config"
@@ -44,27 +46,31 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
+	watches := &freshness.Watches{}
 	m, err := observe.Manager(ctx, observe.ManagerOptions{
 		Scheme: scheme, Kubeconfig: flags.Kubeconfig, Process: own.Process,
-		Customize: func(o *ctrl.Options) { o.Cache = caches(own.SchedulerLease) },
+		Customize: func(o *ctrl.Options) { o.Cache = caches(own.SchedulerLease, watches) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	index := handler.NewIndex(settings.Reserver.PlaceholderNamespace)
-	metrics := handler.NewMetrics(index, ctrlmetrics.Registry)
+	index.Leaderless(own.SchedulerLease != "")
+	index.Doubt(func() bool { return watches.Behind() != "" })
+	counted := metrics.New(index, ctrlmetrics.Registry)
+	freshness.Register(watches, ctrlmetrics.Registry)
 	devices := observe.NewOptional(observe.OptionalOptions{
 		Informers: m.GetCache(), Kinds: watch.DeviceKinds(), Watched: func(kind client.Object, from cache.Informer) error { return watch.Devices(index, kind, from) }, Log: log,
 		Without: "The cluster has no resource.k8s.io/v1: GPUs that pods claim are not counted",
 	})
-	s := &server{settings: own, index: index, metrics: metrics, informers: m.GetCache(), devices: devices, tracer: tracer, log: log}
+	s := &server{settings: own, index: index, metrics: counted, informers: m.GetCache(), devices: devices, watches: watches, tracer: tracer, log: log}
 	due := make(chan struct{}, 1)
 	for _, part := range []manager.Runnable{
 		devices, s,
-		&audit.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: metrics, Log: log, Now: due},
-		&requeue.Requeuer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log},
-		&ahead.Clearer{Index: index, Client: m.GetClient(), Metrics: metrics, Log: log, On: own.ClearAhead && onLoopback(own.Address)},
-		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &watch.Epochs{Index: index, Metrics: metrics, Audit: due}},
+		&audit.Auditor{Index: index, Reader: m.GetAPIReader(), Synced: s.synced.Load, Metrics: counted, Log: log, Now: due},
+		&requeue.Requeuer{Index: index, Client: m.GetClient(), Metrics: counted, Log: log},
+		&ahead.Clearer{Index: index, Client: m.GetClient(), Metrics: counted, Log: log, On: own.ClearAhead && onLoopback(own.Address)},
+		&follower{lease: own.SchedulerLease, informers: m.GetCache(), epochs: &watch.Epochs{Index: index, Metrics: counted, Audit: due}},
 	} {
 		if err := m.Add(part); err != nil {
 			return nil, err
@@ -77,8 +83,8 @@ func wire(ctx context.Context, log logr.Logger, flags observe.Flags, settings co
 }
 
 // caches hold what is watched; of Leases only the scheduler's.
-func caches(lease string) cache.Options {
-	o := cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+func caches(lease string, watches *freshness.Watches) cache.Options {
+	o := cache.Options{DefaultTransform: watch.Slim, NewInformer: watches.NewInformer}
 	if namespace, name, found := strings.Cut(lease, "/"); found {
 		o.ByObject = map[client.Object]cache.ByObject{&coordinationv1.Lease{}: {
 			Namespaces: map[string]cache.Config{namespace: {}}, Field: fields.OneTermEqualSelector("metadata.name", name),

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 type Clearer struct {
 	Index   *handler.Index
 	Client  client.Client
-	Metrics *handler.Metrics
+	Metrics *metrics.Metrics
 	Log     logr.Logger
 	// On says to do anything. It must be off where the scheduler may call another replica about the
 	// next pod of a burst, which would give the same pods placeholders too.

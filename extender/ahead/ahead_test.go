@@ -21,6 +21,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 )
 
 const gpu = "nvidia.com/gpu"
@@ -84,7 +85,7 @@ func TestClearer(t *testing.T) {
 				}}
 				registry := prometheus.NewRegistry()
 				c := &Clearer{
-					Index: x, On: test.on, Metrics: handler.NewMetrics(x, registry), Log: logr.Discard(),
+					Index: x, On: test.on, Metrics: metrics.New(x, registry), Log: logr.Discard(),
 					Client: fake.NewClientBuilder().WithObjects(placeholders...).WithInterceptorFuncs(refuse).Build(),
 				}
 				ctx, stop := context.WithCancel(t.Context())

@@ -3,41 +3,52 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 )
 
 const (
 	auditEvery = time.Minute
-	// auditNodes is how many nodes one audit looks at, in turns: each is a list of the pods on a
-	// node, which the API server answers from its own cache by an index.
-	auditNodes = 200
+	// settleFor is how long a difference has to go away by itself: the index may merely be behind.
+	settleFor = 5 * time.Second
+	// page is how many objects are listed at a time, of which the API server sends the metadata alone.
+	page = 500
+	// pages of a kind are compared in one audit, or as many as it takes to have all compared within
+	// audits, where there are more.
+	pages, audits = 20, 5
+	// repairsAtMost are read whole in one audit.
+	repairsAtMost = 1000
 )
 
 // Auditor compares the index with the API server again and again, and repairs it: a watch that
-// lost an event would otherwise be wrong until a restart.
+// lost an event would otherwise be wrong until a restart. Every minute it compares all that the index
+// knows, up to 10,000 objects of a kind, and more within five.
 type Auditor struct {
 	Index *handler.Index
 	// Reader asks the API server itself.
 	Reader  client.Reader
 	Synced  func() bool
-	Metrics *handler.Metrics
+	Metrics *metrics.Metrics
 	Log     logr.Logger
 	// Now is asked for an audit out of turn, when another scheduler has taken over.
 	Now <-chan struct{}
 
-	after string // the node that the last audit ended with
+	walks map[handler.Kind]*walk
 }
 
 // NeedLeaderElection says that every replica audits itself.
@@ -63,70 +74,169 @@ func (a *Auditor) Start(ctx context.Context) error {
 	}
 }
 
-// Audit looks at the next nodes that offer what a WarmPool or a GPU pod may ask for.
+// subject is a kind to compare.
+type subject struct {
+	kind   handler.Kind
+	list   metav1.TypeMeta
+	object func() client.Object
+	// selects are those that count; nil for all.
+	selects fields.Selector
+}
+
+// subjects are in the order in which one decides about the next.
+var subjects = []subject{
+	{handler.Pools, metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "WarmPoolList"}, func() client.Object { return &v1alpha1.WarmPool{} }, nil},
+	{handler.Namespaces, metav1.TypeMeta{APIVersion: "v1", Kind: "NamespaceList"}, func() client.Object { return &corev1.Namespace{} }, nil},
+	{handler.Nodes, metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, func() client.Object { return &corev1.Node{} }, nil},
+	{handler.Pods, metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, func() client.Object { return &corev1.Pod{} }, fields.AndSelectors(
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)), fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))},
+}
+
+// walk is how far a kind has been listed.
+type walk struct {
+	next string
+	// unseen are those that were known when it began, and have not been listed.
+	unseen map[string]handler.Known
+	// most is how many pages are listed in one audit.
+	most int
+}
+
+// Audit compares the next objects of each kind, and repairs what is different and stays so.
 func (a *Auditor) Audit(ctx context.Context) error {
-	nodes := a.Index.Auditable()
-	first, _ := slices.BinarySearch(nodes, a.after+"\x00")
-	nodes = append(nodes[first:], nodes[:first]...)
-	for _, node := range nodes[:min(len(nodes), auditNodes)] {
-		if err := a.node(ctx, node); err != nil {
-			return fmt.Errorf("node %s: %w", node, err)
+	var failed []error
+	doubts := make([][]handler.Known, len(subjects))
+	some := 0
+	for i, s := range subjects {
+		var err error
+		if doubts[i], err = a.compare(ctx, s); err != nil {
+			failed = append(failed, fmt.Errorf("list metadata of %ss: %w", s.kind, err))
 		}
-		a.after = node
+		some += len(doubts[i])
 	}
-	return nil
+	if some == 0 {
+		return errors.Join(failed...)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settleFor):
+	}
+	read := 0
+	for i, s := range subjects {
+		for _, doubt := range doubts[i] {
+			if !a.differs(s.kind, doubt) {
+				continue
+			}
+			if read++; read > repairsAtMost {
+				return errors.Join(append(failed, fmt.Errorf("of %d objects that look different %d were read, and the others are next time", some, repairsAtMost))...)
+			}
+			if err := a.repair(ctx, s, doubt); err != nil {
+				return errors.Join(append(failed, err)...)
+			}
+		}
+	}
+	return errors.Join(failed...)
 }
 
-// node compares the pods on one node. A difference counts only if it is still there once the pod
-// itself was asked for: the index may merely be behind, or ahead of the list.
-func (a *Auditor) node(ctx context.Context, node string) error {
-	var pods corev1.PodList
-	err := a.Reader.List(ctx, &pods, client.MatchingFields{"spec.nodeName": node}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
-	if err != nil {
-		return err
-	}
-	listed := map[types.UID]types.NamespacedName{}
-	for i := range pods.Items {
-		if pod := &pods.Items[i]; !handler.Ended(pod) {
-			listed[pod.UID] = client.ObjectKeyFromObject(pod)
+// compare lists the next pages of a kind, and tells which objects are unknown, or known in another
+// version; Version is empty of what is known and was not listed.
+func (a *Auditor) compare(ctx context.Context, s subject) (doubts []handler.Known, err error) {
+	w := a.walk(s.kind)
+	for range w.most {
+		list := &metav1.PartialObjectMetadataList{TypeMeta: s.list}
+		err := a.Reader.List(ctx, list, &client.ListOptions{Limit: page, Continue: w.next, FieldSelector: s.selects})
+		if next := instead(err); next != "" {
+			w.next = next
+			continue
+		}
+		if err != nil {
+			delete(a.walks, s.kind)
+			return doubts, err
+		}
+		for i := range list.Items {
+			listed := known(s.kind, &list.Items[i])
+			delete(w.unseen, listed.Key)
+			if a.differs(s.kind, listed) {
+				doubts = append(doubts, listed)
+			}
+		}
+		a.Metrics.Audited(string(s.kind), len(list.Items))
+		if w.next = list.Continue; w.next == "" {
+			break
 		}
 	}
-	known := a.Index.PodsOn(node)
-	doubtful := map[types.UID]types.NamespacedName{}
-	for uid, key := range listed {
-		if _, ok := known[uid]; !ok {
-			doubtful[uid] = key
+	if w.next != "" {
+		return doubts, nil
+	}
+	delete(a.walks, s.kind)
+	for _, gone := range slices.SortedFunc(maps.Values(w.unseen), func(x, y handler.Known) int { return strings.Compare(x.Key, y.Key) }) {
+		gone.Version = ""
+		if a.differs(s.kind, gone) {
+			doubts = append(doubts, gone)
 		}
 	}
-	for uid, key := range known {
-		if _, ok := listed[uid]; !ok {
-			doubtful[uid] = key
-		}
-	}
-	for _, uid := range slices.Sorted(maps.Keys(doubtful)) {
-		if err := a.pod(ctx, uid, doubtful[uid]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return doubts, nil
 }
 
-// pod asks for one pod and corrects what the index knows of it.
-func (a *Auditor) pod(ctx context.Context, uid types.UID, key types.NamespacedName) error {
-	pod := &corev1.Pod{}
-	err := a.Reader.Get(ctx, key, pod)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("get pod %s: %w", key, err)
+// instead is the token that an API server gives for one that has expired; what has changed since is listed as
+// it is now. It is empty for any other error, and for none.
+func instead(err error) string {
+	expired := apierrors.APIStatus(nil)
+	if !apierrors.IsResourceExpired(err) || !errors.As(err, &expired) {
+		return ""
 	}
-	kind := ""
-	if err != nil || pod.UID != uid || handler.Ended(pod) {
-		kind = a.Index.RepairGone(uid)
-	} else {
-		kind = a.Index.Repair(pod)
+	return expired.Status().Continue
+}
+
+// walk is the one that is under way, or a new one.
+func (a *Auditor) walk(kind handler.Kind) *walk {
+	if w := a.walks[kind]; w != nil {
+		return w
 	}
-	if kind != "" {
-		a.Metrics.Repaired(kind)
-		a.Log.Info("The index was wrong and has been repaired", "pod", key, "kind", kind)
+	all := a.Index.Known(kind)
+	w := &walk{unseen: make(map[string]handler.Known, len(all)), most: max(pages, (len(all)+page*audits-1)/(page*audits))}
+	for _, one := range all {
+		w.unseen[one.Key] = one
+	}
+	if a.walks == nil {
+		a.walks = map[handler.Kind]*walk{}
+	}
+	a.walks[kind] = w
+	return w
+}
+
+func known(kind handler.Kind, o client.Object) handler.Known {
+	k := handler.Known{NamespacedName: client.ObjectKeyFromObject(o), Key: o.GetName(), Version: o.GetResourceVersion()}
+	if kind == handler.Pods {
+		k.Key = string(o.GetUID())
+	}
+	return k
+}
+
+// differs tells whether the index does not know an object, or an older version, or one that was not listed.
+func (a *Auditor) differs(kind handler.Kind, listed handler.Known) bool {
+	version, known := a.Index.Version(kind, listed.Key)
+	if listed.Version == "" {
+		return known
+	}
+	return !known || handler.Newer(listed.Version, version)
+}
+
+// repair asks for one object and corrects what the index knows of it.
+func (a *Auditor) repair(ctx context.Context, s subject, doubt handler.Known) error {
+	object := s.object()
+	err := a.Reader.Get(ctx, doubt.NamespacedName, object)
+	switch {
+	case apierrors.IsNotFound(err):
+		object = nil
+	case err != nil:
+		return fmt.Errorf("get %s %s: %w", s.kind, doubt.NamespacedName, err)
+	case known(s.kind, object).Key != doubt.Key:
+		object = nil // another pod of its name
+	}
+	if kind := a.Index.Repair(s.kind, doubt.Key, object); kind != "" {
+		a.Metrics.Repaired(string(s.kind), kind)
+		a.Log.Info("The index was wrong and has been repaired", "object", s.kind, "name", doubt.NamespacedName, "kind", kind)
 	}
 	return nil
 }

@@ -59,10 +59,10 @@ type burst struct {
 
 // ahead is what is done ahead of the scheduler.
 type ahead struct {
-	// on tells that somebody deletes.
-	on       bool
-	bursts   []*burst
-	promises map[types.UID]*promise // by pod
+	// on tells that somebody deletes, leaderless that no scheduler is known to lead that we follow.
+	on, leaderless bool
+	bursts         []*burst
+	promises       map[types.UID]*promise // by pod
 	// callers are the schedulers that have asked, while the same process leads.
 	callers  map[string]bool
 	arrivals int
@@ -155,7 +155,19 @@ func (x *Index) newBurst(pod *corev1.Pod, asked *extender.Pod) *burst {
 }
 
 // clears tells whether room may be made ahead now.
-func (x *Index) clears() bool { return x.ahead.on && !x.resting() }
+func (x *Index) clears() bool { return x.ahead.on && !x.ahead.leaderless && !x.resting() }
+
+// Leaderless says whether nobody is known to hold the scheduler's Lease. Whoever calls us then may be a
+// scheduler that leads no more, or follow another Lease, and another extender make room for the same pods: so
+// none is made ahead.
+func (x *Index) Leaderless(is bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ahead.leaderless = is
+	if is {
+		x.ahead.bursts = nil
+	}
+}
 
 // kept tells whether a node has placeholders, and is kept warm for a pod, so that others which ask for
 // the same are refused there.

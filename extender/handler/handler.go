@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"forewarm.dev/extender/metrics"
 	"forewarm.dev/extender/wire"
 )
 
@@ -36,7 +37,7 @@ type Options struct {
 	// the scheduler's "ignorable" then says what becomes of the pod.
 	FailClosed bool
 	// Metrics takes the metrics.
-	Metrics *Metrics
+	Metrics *metrics.Metrics
 	// Log is the logger.
 	Log logr.Logger
 }
@@ -95,7 +96,7 @@ func (h *handler) verb(name string, decode func([]byte) (answer, error)) http.Ha
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		started := time.Now()
 		result := "ok"
-		defer func() { h.Metrics.observe(request.Context(), name, result, time.Since(started)) }()
+		defer func() { h.Metrics.Observe(request.Context(), name, result, time.Since(started)) }()
 		in := buffers.Get().(*bytes.Buffer)
 		defer giveBack(in)
 		err := read(w, request, in)
@@ -179,6 +180,9 @@ func (h *handler) decide(verb string, a answer, left time.Duration) (r reply, re
 	}
 	if !h.Synced() {
 		return undecided("unsynced")
+	}
+	if h.Index.behind() {
+		return undecided("behind")
 	}
 	done := make(chan reply, 1)
 	go func() {

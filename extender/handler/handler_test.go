@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/extender/metrics"
 )
 
 const gpu = "nvidia.com/gpu"
@@ -79,7 +80,7 @@ func cluster() *Index {
 }
 
 func serve(x *Index, edit ...func(*Options)) http.Handler {
-	o := Options{Index: x, Synced: func() bool { return true }, Deadline: time.Second, Metrics: NewMetrics(x, prometheus.NewRegistry()), Log: logr.Discard()}
+	o := Options{Index: x, Synced: func() bool { return true }, Deadline: time.Second, Metrics: metrics.New(x, prometheus.NewRegistry()), Log: logr.Discard()}
 	for _, e := range edit {
 		e(&o)
 	}
@@ -188,7 +189,10 @@ func TestWhatCannotBeDecidedPassesThrough(t *testing.T) {
 	broken := cluster()
 	broken.classes = append(broken.classes, broken.classes[0])
 	broken.classes[1].Pods = nil // panics
+	old := cluster()
+	old.Doubt(func() bool { return true })
 	tests := map[string]http.Handler{
+		"behind":   serve(old),
 		"unsynced": serve(cluster(), func(o *Options) { o.Synced = func() bool { return false } }),
 		"late":     serve(locked, func(o *Options) { o.Deadline = 20 * time.Millisecond }),
 		"failed":   serve(broken),

@@ -57,7 +57,7 @@ func (x *Index) expect(pod *corev1.Pod) {
 // seen it, and our cache is behind.
 func (x *Index) answered(pod *corev1.Pod) bool {
 	hold, ok := x.holds.Of(pod.UID)
-	return ok && hold.Version != "" && !newer(pod.ResourceVersion, hold.Version)
+	return ok && hold.Version != "" && !Newer(pod.ResourceVersion, hold.Version)
 }
 
 // Expire forgets holds and claims whose time is over, and what a silent reserver wanted.

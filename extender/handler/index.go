@@ -90,7 +90,7 @@ type podEntry struct {
 // NewIndex makes an empty index.
 func NewIndex(placeholderNamespace string) *Index {
 	x := &Index{
-		placeholders: placeholderNamespace, now: time.Now,
+		placeholders: placeholderNamespace, now: time.Now, behind: func() bool { return false },
 		nodes: map[string]*nodeEntry{}, pods: map[types.UID]podEntry{},
 		namespaces: map[string]namespace{}, pools: map[string]*v1alpha1.WarmPool{}, heard: map[string]time.Time{},
 		claims: map[types.UID]claim{}, told: map[types.UID]told{}, pending: map[types.UID]pendingPod{},
@@ -99,6 +99,10 @@ func NewIndex(placeholderNamespace string) *Index {
 	x.waiting = waiting.New(x.freed)
 	return x
 }
+
+// Doubt has it decide and delete nothing while behind tells that the API server was not heard for too long.
+// It is to be called before anything else.
+func (x *Index) Doubt(behind func() bool) { x.behind = behind }
 
 // entry is the entry of a node; it is made if there is none.
 func (x *Index) entry(name string) *nodeEntry {
@@ -121,16 +125,16 @@ func (x *Index) forget(e *nodeEntry) {
 func (x *Index) SetNode(node *corev1.Node) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e := x.entry(node.Name)
-	e.known, e.labels, e.object, e.Leaving = true, node.Labels, node, demand.Leaving(node)
-	e.Domain, e.Shares = extender.DomainOf(node), extender.SharesOf(node)
-	e.offered = quantity.Of(node.Status.Allocatable)
-	e.Pool = x.poolOf(e.labels)
 	x.setNode(node)
 }
 
 func (x *Index) setNode(node *corev1.Node) {
 	x.names.Add(node.Name)
+	e := x.entry(node.Name)
+	e.known, e.labels, e.object, e.Leaving = true, node.Labels, node, demand.Leaving(node)
+	e.Domain, e.Shares = extender.DomainOf(node), extender.SharesOf(node)
+	e.offered = quantity.Of(node.Status.Allocatable)
+	e.Pool = x.poolOf(e.labels)
 	x.offer(e)
 }
 
@@ -279,6 +283,10 @@ type namespace struct {
 func (x *Index) SetNamespace(object *corev1.Namespace) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.setNamespace(object)
+}
+
+func (x *Index) setNamespace(object *corev1.Namespace) {
 	before := x.namespaces[object.Name]
 	x.namespaces[object.Name] = namespace{object.Labels, object.ResourceVersion}
 	if !maps.Equal(before.labels, object.Labels) {

@@ -16,6 +16,10 @@ import (
 func (x *Index) SetPool(pool *v1alpha1.WarmPool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.setPool(pool)
+}
+
+func (x *Index) setPool(pool *v1alpha1.WarmPool) {
 	before := x.pools[pool.Name]
 	x.pools[pool.Name] = pool
 	x.hear(before, pool)
@@ -26,8 +30,12 @@ func (x *Index) SetPool(pool *v1alpha1.WarmPool) {
 func (x *Index) DropPool(pool *v1alpha1.WarmPool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.pools, pool.Name)
-	delete(x.heard, pool.Name)
+	x.dropPool(pool.Name)
+}
+
+func (x *Index) dropPool(name string) {
+	delete(x.pools, name)
+	delete(x.heard, name)
 	x.compile(true)
 }
 

@@ -33,7 +33,7 @@ func (x *Index) rest(placeholder types.UID) {
 	}
 }
 
-func (x *Index) resting() bool { return x.now().Before(x.rests) }
+func (x *Index) resting() bool { return x.behind() || x.now().Before(x.rests) }
 
 // waited tells whether a pod has been told to wait for as long as it may be. Of one that we have not seen
 // come we know since when it is there.

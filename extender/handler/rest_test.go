@@ -96,6 +96,29 @@ func TestWeRestEverywhere(t *testing.T) {
 	}
 }
 
+// TestNothingIsDeletedByWhatMayBeOld: nor is any room made ahead, until the API server is heard again.
+func TestNothingIsDeletedByWhatMayBeOld(t *testing.T) {
+	x, behind := overdue(t), true
+	x.Doubt(func() bool { return behind })
+	if _, given, ok := x.Overdue(); ok {
+		t.Errorf("%v are given while we are behind", given)
+	}
+	x.ServeAhead()
+	for _, name := range []string{"like-1", "like-2"} {
+		x.SetPod(taker(name))
+	}
+	victims(x, taker("like-1"))
+	if given, ok := x.Ahead(); ok {
+		t.Errorf("%v are given ahead while we are behind", given)
+	}
+	x.DropPod(taker("like-1"))
+	behind = false
+	later(x, 2*holdFor) // what like-1 was given has run out
+	if _, given, ok := x.Overdue(); !ok || given[0].UID != "hold-1" {
+		t.Errorf("%v are given when the API server is heard again, want hold-1", given)
+	}
+}
+
 // TestNobodyWaitsForever: whatever goes wrong with what comes, and however often it is begun anew, the scheduler
 // gets candidates for a pod that has waited for waitAtMost.
 func TestNobodyWaitsForever(t *testing.T) {

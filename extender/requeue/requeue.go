@@ -15,6 +15,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 type Requeuer struct {
 	Index   *handler.Index
 	Client  client.Client
-	Metrics *handler.Metrics
+	Metrics *metrics.Metrics
 	Log     logr.Logger
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 )
 
 // requeuer knows of a pool that lets everybody have its capacity, and of no pod yet.
@@ -33,7 +34,7 @@ func requeuer(objects ...client.Object) *Requeuer {
 	x.SetPool(pool)
 	return &Requeuer{
 		Index: x, Client: fake.NewClientBuilder().WithObjects(objects...).Build(),
-		Metrics: handler.NewMetrics(x, prometheus.NewRegistry()), Log: logr.Discard(),
+		Metrics: metrics.New(x, prometheus.NewRegistry()), Log: logr.Discard(),
 	}
 }
 

@@ -2,17 +2,19 @@ package watch
 
 import (
 	"sync"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 )
 
 // Epochs follows the scheduler's Lease: what one scheduler had in mind is void once another leads.
 type Epochs struct {
 	Index   *handler.Index
-	Metrics *handler.Metrics
+	Metrics *metrics.Metrics
 	// Audit is told to audit at once.
 	Audit chan<- struct{}
 
@@ -20,9 +22,13 @@ type Epochs struct {
 	holder string
 }
 
+// heldFor is how long a Lease may not have been renewed for its holder to count: many times as long as one
+// lasts, since clocks differ.
+const heldFor = 5 * time.Minute
+
 // Follow feeds the events of the Lease, which alone the informer must hold.
 func (e *Epochs) Follow(informer cache.Informer) error {
-	_, err := feed(informer, e.See, func(*coordinationv1.Lease) {})
+	_, err := feed(informer, e.See, func(*coordinationv1.Lease) { e.Index.Leaderless(true) })
 	return err
 }
 
@@ -34,6 +40,10 @@ func (e *Epochs) See(lease *coordinationv1.Lease) {
 	if lease.Spec.HolderIdentity != nil {
 		now = *lease.Spec.HolderIdentity
 	}
+	if renewed := lease.Spec.RenewTime; renewed != nil && time.Since(renewed.Time) > heldFor {
+		now = "" // left behind
+	}
+	e.Index.Leaderless(now == "")
 	if now == "" || now == e.holder {
 		return
 	}

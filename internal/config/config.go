@@ -106,8 +106,8 @@ type Extender struct {
 	// (the default) passes everything, Error leaves it to the scheduler's "ignorable".
 	Undecided string `json:"undecided"`
 	// SchedulerLease is the Lease of the scheduler's leader election as NAMESPACE/NAME; empty for a
-	// scheduler without one.
-	SchedulerLease string `json:"schedulerLease,omitempty"`
+	// scheduler without one. While nobody holds it, no room is made ahead.
+	SchedulerLease string `json:"schedulerLease"`
 	// DrainSeconds is how long calls are still served after SIGTERM, while readiness is already false.
 	DrainSeconds int `json:"drainSeconds"`
 	// ClearAhead has room made for pods before the scheduler tries them, which it takes

@@ -35,10 +35,10 @@ const (
 // control plane. What leads is killed in the middle of a burst, first a whole machine, then the
 // other's scheduler alone.
 func TestExtenderFailover(t *testing.T) {
-	one := &extenderEnv{address: loopAddress(t)}
+	one := &extenderEnv{address: loopAddress(t), lease: "kube-system/kube-scheduler"}
 	one.Cluster = cluster.ForTest(t, cluster.Options{ControllerManager: true, KWOK: true, StaticNodes: []cluster.NodeTemplate{extenderNodes("plain", failoverRoom/8)}})
 	one.install(t)
-	two := &extenderEnv{Cluster: one.Cluster, binary: one.binary, kubeconfig: one.kubeconfig, address: loopAddress(t)}
+	two := &extenderEnv{Cluster: one.Cluster, binary: one.binary, kubeconfig: one.kubeconfig, address: loopAddress(t), lease: one.lease}
 	two.configure(t)
 	two.start(t)
 	first := one.scheduler(t, "scheduler-1")

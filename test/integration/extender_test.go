@@ -36,6 +36,8 @@ type extenderEnv struct {
 	binary, config, kubeconfig string
 	address, health, metrics   string
 	process                    *cluster.Process
+	// lease is that of the schedulers, where they stand for election.
+	lease string
 	// serving are further settings of the extender's configuration, to serve with TLS.
 	serving string
 	// fills is how often placeholders were made for a burst.
@@ -103,7 +105,7 @@ func (e *extenderEnv) configure(t *testing.T) {
 // write writes the configuration file, which says whether room is made ahead.
 func (e *extenderEnv) write(t *testing.T, ahead bool) {
 	t.Helper()
-	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q, clearAhead: %v, %s}\n", e.address, e.health, e.metrics, ahead, e.serving)
+	content := fmt.Sprintf("apiVersion: config.forewarm.dev/v1alpha1\nkind: Config\nextender: {address: %q, healthAddress: %q, metricsAddress: %q, clearAhead: %v, schedulerLease: %q, %s}\n", e.address, e.health, e.metrics, ahead, e.lease, e.serving)
 	if err := os.WriteFile(e.config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}

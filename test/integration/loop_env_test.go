@@ -172,7 +172,7 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 		t.Fatal(err)
 	}
 	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t), calls: loopAddress(t), token: access.BearerToken}
-	section := map[string]string{"extender": fmt.Sprintf("address: %q, ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, %s", filepath.Join(e.bin, "decisions.jsonl"), e.settings)}[kind]
+	section := map[string]string{"extender": fmt.Sprintf("address: %q, schedulerLease: '', ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, %s", filepath.Join(e.bin, "decisions.jsonl"), e.settings)}[kind]
 	if kind == "reserver" {
 		secret := filepath.Join(e.bin, "secret")
 		if err := os.WriteFile(secret, []byte(loopSecret), 0o600); err != nil {

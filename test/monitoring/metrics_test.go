@@ -27,7 +27,9 @@ import (
 	"forewarm.dev/capacity/price"
 	"forewarm.dev/capacity/reserver"
 	"forewarm.dev/capacity/showback"
+	"forewarm.dev/extender/freshness"
 	"forewarm.dev/extender/handler"
+	"forewarm.dev/extender/metrics"
 	"forewarm.dev/forecast/forecaster"
 	"forewarm.dev/internal/console"
 	"forewarm.dev/internal/console/gate"
@@ -113,7 +115,8 @@ func register(all prometheus.Registerer) {
 	intake.New(intake.Options{Registerer: all})
 	drainer.New(drainer.Options{Registerer: all})
 	forecaster.New(forecaster.Options{Registerer: all})
-	handler.NewMetrics(handler.NewIndex("hold"), all)
+	metrics.New(handler.NewIndex("hold"), all)
+	freshness.Register(&freshness.Watches{}, all)
 	options := webhookhandler.Options{
 		Registerer: all, Log: logr.Discard(), Clock: clock.RealClock{},
 		LastGood: sources.NewLastGood(), Parents: &sources.Parents{}, Owners: sources.NewOwners(nil, nil, logr.Discard()),

@@ -26,6 +26,7 @@ import (
 
 	"forewarm.dev/api/v1alpha1"
 	"forewarm.dev/extender/handler"
+	counted "forewarm.dev/extender/metrics"
 )
 
 const (
@@ -69,7 +70,7 @@ func measurePort(calls int) (port, error) {
 		return port{}, err
 	}
 	ours, err := measureHandler(calls, requests, handler.New(handler.Options{
-		Index: index, Synced: func() bool { return true }, Deadline: time.Second, Metrics: handler.NewMetrics(index, prometheus.NewRegistry()), Log: logr.Discard(),
+		Index: index, Synced: func() bool { return true }, Deadline: time.Second, Metrics: counted.New(index, prometheus.NewRegistry()), Log: logr.Discard(),
 	}))
 	if err != nil {
 		return port{}, err

@@ -51,6 +51,7 @@ func newReplica(kind string, number, of int) (*Replica, error) {
 		r.Name = fmt.Sprintf("%s-%d", kind, number)
 	}
 	r.config.Webhook.DrainSeconds = 0
+	r.config.Extender.SchedulerLease = "" // the scheduler does not stand for election
 	var addresses []string
 	for range 3 {
 		port, err := cluster.FreePort()

@@ -1,4 +1,5 @@
-package handler
+// Package metrics are those of the extender.
+package metrics
 
 import (
 	"context"
@@ -14,18 +15,27 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	repairs  *prometheus.CounterVec
+	audited  *prometheus.CounterVec
 	pokes    *prometheus.CounterVec
 	taken    *prometheus.CounterVec
 	cleared  *prometheus.CounterVec
 	epochs   prometheus.Counter
 }
 
-// NewMetrics makes the metrics of an index and registers them.
-func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
+// Index tells what it holds.
+type Index interface {
+	// Holds is how many pods are expected on nodes.
+	Holds() int
+	// Silent is how many pools have a silent reserver.
+	Silent() int
+}
+
+// New makes the metrics of an index and registers them.
+func New(index Index, registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_extender_requests_total",
-			Help: "Calls of the scheduler by verb and result: ok; not decided because unsynced, late or failed; refused; unsent.",
+			Help: "Calls of the scheduler by verb and result: ok; not decided because unsynced, behind, late or failed; refused; unsent.",
 		}, []string{"verb", "result"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "forewarm_extender_request_duration_seconds", Help: "Time to answer a call of the scheduler.",
@@ -33,8 +43,11 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 		}, []string{"verb"}),
 		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_extender_repairs_total",
-			Help: "What the audit found different from the API server and put right, by kind: missing, stale or gone pods.",
-		}, []string{"kind"}),
+			Help: "What the audit found different from the API server and put right: pods, nodes, pools and namespaces, by kind: missing, stale or gone.",
+		}, []string{"object", "kind"}),
+		audited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "forewarm_extender_audited_objects_total", Help: "What the audit has compared with the API server.",
+		}, []string{"object"}),
 		pokes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "forewarm_extender_pokes_total", Help: "Pods touched so that the scheduler tries them again, by result: ok, failed.",
 		}, []string{"result"}),
@@ -52,12 +65,15 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 	}
 	// What has not happened yet is zero, not missing, so that a rate sees the first one.
 	for _, verb := range []string{"filter", "prioritize", "preempt"} {
-		for _, result := range []string{"ok", "unsynced", "late", "failed", "refused", "unsent"} {
+		for _, result := range []string{"ok", "unsynced", "behind", "late", "failed", "refused", "unsent"} {
 			m.requests.WithLabelValues(verb, result)
 		}
 	}
-	for _, kind := range []string{"missing", "stale", "gone"} {
-		m.repairs.WithLabelValues(kind)
+	for _, object := range []string{"pod", "node", "pool", "namespace"} {
+		m.audited.WithLabelValues(object)
+		for _, kind := range []string{"missing", "stale", "gone"} {
+			m.repairs.WithLabelValues(object, kind)
+		}
 	}
 	for _, result := range []string{"ok", "failed"} {
 		m.pokes.WithLabelValues(result)
@@ -70,15 +86,22 @@ func NewMetrics(index *Index, registerer prometheus.Registerer) *Metrics {
 	silent := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "forewarm_extender_silent_pools", Help: "WarmPools that act and that the reserver has not planned for in ten minutes or three intervals.",
 	}, func() float64 { return float64(index.Silent()) })
-	registerer.MustRegister(silent, m.requests, m.duration, m.repairs, m.pokes, m.taken, m.cleared, m.epochs, holds)
+	registerer.MustRegister(silent, m.requests, m.duration, m.repairs, m.audited, m.pokes, m.taken, m.cleared, m.epochs, holds)
 	return m
 }
 
 // AnotherScheduler counts that another one has taken over.
 func (m *Metrics) AnotherScheduler() { m.epochs.Inc() }
 
-// Repaired counts a pod that was found different from the API server, by kind.
-func (m *Metrics) Repaired(kind string) { m.repairs.WithLabelValues(kind).Inc() }
+// Repaired counts an object that was found different from the API server, by kind.
+func (m *Metrics) Repaired(object, kind string) {
+	m.repairs.WithLabelValues(object, kind).Inc()
+}
+
+// Audited counts objects that were compared with the API server.
+func (m *Metrics) Audited(object string, n int) {
+	m.audited.WithLabelValues(object).Add(float64(n))
+}
 
 // Touched counts a pod that was touched, or could not be.
 func (m *Metrics) Touched(err error) { m.pokes.WithLabelValues(resultOf(err)).Inc() }
@@ -96,7 +119,8 @@ func resultOf(err error) string {
 	return "ok"
 }
 
-func (m *Metrics) observe(ctx context.Context, verb, result string, took time.Duration) {
+// Observe counts a call that was answered, and how long that took.
+func (m *Metrics) Observe(ctx context.Context, verb, result string, took time.Duration) {
 	m.requests.WithLabelValues(verb, result).Inc()
 	m.duration.WithLabelValues(verb).Observe(took.Seconds())
 	tracing.Note(ctx, tracing.Result, result)
