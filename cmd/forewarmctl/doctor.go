@@ -98,6 +98,9 @@ func examine(ctx context.Context, from client.Client, scheduler, configuration s
 	if f.Unserved, err = unserved(from.RESTMapper()); err != nil {
 		return f, err
 	}
+	if f.NotLookedAt, err = scheduling(ctx, from, settings, &f); err != nil {
+		return f, err
+	}
 	err = system(ctx, from, &f)
 	return f, err
 }
@@ -188,6 +191,7 @@ func tell(out io.Writer, facts doctor.Facts, format *output.Format) error {
 	for _, feature := range facts.Unserved {
 		whole.NotServed = append(whole.NotServed, feature.Unserved())
 	}
+	whole.NotLookedAt = append(whole.NotLookedAt, facts.NotLookedAt...)
 	if facts.Scheduler == nil {
 		whole.NotLookedAt = append(whole.NotLookedAt, "the scheduler's configuration; give it with --scheduler-config")
 	}

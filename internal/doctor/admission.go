@@ -86,13 +86,54 @@ func policies(f Facts) []Finding {
 	return all
 }
 
-// priority looks for a priority level of our own: R17.
+// priority looks for a priority level of our own, which our own calls get: R17.
 func priority(f Facts) []Finding {
-	const name = "forewarm-webhook"
-	if len(ownEntries(f)) == 0 || slices.ContainsFunc(f.FlowSchemas, func(s flowcontrolv1.FlowSchema) bool { return s.Name == name }) {
+	const schema, queues, apply = "FlowSchema forewarm-webhook", ": what admission waits for queues behind other service accounts' requests", "apply manifests/flowcontrol/webhook.yaml"
+	if len(ownEntries(f)) == 0 {
 		return nil
 	}
-	return []Finding{{Doubtful, "FlowSchema " + name, "does not exist: what admission waits for queues behind other service accounts' requests", "apply manifests/flowcontrol/webhook.yaml"}}
+	i := slices.IndexFunc(f.FlowSchemas, func(s flowcontrolv1.FlowSchema) bool { return s.Name == "forewarm-webhook" })
+	if i < 0 {
+		return []Finding{{Doubtful, schema, "does not exist" + queues, apply}}
+	}
+	own := &f.FlowSchemas[i]
+	if slices.ContainsFunc(own.Status.Conditions, func(c flowcontrolv1.FlowSchemaCondition) bool {
+		return c.Type == flowcontrolv1.FlowSchemaConditionDangling && c.Status == flowcontrolv1.ConditionTrue
+	}) {
+		return []Finding{{Doubtful, schema, "names a PriorityLevelConfiguration that does not exist, " + own.Spec.PriorityLevelConfiguration.Name + queues, apply}}
+	}
+	for i := range f.OwnPods {
+		pod := &f.OwnPods[i]
+		if account := pod.Spec.ServiceAccountName; strings.Contains(pod.Name, "webhook") && account != "" {
+			return itsLevel(f, own, pod.Namespace, account, queues)
+		}
+	}
+	return nil
+}
+
+// itsLevel judges whether what a ServiceAccount asks for gets the priority level of a FlowSchema.
+func itsLevel(f Facts, own *flowcontrolv1.FlowSchema, namespace, account, queues string) []Finding {
+	if !forAccount(own, namespace, account) {
+		return []Finding{{Doubtful, "FlowSchema " + own.Name + ", rules", "are not for ServiceAccount " + namespace + "/" + account + ", by which the webhook acts" + queues, "name it among the subjects"}}
+	}
+	for i := range f.FlowSchemas {
+		if s := &f.FlowSchemas[i]; s.Spec.MatchingPrecedence < own.Spec.MatchingPrecedence && forAccount(s, namespace, account) {
+			return []Finding{{Doubtful, "FlowSchema " + s.Name, fmt.Sprintf("comes before %s (matchingPrecedence %d, below %d) and takes the webhook's calls%s", own.Name, s.Spec.MatchingPrecedence, own.Spec.MatchingPrecedence, queues), "raise its matchingPrecedence, or leave the webhook's ServiceAccount out of it"}}
+		}
+	}
+	return nil
+}
+
+// forAccount tells whether a FlowSchema is for all that a ServiceAccount asks for.
+func forAccount(s *flowcontrolv1.FlowSchema, namespace, account string) bool {
+	return slices.ContainsFunc(s.Spec.Rules, func(r flowcontrolv1.PolicyRulesWithSubjects) bool {
+		every := slices.ContainsFunc(r.ResourceRules, func(r flowcontrolv1.ResourcePolicyRule) bool {
+			return slices.Contains(r.Verbs, flowcontrolv1.VerbAll) && slices.Contains(r.Resources, flowcontrolv1.ResourceAll)
+		})
+		return every && slices.ContainsFunc(r.Subjects, func(s flowcontrolv1.Subject) bool {
+			return s.ServiceAccount != nil && s.ServiceAccount.Namespace == namespace && (s.ServiceAccount.Name == account || s.ServiceAccount.Name == flowcontrolv1.NameAll)
+		})
+	})
 }
 
 // callers judges who may ask for reviews: R10.

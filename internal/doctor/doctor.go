@@ -8,8 +8,10 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
@@ -41,11 +43,20 @@ type Facts struct {
 	FlowSchemas     []flowcontrolv1.FlowSchema
 	DeviceClasses   []resourcev1.DeviceClass
 	Pools           []v1alpha1.WarmPool
+	// Schedulers are those that call us, and what they may not; Budgets the PodDisruptionBudgets of the
+	// placeholders' Namespace; GPUPods are by scheduler.
+	Schedulers []Scheduler
+	Budgets    []policyv1.PodDisruptionBudget
+	GPUPods    []GPUPods
+	// SchedulerLease is Lease as it is; nil if it is not there.
+	SchedulerLease *coordinationv1.Lease
 	// System is the Namespace kube-system, and SystemDeployments what runs there.
 	System            corev1.Namespace
 	SystemDeployments []appsv1.Deployment
 	// OwnPods are those of Forewarm's own namespace, and of Forewarm in kube-system.
 	OwnPods []corev1.Pod
+	// NotLookedAt is what could not be gathered.
+	NotLookedAt []string
 	// Unserved are the Features that the API server does not serve: nobody's mistake.
 	Unserved []Feature
 	Now      time.Time
@@ -86,9 +97,15 @@ var checks = []check{
 	transport,
 	whoIsManaged,
 	fakeResources,
+	ignored,
+	elsewhere,
 	sample,
 	ownScheduler,
 	leader,
+	heldLease,
+	rights,
+	extenderPods,
+	disruptionBudgets,
 	configurations,
 	entries,
 	reach,

@@ -10,12 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	configv1 "k8s.io/kube-scheduler/config/v1"
 	"sigs.k8s.io/yaml"
 
@@ -40,7 +44,10 @@ func healthy(t *testing.T) Facts {
 	f.Policies = append(webhooktwin.Policies(webhooktwin.Options{Kinds: webhook.Kinds()}), admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-extender"}})
 	f.PolicyBindings = append(webhooktwin.Bindings(), admissionregistrationv1.ValidatingAdmissionPolicyBinding{Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "forewarm-extender", ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}}})
 	f.PriorityClasses = []schedulingv1.PriorityClass{{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderPriorityClass}, Value: -10}}
-	f.FlowSchemas = []flowcontrolv1.FlowSchema{{ObjectMeta: metav1.ObjectMeta{Name: "forewarm-webhook"}}}
+	f.FlowSchemas = []flowcontrolv1.FlowSchema{flowSchema("forewarm-webhook", 800, "forewarm-webhook")}
+	f.SchedulerLease = &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{HolderIdentity: new("master-1_x"), RenewTime: &metav1.MicroTime{Time: f.Now.Add(-time.Second)}}}
+	f.Schedulers, f.GPUPods = []Scheduler{{User: "system:kube-scheduler"}}, []GPUPods{{Scheduler: corev1.DefaultSchedulerName, Count: 12, Example: "ml/train"}}
+	f.Budgets = []policyv1.PodDisruptionBudget{budget("others", map[string]string{"app": "x"})}
 	target := registration.Target{Namespace: v1alpha1.SystemNamespace, Service: "forewarm-webhook", Kinds: webhook.Kinds()}
 	f.Validating = []admissionregistrationv1.ValidatingWebhookConfiguration{*registration.Validating(target, []byte(authority))}
 	f.Mutating = []admissionregistrationv1.MutatingWebhookConfiguration{*registration.Mutating(target, []byte(authority))}
@@ -49,10 +56,34 @@ func healthy(t *testing.T) Facts {
 	return f
 }
 
+// flowSchema is one for all that an account of forewarm-system asks for.
+func flowSchema(name string, precedence int32, account string) flowcontrolv1.FlowSchema {
+	return flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: flowcontrolv1.FlowSchemaSpec{
+		MatchingPrecedence: precedence, PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: name},
+		Rules: []flowcontrolv1.PolicyRulesWithSubjects{{
+			Subjects:      []flowcontrolv1.Subject{{ServiceAccount: &flowcontrolv1.ServiceAccountSubject{Namespace: v1alpha1.SystemNamespace, Name: account}}},
+			ResourceRules: []flowcontrolv1.ResourcePolicyRule{{Verbs: []string{"*"}, Resources: []string{"*"}}},
+		}},
+	}}
+}
+
+func budget(name string, selects map[string]string) policyv1.PodDisruptionBudget {
+	return policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.PlaceholderNamespace, Name: name}, Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: selects}}}
+}
+
+// extenderPod is an extender beside the scheduler, ready or not.
+func extenderPod(ready corev1.ConditionStatus) corev1.Pod {
+	return corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "forewarm-extender-x7k2p"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "extender"}}},
+		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
+	}
+}
+
 // replicaOf is a replica of the webhook as it should run.
 func replicaOf(node string) corev1.Pod {
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "forewarm-webhook-" + node}, Spec: corev1.PodSpec{
-		NodeName: node, PriorityClassName: "system-cluster-critical", TerminationGracePeriodSeconds: new(int64(30)),
+		NodeName: node, ServiceAccountName: "forewarm-webhook", PriorityClassName: "system-cluster-critical", TerminationGracePeriodSeconds: new(int64(30)),
 		Containers: []corev1.Container{{Name: "webhook", SecurityContext: &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true), AllowPrivilegeEscalation: new(false)}}},
 	}}
 }
@@ -212,6 +243,45 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		"a group with larger ones":        {clusterAutoscaler("20", "--max-nodes-total=20", "--nodes=1:30:a:b"), "--nodes=1:20:a:b"},
 		"an autoscaler within its bounds": {clusterAutoscaler("20", "--max-nodes-total=20", "--nodes=1:20:a"), ""},
 		"an autoscaler, and no max-nodes": {clusterAutoscaler("", "--nodes=1:30:a"), ""},
+		"a Lease that nobody holds":       {func(f *Facts) { f.Lease, f.LeaseKnown, f.SchedulerLease = "kube-system/kube-scheduler", true, nil }, "nobody holds the Lease kube-system/kube-scheduler"},
+		"a Lease that was given up": {func(f *Facts) {
+			f.Lease, f.LeaseKnown, f.SchedulerLease.Spec.HolderIdentity = "kube-system/kube-scheduler", true, new("")
+		}, "nobody holds"},
+		"a Lease that was left behind": {func(f *Facts) {
+			f.Lease, f.LeaseKnown, f.SchedulerLease.Spec.RenewTime.Time = "kube-system/kube-scheduler", true, f.Now.Add(-time.Hour)
+		}, "nobody holds"},
+		"an extender that is behind": {func(f *Facts) { f.OwnPods = append(f.OwnPods, extenderPod(corev1.ConditionFalse)) }, "pod kube-system/forewarm-extender-x7k2p: is not ready"},
+		"an extender that is ready":  {func(f *Facts) { f.OwnPods = append(f.OwnPods, extenderPod(corev1.ConditionTrue)) }, ""},
+		"a scheduler without rights": {func(f *Facts) {
+			f.Schedulers = []Scheduler{{User: "system:serviceaccount:forewarm-system:forewarm-scheduler", Lacks: []authorizationv1.ResourceAttributes{SchedulerNeeds()[4]}}}
+		}, "user system:serviceaccount:forewarm-system:forewarm-scheduler: may not delete pods in forewarm-placeholders"},
+		"protected placeholders": {func(f *Facts) {
+			pool := v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "a100"}}
+			pool.Spec.Demand.Resource, pool.Spec.Chunks = "nvidia.com/gpu", []v1alpha1.Chunk{{Name: "single"}}
+			f.Pools, f.Budgets = []v1alpha1.WarmPool{pool}, append(f.Budgets, budget("all", nil))
+		}, "PodDisruptionBudget forewarm-placeholders/all: selects placeholders of WarmPool a100"},
+		"GPUs that are not counted": {extender(func(e *configv1.Extender) { e.ManagedResources[0].IgnoredByScheduler = true }), "nvidia.com/gpu is not counted by the scheduler"},
+		"not counted for another's": {another(func(e *configv1.Extender) { e.ManagedResources[0].Name = "nvidia.com/gpu" }), "unless this extender, which is not Forewarm's, counts it"},
+		"not counted by a profile": {func(f *Facts) {
+			f.Scheduler.Profiles = []configv1.KubeSchedulerProfile{{PluginConfig: []configv1.PluginConfig{{Name: "NodeResourcesFit", Args: runtime.RawExtension{Raw: []byte(`{"ignoredResources": ["nvidia.com/gpu"]}`)}}}}}
+		}, "profiles[0].pluginConfig, NodeResourcesFit.ignoredResources: nvidia.com/gpu is not counted"},
+		"a group that is not counted": {func(f *Facts) {
+			f.Scheduler.Profiles = []configv1.KubeSchedulerProfile{{PluginConfig: []configv1.PluginConfig{{Name: "NodeResourcesFit", Args: runtime.RawExtension{Raw: []byte(`{"ignoredResourceGroups": ["nvidia.com"]}`)}}}}}
+		}, "remove nvidia.com there"},
+		"a marker that is counted": {extender(func(e *configv1.Extender) {
+			for i := range e.ManagedResources {
+				e.ManagedResources[i].IgnoredByScheduler = false
+			}
+		}), "forewarm.dev/managed is counted by the scheduler"},
+		"pods of another scheduler": {func(f *Facts) {
+			f.GPUPods = append(f.GPUPods, GPUPods{Scheduler: "volcano", Count: 3, Example: "ml/mpi-0"})
+		}, "3 pods with GPUs, as ml/mpi-0: name scheduler volcano, and this configuration is of default-scheduler"},
+		"a level that is not there": {func(f *Facts) {
+			f.FlowSchemas[0].Status.Conditions = []flowcontrolv1.FlowSchemaCondition{{Type: flowcontrolv1.FlowSchemaConditionDangling, Status: flowcontrolv1.ConditionTrue}}
+		}, "names a PriorityLevelConfiguration that does not exist"},
+		"a level for somebody else": {func(f *Facts) { f.FlowSchemas[0] = flowSchema("forewarm-webhook", 800, "other") }, "are not for ServiceAccount forewarm-system/forewarm-webhook"},
+		"a level that comes before": {func(f *Facts) { f.FlowSchemas = append(f.FlowSchemas, flowSchema("accounts", 700, "*")) }, "FlowSchema accounts: comes before forewarm-webhook"},
+		"a level that comes after":  {func(f *Facts) { f.FlowSchemas = append(f.FlowSchemas, flowSchema("service-accounts", 9000, "*")) }, ""},
 		"low priorities": {func(f *Facts) {
 			f.PriorityClasses = append(f.PriorityClasses, schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "cheap"}, Value: -100})
 		}, "PriorityClass cheap"},
@@ -286,12 +356,30 @@ func TestAnExtenderThatWaitsForItself(t *testing.T) {
 			f := healthy(t)
 			e := &f.Scheduler.Extenders[0]
 			e.Ignorable, e.ManagedResources, f.Scheduler.Profiles = false, nil, test.profiles
-			f.OwnPods = append(f.OwnPods, test.own)
+			f.OwnPods, f.GPUPods = append(f.OwnPods, test.own), nil
 			found := Diagnose(f)
 			waits := len(found) == 3 && strings.Contains(found[2].String(), "is placed by the scheduler that waits for it")
 			if waits != test.waits || !waits && len(found) != 2 {
 				t.Errorf("found %v; it waits for itself: %v", found, test.waits)
 			}
 		})
+	}
+}
+
+// TestSchedulerUsers: by whose rights placeholders are taken over.
+func TestSchedulerUsers(t *testing.T) {
+	second := extenderPod(corev1.ConditionTrue)
+	second.Namespace, second.Spec.ServiceAccountName = v1alpha1.SystemNamespace, "forewarm-scheduler"
+	second.Spec.Containers = append(second.Spec.Containers, corev1.Container{Name: "kube-scheduler"})
+	for name, test := range map[string]struct {
+		own  []corev1.Pod
+		want []string
+	}{
+		"the control plane's": {[]corev1.Pod{extenderPod(corev1.ConditionTrue), replicaOf("a")}, []string{"system:kube-scheduler"}},
+		"a second scheduler":  {[]corev1.Pod{second, second}, []string{"system:serviceaccount:forewarm-system:forewarm-scheduler"}},
+	} {
+		if diff := cmp.Diff(test.want, SchedulerUsers(test.own)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
