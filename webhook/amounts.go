@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"forewarm.dev/internal/quantity"
 	"forewarm.dev/webhook/expression"
 )
@@ -88,16 +90,21 @@ type Ask struct {
 	own Amounts
 	// counts are its pods, for each of its counts; nil where none of them claims anything.
 	counts [][]batch
+	// Template has the pod template; without a name the object has it.
+	Template Reference
 }
+
+// Reference names an object of the same namespace.
+type Reference struct{ Group, Kind, Name string }
 
 // batch is a number of pods that are alike; each counts for the greatest of its templates.
 type batch struct {
 	pods      int64
-	templates []podAsk
+	templates []PodAsk
 }
 
-// podAsk is what a pod of a template asks for.
-type podAsk struct {
+// PodAsk is what a pod of a template asks for.
+type PodAsk struct {
 	gpus   int64
 	claims []claimUse
 }
@@ -113,8 +120,36 @@ func (k Kind) Ask(object any) Ask {
 		a.own = a.own.Most(Amounts{Replicas: c.Of.Evaluate(object), GPUs: gpus(batches, nil)})
 		claims = claims || len(claimsIn(batches)) > 0
 	}
-	if !claims {
+	if a.Template = k.template(object); !claims && a.Template.Name == "" {
 		a.counts = nil
+	}
+	return a
+}
+
+// template is the object that has the pod template of an object, without a name where that has it itself.
+func (k Kind) template(object any) Reference {
+	if k.PodsOf == "" {
+		return Reference{}
+	}
+	version, _ := expression.Text(object, k.PodsOf+".apiVersion")
+	gv, _ := schema.ParseGroupVersion(version)
+	kind, _ := expression.Text(object, k.PodsOf+".kind")
+	name, _ := expression.Text(object, k.PodsOf+".name")
+	return Reference{gv.Group, kind, name}
+}
+
+// Pod is what a pod asks for of an object with its template in spec.template.
+func Pod(object any) PodAsk { return podAskOf(expression.Path{"spec", "template"}.Of(object)) }
+
+// Of is what is asked for if each pod asks for that.
+func (a Ask) Of(pod PodAsk) Ask {
+	a.counts = slices.Clone(a.counts)
+	for i, batches := range a.counts {
+		a.counts[i] = slices.Clone(batches)
+		for j := range batches {
+			a.counts[i][j].templates = []PodAsk{pod}
+		}
+		a.own.GPUs = max(a.own.GPUs, gpus(a.counts[i], nil))
 	}
 	return a
 }
@@ -194,9 +229,6 @@ func podTemplates(k Kind) [][]string {
 		return twice("/spec.rayClusterConfig.headGroupSpec.template", "template")
 	case "kubeflow.org/mpijobs":
 		return [][]string{{"template"}}
-	case "trainer.kubeflow.org/trainjobs":
-		// The pods come from a runtime; the object says what a node of it gets.
-		return [][]string{{"/spec.trainer.resourcesPerNode"}}
 	}
 	if specs, is := strings.CutSuffix(k.Scaled, ".Worker.replicas"); is {
 		return [][]string{{"template"}, {"/" + specs + ".Worker.template"}}
@@ -224,8 +256,8 @@ func (c Count) batches(object any) []batch {
 
 // podAsks reads pod templates at several paths, separated by "|". One that begins with "/" is
 // read from the object itself.
-func podAsks(paths string, root, at any) []podAsk {
-	var out []podAsk
+func podAsks(paths string, root, at any) []PodAsk {
+	var out []PodAsk
 	for p := range strings.SplitSeq(paths, "|") {
 		from := at
 		if rest, isRoot := strings.CutPrefix(p, "/"); isRoot {
@@ -236,10 +268,10 @@ func podAsks(paths string, root, at any) []podAsk {
 	return out
 }
 
-func podAskOf(template any) podAsk {
+func podAskOf(template any) PodAsk {
 	pod := expression.Pod(template)
 	reserved := requests(pod)
-	out := podAsk{claims: claimUses(&pod.Spec, reserved)}
+	out := PodAsk{claims: claimUses(&pod.Spec, reserved)}
 	for _, set := range pluginGPUs(reserved) {
 		out.gpus = quantity.Add(out.gpus, set.Count)
 	}

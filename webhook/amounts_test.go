@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +52,6 @@ func TestAmounts(t *testing.T) {
 		"huge claims":             {"ReplicaSet", `{"spec":{"replicas":9223372036854775807,"template":{"spec":{"resourceClaims":[{"resourceClaimTemplateName":"two"},{"resourceClaimName":"shared"}]}}}}`, Amounts{Replicas: 9223372036854775807, GPUs: 9223372036854775807}},
 		"huge requests":           {"ReplicaSet", `{"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"9E"}}},{"resources":{"limits":{"nvidia.com/gpu":"9E"}}}]}}}}`, Amounts{Replicas: 1, GPUs: 9223372036854775807}},
 		"fractions":               {"ReplicaSet", `{"spec":{"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"500m"}}},{"resources":{"limits":{"nvidia.com/gpu":"-3"}}}]}}}}`, Amounts{Replicas: 1, GPUs: 1}},
-		"TrainJob":                {"TrainJob", `{"spec":{"trainer":{"numNodes":2,"resourcesPerNode":{"limits":{"nvidia.com/gpu":"8"}}}}}`, Amounts{Replicas: 2, GPUs: 16}},
 	}
 	claims := Claims{
 		{FromTemplate, "two"}:             {{Vendor: "nvidia", Count: 1}, {Vendor: "amd", Count: 1}},
@@ -91,10 +91,43 @@ func TestAskClaims(t *testing.T) {
 	}
 }
 
+// TestPodsOfAnother: a Rollout may leave its pods to a Deployment, which may itself have none.
+func TestPodsOfAnother(t *testing.T) {
+	i := slices.IndexFunc(Kinds(), func(k Kind) bool { return k.Name == "Rollout" })
+	deployment := decode(t, `{"spec":{"replicas":0,"template":{"spec":{"containers":[{"resources":{"limits":{"nvidia.com/gpu":"2"}}}],"resourceClaims":[{"resourceClaimTemplateName":"one"}]}}}}`)
+	claims := Claims{{FromTemplate, "one"}: {{Vendor: "nvidia", Count: 1}}}
+	for object, want := range map[string]struct {
+		of    Reference
+		asked Amounts
+	}{
+		`{"spec":{"replicas":3,"workloadRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"}}}`: {Reference{"apps", "Deployment", "web"}, Amounts{Replicas: 3, GPUs: 9}},
+		`{"spec":{"workloadRef":{"apiVersion":"v1","kind":"PodTemplate","name":"web"}}}`:                  {Reference{"", "PodTemplate", "web"}, Amounts{Replicas: 1, GPUs: 3}},
+		`{"spec":{"replicas":0,"workloadRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"}}}`: {Reference{"apps", "Deployment", "web"}, Amounts{}},
+		`{"spec":{"replicas":3,"workloadRef":7}}`:                                                         {Reference{}, Amounts{Replicas: 3, GPUs: 9}},
+	} {
+		ask := Kinds()[i].Ask(decode(t, object))
+		if diff := cmp.Diff(want.of, ask.Template); diff != "" {
+			t.Errorf("%s has its template elsewhere:\n%s", object, diff)
+		}
+		if without := ask.With(claims); without.GPUs != 0 || without.Replicas != want.asked.Replicas {
+			t.Errorf("%s asks by itself for %+v, want replicas alone", object, without)
+		}
+		if want.of.Name == "" {
+			continue
+		}
+		if diff := cmp.Diff(want.asked, ask.Of(Pod(deployment)).With(claims)); diff != "" {
+			t.Errorf("%s:\n%s", object, diff)
+		}
+		if got := ask.Of(Pod(deployment)).Claims(); (len(got) == 1) != (want.asked.Replicas > 0) {
+			t.Errorf("%s claims %v", object, got)
+		}
+	}
+}
+
 // TestNotCounted: what bounds other objects, or makes such as count themselves.
 func TestNotCounted(t *testing.T) {
 	not := map[string]bool{
-		"CronJob": true, "HorizontalPodAutoscaler": true, "ScaledObject": true, "Service": true, "CapacityBuffer": true, "ProvisioningRequest": true,
+		"CronJob": true, "HorizontalPodAutoscaler": true, "ScaledObject": true, "Service": true, "TrainJob": true, "CapacityBuffer": true, "ProvisioningRequest": true,
 	}
 	for _, k := range Kinds() {
 		if k.Counted() == (not[k.Name] || k.Measure == Nodes) {

@@ -50,7 +50,7 @@ func (d *Decision) Exceed(mode Mode, reason Reason, message string) {
 func lowest(r Request, d *draft) (limit int64, by Setting) {
 	limit = -1
 	for i, s := range append([]Setting{r.Own, r.OldOwn}, r.Above...) {
-		n, known, warning := s.Limit(r.Workload)
+		n, known, warning := r.limit(s)
 		if told := i == 1 && s.Value == r.Own.Value; warning != "" && !told {
 			d.warn(warning)
 		}
@@ -59,6 +59,15 @@ func lowest(r Request, d *draft) (limit int64, by Setting) {
 		}
 	}
 	return limit, by
+}
+
+// limit is what a setting allows the workload, or what that is made for.
+func (r Request) limit(s Setting) (limit int64, known bool, warning string) {
+	limit, known, warning = s.Limit(r.Workload)
+	if most, named, _ := s.Limit(r.For); r.For.Name != "" && named && (!known || most < limit) {
+		return most, true, warning
+	}
+	return limit, known, warning
 }
 
 // Effective is the smallest ceiling that applies to a request and the setting that it comes

@@ -64,6 +64,11 @@ type Kind struct {
 	Keeps bool
 	// Indirect is true where the objects run no pods themselves, so that totals leave them out.
 	Indirect bool
+	// PodsOf is the path to a reference (apiVersion, kind, name) to the object of the same namespace that has
+	// the pod template, where an object has none of its own; empty for most kinds.
+	PodsOf string
+	// Made is true where what the objects control says how much there is of them, and is held to their ceiling.
+	Made bool
 }
 
 // Versions are those in which objects of the kind are read, the one that is asked for first.
@@ -193,9 +198,10 @@ func workloadKinds() []Kind {
 		// v2beta1 is of the MPI operator, v1 of the training operator.
 		{Group: "kubeflow.org", Version: "v2beta1", Others: []string{"v1"}, Resource: "mpijobs", Name: "MPIJob", Vouches: true, Counts: counts(
 			"spec.mpiReplicaSpecs", "spec.mpiReplicaSpecs{}: replicas=1 * not(/spec.runPolicy.suspend)")},
-		{Group: "trainer.kubeflow.org", Version: "v1alpha1", Resource: "trainjobs", Name: "TrainJob", Vouches: true, Counts: counts(
+		// Where it leaves numNodes out, its runtime says how many; so its JobSet counts, which is made of both.
+		{Group: "trainer.kubeflow.org", Version: "v1alpha1", Resource: "trainjobs", Name: "TrainJob", Indirect: true, Made: true, Counts: counts(
 			"spec.trainer.numNodes", "spec.trainer.numNodes=1 * not(spec.suspend)")},
-		{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts", Name: "Rollout", Counts: replicas, Vouches: true, Surge: []string{"spec.strategy.canary.maxSurge"}},
+		{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts", Name: "Rollout", Counts: replicas, Vouches: true, PodsOf: "spec.workloadRef", Surge: []string{"spec.strategy.canary.maxSurge"}},
 		{
 			Group: "apps.openshift.io", Version: "v1", Resource: "deploymentconfigs", Name: "DeploymentConfig", Vouches: true, Deployer: "deployer",
 			Counts: counts("spec.replicas", "spec.replicas=0"), Surge: []string{"spec.strategy.rollingParams.maxSurge"},

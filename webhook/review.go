@@ -69,6 +69,8 @@ type Request struct {
 	// Workload is the object whose ceiling counts: Object, or what an autoscaler's object
 	// points to.
 	Workload Object
+	// For is what the workload is made for, whose ceiling binds it too; without a name there is none.
+	For Object
 	// Own is the annotation on the workload as written; on /scale, as it stands.
 	Own Setting
 	// OldOwn is the annotation on the workload before the write.

@@ -32,7 +32,7 @@ Each is tried twice, with the ceiling on the object (or on the workload that it 
 | lift and grow | the object's ceiling raised, or removed, in the write that grows |
 | made anew | deleted and created larger, with the ceiling in ` + "`forewarm.dev/workload-max-replicas`" + ` of its Namespace |
 
-Kinds marked ° are not Kubernetes' own: they are served by minimal schemas of ours (` + "`test/bypass/testdata/crds`" + `), without their controllers, conversions and webhooks. Farm and Widget are examples: the webhook's configuration tells it where Farms count, and nothing but their ` + "`/scale`" + ` is known of Widgets.
+Kinds marked ° are not Kubernetes' own: they are served by minimal schemas of ours (` + "`test/bypass/testdata/crds`" + `), without their controllers, conversions and webhooks. Farm and Widget are examples: the webhook's configuration tells it where Farms count, and nothing but their ` + "`/scale`" + ` is known of Widgets. A TrainJob that leaves ` + "`numNodes`" + ` out is held by its JobSet ([ceilings](ceilings.md#what-is-held)).
 `
 
 // page is what was seen.

@@ -34,6 +34,7 @@ const (
 func TestTotals(t *testing.T) {
 	t.Parallel()
 	e := newTotalsEnv(t, cluster.Options{ControllerManager: true}, 3)
+	e.kindsOf(t, "trainer.kubeflow.org", "jobset.x-k8s.io", "argoproj.io")
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *totalsEnv)
@@ -43,6 +44,8 @@ func TestTotals(t *testing.T) {
 		{"forewarmctl explains totals", totalsExplained},
 		{"an owner that is forged counts for nothing", totalsForgedOwner},
 		{"the groups of a LeaderWorkerSet", totalsGroups},
+		{"what a runtime says counts by what is made of it", totalsOfRuntimes},
+		{"pods of a template that stands elsewhere", totalsOfReferences},
 		{"a create that is refused later is given back", totalsGivenBack},
 		{"GPUs", totalsOfGPUs},
 		{"totals that refuse nothing", totalsTold},

@@ -36,6 +36,7 @@ import (
 type Explainer struct {
 	reviewer   *handler.Reviewer
 	namespaces *sources.Namespaces
+	owners     *sources.Owners
 	lastGood   *sources.LastGood
 	kinds      sources.Kinds
 	clock      clock.PassiveClock
@@ -110,7 +111,7 @@ func NewExplainer(config *rest.Config, table []webhook.Kind, namespace string) (
 // newExplainer makes one that reads as the handlers do, and knows of no ledger.
 func newExplainer(o handler.Options) *Explainer {
 	return &Explainer{
-		reviewer: handler.NewReviewer(o), namespaces: o.Namespaces, lastGood: o.LastGood, kinds: sources.Index(o.Kinds),
+		reviewer: handler.NewReviewer(o), namespaces: o.Namespaces, owners: o.Owners, lastGood: o.LastGood, kinds: sources.Index(o.Kinds),
 		clock: o.Clock, objects: o.Owners.Live,
 	}
 }

@@ -111,7 +111,15 @@ func (e *Explainer) ExplainTotals(ctx context.Context, gvr schema.GroupVersionRe
 	if gvr.GroupResource() == sources.NodePools.GroupResource() {
 		return out, e.use(ctx, &out, sums, nil)
 	}
-	if len(kind.Ask(o.Object).Claims()) > 0 {
+	asked, err := e.owners.Ask(ctx, kind, o.GetNamespace(), o.Object)
+	if apierrors.IsForbidden(err) {
+		out.Unread = append(out.Unread, fmt.Sprintf("what its pods ask for was not looked at: %v", err))
+		return out, e.use(ctx, &out, sums, nil)
+	}
+	if err != nil {
+		return out, err
+	}
+	if len(asked.Claims()) > 0 {
 		out.Unread = append(out.Unread, "GPUs that its pods claim by dynamic resource allocation are not counted here")
 		return out, e.use(ctx, &out, sums, nil)
 	}
@@ -176,7 +184,11 @@ func (e *Explainer) claim(ctx context.Context, kind sources.Kind, o *unstructure
 	if replaced, err := e.reviewer.Counted(ctx, c); replaced || err != nil {
 		return nil, err
 	}
-	old := kind.Ask(o.Object).With(nil)
+	stands, err := e.owners.Ask(ctx, kind, o.GetNamespace(), o.Object)
+	if err != nil {
+		return nil, err
+	}
+	old := stands.With(nil)
 	claim := &total.Claim{
 		Object: c.Request.Object, Key: total.KeyOf(kind.Group, kind.Resource, o.GetName()), Version: o.GetResourceVersion(),
 		Old: old, New: old.At(c.Request.Counts[ask.of(c.Request.Counts)].Old, ask.To), Now: e.clock.Now().UTC().Truncate(time.Microsecond),
@@ -186,7 +198,11 @@ func (e *Explainer) claim(ctx context.Context, kind sources.Kind, o *unstructure
 		if err := unstructured.SetNestedField(asked.Object, ask.To, "spec", "replicas"); err != nil {
 			return nil, err
 		}
-		claim.New = kind.Ask(asked.Object).With(nil)
+		wanted, err := e.owners.Ask(ctx, kind, o.GetNamespace(), asked.Object)
+		if err != nil {
+			return nil, err
+		}
+		claim.New = wanted.With(nil)
 	}
 	return claim, nil
 }

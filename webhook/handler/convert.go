@@ -9,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
 	"forewarm.dev/webhook"
@@ -128,11 +129,7 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	if request.Counts, err = changes(kind, r, written, old); err != nil {
 		return badObject(err)
 	}
-	if kind.Warn {
-		request.Mode = webhook.Warn
-	} else if mode, set := written.Metadata.Annotations[webhook.CeilingMode]; set && kind.Measure == webhook.Nodes {
-		request.Mode = stricter(mode, old, request.Create)
-	}
+	request.Mode = modeOf(kind, written, old, request.Create)
 	if request.Instances, err = c.instances(r, kind, written, old); err != nil {
 		return badObject(err)
 	}
@@ -145,12 +142,49 @@ func (c converter) object(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		if !request.Create {
 			request.OldOwn = c.lastGood.Setting(request.Object, annotation, old.Metadata.UID, old.Metadata.Annotations)
 		}
+		if err := c.made(ctx, out); err != nil {
+			return err
+		}
 		return c.minimum(ctx, r, kind, out)
 	}
 	if !grows(*request) {
 		return nil
 	}
 	return c.target(ctx, r, kind, out)
+}
+
+// made adds what binds the object for which a workload is made.
+func (c converter) made(ctx context.Context, out *converted) error {
+	maker, known := c.maker(out.controller)
+	if !known || !grows(out.request) {
+		return nil
+	}
+	request := &out.request
+	of := webhook.Object{Kind: maker.Name, Namespace: request.Object.Namespace, Name: out.controller.Name}
+	found, err := c.parents.Target(ctx, maker, of)
+	if unreadable, ok := errors.AsType[sources.UnreadableError](err); ok {
+		out.warnings = append(out.warnings, unlooked(of, maker.Annotation(), unreadable))
+		return nil
+	}
+	if err != nil || found == nil || found.UID != out.controller.UID {
+		return err
+	}
+	request.For = of
+	request.Above = append(request.Above, c.lastGood.Setting(of, maker.Annotation(), found.UID, found.Annotations))
+	if override := c.lastGood.Setting(of, webhook.CeilingOverride, found.UID, found.Annotations); override.Set && !request.Override.Set {
+		request.Override = override
+	}
+	return nil
+}
+
+// maker is the kind of a controller, if objects of it have workloads made.
+func (c converter) maker(controller *sources.Controller) (sources.Kind, bool) {
+	if controller == nil {
+		return sources.Kind{}, false
+	}
+	gv, err := schema.ParseGroupVersion(controller.APIVersion)
+	kind, known := c.kinds.Named(gv.Group, controller.Kind)
+	return kind, err == nil && known && kind.Made
 }
 
 // controllers are who controls what is written, and whether the object did not say so before.
@@ -160,6 +194,17 @@ func controllers(written, old parts.Object) (now *metav1.OwnerReference, adopted
 	}
 	now, before := of(written), of(old)
 	return now, now != nil && (before == nil || before.UID != now.UID)
+}
+
+// modeOf is the mode that the kind, or a node pool's object, says, if any.
+func modeOf(kind sources.Kind, written, old parts.Object, create bool) webhook.Mode {
+	if kind.Warn {
+		return webhook.Warn
+	}
+	if mode, set := written.Metadata.Annotations[webhook.CeilingMode]; set && kind.Measure == webhook.Nodes {
+		return stricter(mode, old, create)
+	}
+	return ""
 }
 
 // stricter is the mode that a node pool's object says, and enforce where it did not say so

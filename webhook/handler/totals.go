@@ -80,7 +80,7 @@ func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil {
 		return badObject(err)
 	}
-	if claim.New, err = c.asked(ctx, r.Namespace, kind, written); err != nil || r.Operation == admissionv1.Create {
+	if claim.New, err = c.asked(ctx, kind, written, claim); err != nil || r.Operation == admissionv1.Create {
 		return err
 	}
 	old, err := parts.Any(r.OldObject.Raw, "oldObject")
@@ -88,13 +88,20 @@ func (c converter) amounts(ctx context.Context, r *admissionv1.AdmissionRequest,
 		return badObject(err)
 	}
 	claim.Version, _ = expression.Text(old, "metadata.resourceVersion")
-	claim.Old, err = c.asked(ctx, r.Namespace, kind, old)
+	claim.Old, err = c.asked(ctx, kind, old, claim)
 	return err
 }
 
-// asked is what an object asks for, with what its pods claim.
-func (c converter) asked(ctx context.Context, namespace string, kind sources.Kind, object any) (webhook.Amounts, error) {
-	ask := kind.Ask(object)
+// asked is what an object asks for, with what its pods claim. Where GPUs are not bound, nobody is asked for a
+// template that stands elsewhere.
+func (c converter) asked(ctx context.Context, kind sources.Kind, object any, claim *total.Claim) (webhook.Amounts, error) {
+	ask, namespace := kind.Ask(object), claim.Object.Namespace
+	if ask.Template.Name != "" && claim.Totals[1].Set {
+		var err error
+		if ask, err = c.owners.Ask(ctx, kind, namespace, object); err != nil {
+			return webhook.Amounts{}, err
+		}
+	}
 	claims, err := c.claimed(ctx, namespace, ask.Claims())
 	return ask.With(claims), err
 }
@@ -127,7 +134,7 @@ func (c converter) scaled(ctx context.Context, r *admissionv1.AdmissionRequest, 
 		if err := unstructured.SetNestedField(parent.Object, replicas, field...); err != nil {
 			return fmt.Errorf("scale %s: %w", claim.Object, err)
 		}
-		if *amounts, err = c.asked(ctx, r.Namespace, kind, parent.Object); err != nil {
+		if *amounts, err = c.asked(ctx, kind, parent.Object, claim); err != nil {
 			return err
 		}
 	}

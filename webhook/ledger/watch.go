@@ -25,6 +25,8 @@ import (
 type object struct {
 	metav1.ObjectMeta
 	ask webhook.Ask
+	// pod is what each pod of its template asks for, by which others may make theirs.
+	pod webhook.PodAsk
 	// members are those of its groups.
 	members webhook.Members
 	// nodes is what a NodeClaim counts for.
@@ -119,7 +121,7 @@ func (w *watch) slim(in any) (any, error) {
 		return o, err
 	}
 	if w.kind.Group != webhook.NodeClaims.Group || w.kind.Resource != webhook.NodeClaims.Resource {
-		o.ask, o.members = w.kind.Ask(u.Object), w.kind.Groups.Of(u.Object)
+		o.ask, o.pod, o.members = w.kind.Ask(u.Object), webhook.Pod(u.Object), w.kind.Groups.Of(u.Object)
 		return o, nil
 	}
 	o.pool = u.GetLabels()[webhook.NodePoolOf]
@@ -131,11 +133,12 @@ func (w *watch) slim(in any) (any, error) {
 
 // amounts are what an object counts for.
 func (t *term) amounts(ctx context.Context, o *object) (webhook.Amounts, error) {
-	claims, err := t.claims(ctx, o.Namespace, o.ask.Claims())
+	ask := t.watches.asked(o)
+	claims, err := t.claims(ctx, o.Namespace, ask.Claims())
 	if err != nil {
 		return webhook.Amounts{}, err
 	}
-	out := o.ask.With(claims)
+	out := ask.With(claims)
 	out.Nodes = o.nodes
 	return out, nil
 }
@@ -259,6 +262,22 @@ func (s *watches) each() []*watch {
 		out = append(out, w)
 	}
 	return out
+}
+
+// asked is what an object asks for, also where another has the pod template.
+func (s *watches) asked(o *object) webhook.Ask {
+	if o.ask.Template.Name == "" {
+		return o.ask
+	}
+	for _, w := range s.each() {
+		if w.kind.Group != o.ask.Template.Group || w.kind.Name != o.ask.Template.Kind {
+			continue
+		}
+		if of := w.get(o.Namespace, o.ask.Template.Name); of != nil {
+			return o.ask.Of(of.pod)
+		}
+	}
+	return o.ask
 }
 
 // vouched says whether an object's controller is counted in its place.

@@ -70,14 +70,13 @@ func rolloutConditions(kinds []webhook.Kind) []admissionregistrationv1.MatchCond
 }
 
 // rolled says whether a controller makes what its own object counts for: it may have taken the old pods away
-// before. Those are left out that make more than they say, or again what somebody takes from them: a runtime
-// tells what a TrainJob makes, and a ScaledJob makes another Job for each that has lost its label, as would the
-// pods of a group's leader that anybody may make. Of Deployments see byDeployment.
+// before. Those are left out that make again what somebody takes from them: a ScaledJob makes another Job for
+// each that has lost its label, as would the pods of a group's leader that anybody may make. Of Deployments see
+// byDeployment.
 func rolled(kinds []webhook.Kind) string {
 	var out []webhook.Kind
 	for _, k := range kinds {
-		lax := slices.Contains([]string{"trainer.kubeflow.org", "keda.sh"}, k.Group)
-		if k.Groups = nil; k.Vouches && k.Counted() && !lax && (k.Group != "apps" || k.Resource != "deployments") {
+		if k.Groups = nil; k.Vouches && k.Counted() && k.Group != "keda.sh" && (k.Group != "apps" || k.Resource != "deployments") {
 			out = append(out, k)
 		}
 	}
@@ -92,7 +91,7 @@ const byDeployment = `(request.userInfo.username in ['system:serviceaccount:kube
 // countGrows says whether what counts for totals asks for more, or begins to say that another counts in its
 // place. Of kinds whose growth no short expression tells, what changes what the count is read from.
 func countGrows(kinds []webhook.Kind) string {
-	short, longer, job := map[string][]string{}, "", "false"
+	short, referred, longer, job := map[string][]string{}, map[string]string{}, "", "false"
 	for _, k := range kinds {
 		switch count := text(k); {
 		case !k.Counted():
@@ -100,6 +99,9 @@ func countGrows(kinds []webhook.Kind) string {
 			job = of(k)
 		case slices.Contains([]string{"", "apps", "argoproj.io", "apps.openshift.io"}, k.Group) && absent[count] != "":
 			short[count] = append(short[count], resource(k))
+			if k.PodsOf != "" {
+				referred[count] += ` || ` + of(k) + ` && (false` + changes([]expression.Path{strings.Split(k.PodsOf, ".")}) + `)`
+			}
 		case len(elsewhere(k)) > 0:
 			longer += ` : ` + of(k) + ` ? ` + specChanges + changes(elsewhere(k))
 		}
@@ -107,7 +109,7 @@ func countGrows(kinds []webhook.Kind) string {
 	var byReplicas []string
 	for _, count := range slices.Sorted(maps.Keys(short)) {
 		byReplicas = append(byReplicas, ` : `+resourceOf+` in ['`+strings.Join(short[count], `', '`)+`'] ? `+
-			replicas("object", absent[count])+` > `+replicas("oldObject", absent[count])+` || `+devices("object")+` != `+devices("oldObject"))
+			replicas("object", absent[count])+` > `+replicas("oldObject", absent[count])+` || `+devices("object")+` != `+devices("oldObject")+referred[count])
 	}
 	return created + ` || (` +
 		`has(request.subResource) && request.subResource == 'scale' ? ` + scaleConditions[0].Expression +

@@ -140,7 +140,10 @@ func TestTotalConditions(t *testing.T) {
 		return workload(`"replicas":3`, `,"ownerReferences":[{"apiVersion":"a/v1","kind":"A","name":"a","uid":"`+uid+`","controller":`+controller+`}]`)
 	}
 	apps, batch := schema.GroupResource{Group: "apps", Resource: "deployments"}, schema.GroupResource{Group: "batch", Resource: "jobs"}
-	other := schema.GroupResource{Group: "ray.io", Resource: "rayclusters"}
+	other, rollouts := schema.GroupResource{Group: "ray.io", Resource: "rayclusters"}, schema.GroupResource{Group: "argoproj.io", Resource: "rollouts"}
+	referred := func(name string) string {
+		return `"replicas":3,"workloadRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"` + name + `"}`
+	}
 	kinds, err := sources.Table([]config.WebhookKind{
 		{Group: "argoproj.io", Version: "v1alpha1", Resource: "workflows", Kind: "Workflow", Measure: "replicas", Count: "spec.parallelism=1"},
 		{Group: "batch", Version: "v1", Resource: "packs", Kind: "Pack", Measure: "replicas", Count: "spec.size=1"},
@@ -173,6 +176,9 @@ func TestTotalConditions(t *testing.T) {
 		"more GPUs":                    {apps, "", "jane", spec(gpus("2", "old")), spec(gpus("1", "old")), true},
 		"more claims":                  {apps, "", "jane", spec(claims("a", "b")), spec(claims("a")), true},
 		"other claims":                 {apps, "", "jane", spec(claims("b")), spec(claims("a")), true},
+		"pods of another":              {rollouts, "", "jane", spec(referred("big")), spec(referred("small")), true},
+		"pods of the same":             {rollouts, "", "jane", spec(referred("big") + `,"paused":true`), spec(referred("big")), false},
+		"pods of another's from here":  {rollouts, "", "jane", spec(referred("big")), spec(`"replicas":3`), true},
 		"the same claims":              {apps, "", "jane", spec(claims("a")), spec(claims("a")), false},
 		"job claims more":              {batch, "", "jane", spec(claims("a", "b")), spec(claims("a")), true},
 		"annotated":                    {apps, "", "jane", workload(`"replicas":3`, `,"annotations":{"forewarm.dev/max-replicas":"5"}`), spec(`"replicas":3`), false},
@@ -297,7 +303,7 @@ func TestRolloutConditions(t *testing.T) {
 		"of a kind that counts for nobody":         {"jobs.batch", manager, "", owned("keda.sh/v1alpha1", "ScaledObject", "1"), "", failing},
 		"of a kind of another group":               {"replicasets.apps", manager, "", owned("example.com/v1", "Rollout", "1"), "", failing},
 		"of what makes again what is taken":        {"jobs.batch", manager, "", owned("keda.sh/v1alpha1", "ScaledJob", "1"), "", failing},
-		"of what makes more than it says":          {"jobsets.jobset.x-k8s.io", manager, "", owned("trainer.kubeflow.org/v1alpha1", "TrainJob", "1"), "", failing},
+		"of what does not say how much it makes":   {"jobsets.jobset.x-k8s.io", manager, "", owned("trainer.kubeflow.org/v1alpha1", "TrainJob", "1"), "", failing},
 		"workers of a leading pod":                 {"statefulsets.apps", manager, "", strings.ReplaceAll(owned("v1", "Pod", "1"), `"name":"web"`, `"name":"web-1"`), "", failing},
 		"of a Deployment":                          {"replicasets.apps", manager, "", owned("apps/v1", "Deployment", "1"), "", nowhere},
 		"of a Deployment, by another who operates": {"replicasets.apps", tenant, "deployments.apps", owned("apps/v1", "Deployment", "1"), "", failing},

@@ -97,6 +97,24 @@ func (o *Owners) Read(ctx context.Context, kind Kind, namespace, name string) (f
 	return found, err
 }
 
+// Ask is what an object asks for, also where another has the pod template. Of one that is not there, or of a kind
+// that is not in the table, the pods ask for nothing.
+func (o *Owners) Ask(ctx context.Context, kind Kind, namespace string, object any) (webhook.Ask, error) {
+	ask := kind.Ask(object)
+	of, known := o.kinds.Named(ask.Template.Group, ask.Template.Kind)
+	if ask.Template.Name == "" || !known {
+		return ask, nil
+	}
+	found, err := o.Read(ctx, of, namespace, ask.Template.Name)
+	if apierrors.IsNotFound(err) {
+		return ask, nil
+	}
+	if err != nil {
+		return ask, fmt.Errorf("get %s %s/%s, which has the pod template: %w", of.Name, namespace, ask.Template.Name, err)
+	}
+	return ask.Of(webhook.Pod(found.Object)), nil
+}
+
 // Standing is how many replicas a workload asks for already, 0 where that cannot be told.
 func (o *Owners) Standing(ctx context.Context, kind Kind, workload webhook.Object) (int64, error) {
 	found, err := o.Read(ctx, kind, workload.Namespace, workload.Name)
