@@ -46,10 +46,21 @@ func clampScale(r Request, d *draft) bool {
 	if !r.Autoscaler || !r.enforced() || c.New <= limit {
 		return d.finish(Allow, ReasonWithinCeiling, "") // a person is refused by Ceilings
 	}
-	allowed := max(limit, c.Old)
+	written, allowed := r.scaledTo(max(limit, c.Old))
 	d.clamped(r, max(c.New, r.ClampedFrom), allowed, by)
-	d.decision.Patch = []Operation{{Op: "add", Path: "/spec/replicas", Value: allowed}}
+	d.decision.Patch = []Operation{{Op: "add", Path: "/spec/replicas", Value: written}}
 	return d.finish(Allow, ReasonClamped, "")
+}
+
+// scaledTo is what a growing /scale may write for a count of n at most, and the count that it comes to.
+func (r Request) scaledTo(n int64) (written, count int64) {
+	if r.Scaled == nil {
+		return n, n
+	}
+	c := r.Counts[0]
+	each := max((c.New-c.Old)/max(r.Scaled.New-r.Scaled.Old, 1), 1)
+	more := (n - c.Old) / each
+	return r.Scaled.Old + more, c.Old + more*each
 }
 
 // clampBounds brings the maxReplicas of an HPA under the ceiling, and its minReplicas too, since

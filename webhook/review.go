@@ -66,6 +66,8 @@ type Request struct {
 	Measure Measure
 	// Counts are the numbers asked for, each held to the ceiling on its own.
 	Counts []Change
+	// Scaled is what is written to a /scale by which the count is only in part told, nil for all others.
+	Scaled *Change
 	// Workload is the object whose ceiling counts: Object, or what an autoscaler's object
 	// points to.
 	Workload Object

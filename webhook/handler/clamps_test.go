@@ -78,6 +78,20 @@ func TestScaleIsClamped(t *testing.T) {
 	}
 }
 
+// TestScaleOfGroupsIsClamped: what a LeaderWorkerSet's /scale writes are groups, here of 8, and its ceiling counts pods.
+func TestScaleOfGroupsIsClamped(t *testing.T) {
+	for ceiling, want := range map[string]string{"40": "5", "39": "4", "71": "8", "72": "", "10": "2"} {
+		w := newWorld(t, team(ceilingOf(ceiling)), metadataOf("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "team/web", "7", nil))
+		got := answer(t, post(w.clamps, by("hpa", scaleReview("leaderworkerset.x-k8s.io", "leaderworkersets", "7", 2, 9))))
+		if want != "" {
+			want = `[{"op":"add","path":"/spec/replicas","value":` + want + `}]`
+		}
+		if string(got.Patch) != want {
+			t.Errorf("under %s: patch %s, want %s", ceiling, got.Patch, want)
+		}
+	}
+}
+
 // TestHorizontalIsClamped applies the patch, and has its outcome reviewed again.
 func TestHorizontalIsClamped(t *testing.T) {
 	cases := map[string]struct {

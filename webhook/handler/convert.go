@@ -263,6 +263,7 @@ func (c converter) scale(ctx context.Context, r *admissionv1.AdmissionRequest, o
 	}
 	parent, err := c.parents.Get(ctx, r, old)
 	if err == nil && kind.Scaled != "" {
+		request.Scaled = new(request.Counts[0])
 		request.Counts[0], err = c.owners.Scaled(ctx, kind, request.Object, request.Counts[0])
 	}
 	if unreadable, ok := errors.AsType[sources.UnreadableError](err); ok {
