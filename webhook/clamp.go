@@ -14,6 +14,12 @@ type Bounds struct {
 	Annotations map[string]string
 }
 
+// Left is the count up to which a total lets a workload grow, beside what all others have.
+type Left struct {
+	Limit int64
+	By    Setting
+}
+
 // Bound is one of the two numbers: as written, and before the write, 0 on create. An absent
 // spec.minReplicas is 1.
 type Bound struct {
@@ -158,14 +164,15 @@ func (b Bounds) patch(highest, lowest end) []Operation {
 }
 
 // binding is the count up to which a workload may grow, below zero where nothing binds, and
-// what set it: the smallest ceiling, or an override that allows more.
+// what set it: the smallest ceiling, or an override that allows more; or a total, which no override lifts.
 func binding(r Request, d *draft) (limit int64, by Setting) {
 	limit, by = lowest(r, d)
-	if limit < 0 || !r.Override.Set {
-		return limit, by
+	o, err := ParseOverride(r.Override.Value)
+	if limit >= 0 && r.Override.Set && err == nil && r.Now.Before(o.Until) && o.Limit > limit {
+		limit, by = o.Limit, r.Override
 	}
-	if o, err := ParseOverride(r.Override.Value); err == nil && r.Now.Before(o.Until) && o.Limit > limit {
-		return o.Limit, r.Override
+	if r.Left != nil && (limit < 0 || r.Left.Limit < limit) {
+		return r.Left.Limit, r.Left.By
 	}
 	return limit, by
 }

@@ -101,6 +101,8 @@ type Request struct {
 	Instances *Instances
 	// ClampedFrom is what an autoscaler asked for before the twin clamped it, 0 where it did not.
 	ClampedFrom int64
+	// Left is what a total leaves the workload, for [Clamps]; nil where none is known to bind it.
+	Left *Left
 	// Bounds are those of the HPA that is written, for [Clamps]; nil for everything else.
 	Bounds *Bounds
 

@@ -19,6 +19,7 @@ import (
 	"forewarm.dev/webhook"
 	"forewarm.dev/webhook/devices"
 	"forewarm.dev/webhook/handler"
+	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/registration"
 	"forewarm.dev/webhook/sources"
 	"forewarm.dev/webhook/twin"
@@ -36,6 +37,7 @@ type process struct {
 	writer      *registration.Writer
 	pools       *sources.Pools
 	claims      *devices.Claims
+	ledgers     *ledger.Shelf
 	lastGood    *sources.LastGood
 	twin        *twin.Keeper
 	reviews     http.Handler
@@ -172,7 +174,7 @@ func (p *process) canServe(ctx context.Context) error {
 	if !p.manager.GetCache().WaitForCacheSync(ctx) {
 		return errors.New("informer caches have not synced yet")
 	}
-	for _, kinds := range []interface{ Ready() error }{p.pools, p.claims} {
+	for _, kinds := range []interface{ Ready() error }{p.pools, p.claims, p.ledgers} {
 		if err := kinds.Ready(); err != nil {
 			return err
 		}

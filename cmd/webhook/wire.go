@@ -81,6 +81,9 @@ func (p *process) assemble(ctx context.Context, scheme *runtime.Scheme, clients 
 	if err := p.register(clients); err != nil {
 		return err
 	}
+	if err := p.shelve(); err != nil {
+		return err
+	}
 	if err := p.serve(ctx, clients, writer); err != nil {
 		return err
 	}
@@ -176,7 +179,7 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 		Raised: func(ctx context.Context, namespace, workload string, written map[string]webhook.Rewrite) error {
 			return p.twin.Raised(ctx, namespace, workload, written)
 		},
-		LastGood: lastGood, Pools: p.pools, Claims: p.claims, MarkClaims: p.settings.MarkClaims, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
+		Ledgers: p.ledgers, LastGood: lastGood, Pools: p.pools, Claims: p.claims, MarkClaims: p.settings.MarkClaims, Kinds: p.kinds, Autoscalers: p.settings.Autoscalers,
 		Registerer: ctrlmetrics.Registry, Log: p.log, Clock: clock.RealClock{},
 	}
 	handlers := handler.New(options)
@@ -199,7 +202,20 @@ func (p *process) serve(ctx context.Context, clients kubernetes.Interface, write
 	if err := p.keepLedgers(ctx, ledger.KeeperOptions{Book: options.Book, Client: writer, Quotas: clients.CoreV1(), Claims: p.claims, Live: objects, Disarmed: p.disarmed(clients), Leading: leader.leads}); err != nil {
 		return err
 	}
-	return add(p.manager, append(p.watchers(options, clients, leader), p.pools, p.claims, leader)...)
+	return add(p.manager, append(p.watchers(options, clients, leader), p.pools, p.claims, p.ledgers, leader)...)
+}
+
+// shelve watches the ledgers, which nobody may read in other namespaces.
+func (p *process) shelve() error {
+	own, err := cache.New(p.manager.GetConfig(), cache.Options{
+		HTTPClient: p.manager.GetHTTPClient(), Scheme: p.manager.GetScheme(), Mapper: p.manager.GetRESTMapper(),
+		DefaultNamespaces: map[string]cache.Config{p.settings.Namespace: {}}, DefaultTransform: cache.TransformStripManagedFields(),
+	})
+	if err != nil {
+		return fmt.Errorf("make a cache of ledgers: %w", err)
+	}
+	p.ledgers = ledger.NewShelf(own, p.settings.Namespace, p.log)
+	return p.manager.Add(own)
 }
 
 // keepLedgers has the ledgers of totals follow what there is.
@@ -229,6 +245,7 @@ func (p *process) keepAutoscalers(options handler.Options, leader *leader) error
 	if err := autoscalers.Register(p.manager); err != nil {
 		return fmt.Errorf("watch HorizontalPodAutoscalers: %w", err)
 	}
+	p.ledgers.OnChange(autoscalers.Counted)
 	return nil
 }
 

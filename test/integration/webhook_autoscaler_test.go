@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -39,10 +40,17 @@ const autoscalerMetric = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"Custom
 // TestAutoscaler shows ceilings and the real HPA controller, which looks every second.
 func TestAutoscaler(t *testing.T) {
 	t.Parallel()
-	e := newWebhookEnvOn(t, cluster.Options{
+	c := cluster.ForTest(t, cluster.Options{
 		ControllerManager: true,
 		ExtraArgs:         map[string][]string{assets.ControllerManager: {"--horizontal-pod-autoscaler-sync-period=1s"}},
 	})
+	if err := c.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ApplyFiles(t.Context(), filepath.Join("..", "..", "manifests", "crd", "forewarm.dev_ledgers.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	e := newWebhookEnvBeside(t, c, "")
 	crd := &unstructured.Unstructured{}
 	if err := crd.UnmarshalJSON([]byte(autoscalerMetric)); err != nil {
 		t.Fatal(err)
@@ -59,6 +67,8 @@ func TestAutoscaler(t *testing.T) {
 		{"a workload that stands above is not scaled down", autoscalerGrandfathered},
 		{"a minimum above the ceiling does not make the HPA ask again and again", autoscalerMinimum},
 		{"an autoscaler's own write is clamped, a person's refused", autoscalerScale},
+		{"an HPA fills what a total leaves", autoscalerTotal},
+		{"an HPA that wants more than a total leaves, by its metric", autoscalerTotalWanted},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, e) })
 	}

@@ -22,8 +22,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"forewarm.dev/webhook"
+	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/sources"
 )
 
@@ -48,6 +50,8 @@ type Autoscalers struct {
 	manager  string
 	leading  func() bool
 	limiter  flowcontrol.RateLimiter
+	// counted are the Namespaces whose ledgers have changed.
+	counted chan event.GenericEvent
 }
 
 // AutoscalersOptions are what Autoscalers needs beside what the handlers do.
@@ -70,6 +74,19 @@ func NewAutoscalers(o Options, a AutoscalersOptions) *Autoscalers {
 		server: server{convert: c.clamps, chain: webhook.Clamps(), owners: o.Owners, log: o.Log.WithName("autoscalers")},
 		client: a.Client, excluded: a.Excluded, manager: a.Manager, leading: a.Leading,
 		limiter: flowcontrol.NewTokenBucketRateLimiter(touchesPerSecond, touchesPerSecond),
+		counted: make(chan event.GenericEvent, 1024),
+	}
+}
+
+// Counted has the leader look at the HPAs of a Namespace whose ledger has changed; what does not fit is looked at
+// within a minute.
+func (a *Autoscalers) Counted(h ledger.Holder) {
+	if h.Kind != ledger.Namespace || !a.leading() {
+		return
+	}
+	select {
+	case a.counted <- event.GenericEvent{Object: &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: h.Name}}}:
+	default:
 	}
 }
 
@@ -88,14 +105,17 @@ func (a *Autoscalers) Register(mgr ctrl.Manager) error {
 		o.SetGroupVersionKind(gvk)
 		b = b.Watches(o, handler.EnqueueRequestsFromMapFunc(a.targeting), annotated)
 	}
+	b = b.WatchesRawSource(source.Channel(a.counted, handler.EnqueueRequestsFromMapFunc(a.within)))
 	return b.Complete(a)
 }
 
-// matters leaves out the writes of an HPA's status that say nothing new about its replicas.
+// matters leaves out the writes of an HPA's status that say nothing new about its replicas, nor that it asks for
+// more than there are.
 func matters(e event.UpdateEvent) bool {
 	old, isOld := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
 	now, isNow := e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
-	return !isOld || !isNow || old.Status.CurrentReplicas != now.Status.CurrentReplicas || !equality.Semantic.DeepEqual(old.Spec, now.Spec) ||
+	return !isOld || !isNow || old.Status.CurrentReplicas != now.Status.CurrentReplicas ||
+		old.Status.DesiredReplicas != now.Status.DesiredReplicas && now.Status.DesiredReplicas > now.Status.CurrentReplicas || !equality.Semantic.DeepEqual(old.Spec, now.Spec) ||
 		old.Annotations[webhook.OriginalMaxReplicas] != now.Annotations[webhook.OriginalMaxReplicas] ||
 		old.Annotations[webhook.OriginalMinReplicas] != now.Annotations[webhook.OriginalMinReplicas]
 }

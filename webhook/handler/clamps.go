@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/json"
 
 	"forewarm.dev/webhook"
@@ -19,7 +21,34 @@ type horizontal struct {
 	Spec   *bounds `json:"spec"`
 	Status struct {
 		CurrentReplicas int64 `json:"currentReplicas"`
+		DesiredReplicas int64 `json:"desiredReplicas"`
+		Conditions      []struct {
+			Type   string `json:"type"`
+			Status string `json:"status"`
+			Reason string `json:"reason"`
+		} `json:"conditions"`
 	} `json:"status"`
+}
+
+// desired is how many its controller wants; one more where it says that it wants more than it may ask for at once. What
+// was clamped is charged to its rate, so that it says so soon after.
+func (h horizontal) desired() int64 {
+	for _, c := range h.Status.Conditions {
+		if c.Type == string(autoscalingv2.ScalingLimited) && c.Status == string(corev1.ConditionTrue) && c.Reason == "ScaleUpLimit" {
+			return h.Status.DesiredReplicas + 1
+		}
+	}
+	return h.Status.DesiredReplicas
+}
+
+// lowered says whether it was brought down.
+func (h horizontal) lowered() bool {
+	if h.Metadata == nil {
+		return false
+	}
+	_, most := h.Metadata.Annotations[webhook.OriginalMaxReplicas]
+	_, least := h.Metadata.Annotations[webhook.OriginalMinReplicas]
+	return most || least
 }
 
 // bounds are of its spec.
@@ -43,7 +72,9 @@ func (c converter) clamps(ctx context.Context, r *admissionv1.AdmissionRequest) 
 	var err error
 	switch {
 	case r.SubResource == "scale":
-		err = c.scale(ctx, r, &out)
+		if err = c.scale(ctx, r, &out); err == nil && grows(out.request) && out.request.Autoscaler {
+			err = c.leftToScale(ctx, c.kinds.Of(r.Resource), &out)
+		}
 	case r.SubResource == "" && r.Resource.Resource == "horizontalpodautoscalers":
 		err = c.bounds(ctx, r, &out)
 	default:
@@ -81,5 +112,8 @@ func (c converter) bounds(ctx context.Context, r *admissionv1.AdmissionRequest, 
 	if old.Spec != nil {
 		request.Bounds.Max.Old, request.Bounds.Min.Old = old.Spec.both()
 	}
-	return c.target(ctx, r, kind, out)
+	if err := c.target(ctx, r, kind, out); err != nil {
+		return err
+	}
+	return c.leftToBounds(ctx, written, old, out)
 }

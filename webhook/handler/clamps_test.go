@@ -185,16 +185,17 @@ func TestAutoscalers(t *testing.T) {
 
 // TestMatters: an HPA's status is written every few seconds.
 func TestMatters(t *testing.T) {
-	old := &autoscalingv2.HorizontalPodAutoscaler{}
+	old := &autoscalingv2.HorizontalPodAutoscaler{Status: autoscalingv2.HorizontalPodAutoscalerStatus{CurrentReplicas: 5, DesiredReplicas: 5}}
 	for name, c := range map[string]struct {
 		change func(*autoscalingv2.HorizontalPodAutoscaler)
 		want   bool
 	}{
-		"desired": {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.DesiredReplicas = 3 }, false},
-		"current": {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.CurrentReplicas = 3 }, true},
-		"maximum": {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MaxReplicas = 3 }, true},
-		"minimum": {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MinReplicas = new(int32(3)) }, true},
-		"target":  {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.ScaleTargetRef.Name = "a" }, true},
+		"desired less": {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.DesiredReplicas = 3 }, false},
+		"desired more": {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.DesiredReplicas = 7 }, true},
+		"current":      {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.CurrentReplicas = 3 }, true},
+		"maximum":      {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MaxReplicas = 3 }, true},
+		"minimum":      {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MinReplicas = new(int32(3)) }, true},
+		"target":       {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.ScaleTargetRef.Name = "a" }, true},
 		"original": {func(h *autoscalingv2.HorizontalPodAutoscaler) {
 			h.Annotations = map[string]string{webhook.OriginalMaxReplicas: "9"}
 		}, true},

@@ -25,6 +25,7 @@ type converter struct {
 	lastGood   *sources.LastGood
 	pools      *sources.Pools
 	claims     Claims
+	ledgers    Ledgers
 	kinds      sources.Kinds
 	// autoscalers are users.
 	autoscalers []string

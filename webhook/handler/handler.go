@@ -28,6 +28,7 @@ import (
 	"forewarm.dev/webhook/ledger"
 	"forewarm.dev/webhook/parts"
 	"forewarm.dev/webhook/sources"
+	"forewarm.dev/webhook/total"
 )
 
 const (
@@ -62,6 +63,8 @@ type Options struct {
 	MarkClaims bool
 	// Book has the ledgers of totals.
 	Book *ledger.Book
+	// Ledgers are those as they are known here, by which autoscalers are clamped; nil where none are.
+	Ledgers Ledgers
 	// Raised, if any, is told of raises.
 	Raised Raised
 	// Kinds are the kinds whose counts are reviewed.
@@ -78,11 +81,16 @@ type Claims interface {
 	Of(ctx context.Context, namespace string, refs []webhook.ClaimRef) (webhook.Claims, error)
 }
 
+// Ledgers finds ledgers of totals.
+type Ledgers interface {
+	Of(ctx context.Context, h ledger.Holder) (l total.Ledger, known bool, err error)
+}
+
 // Handlers are what is served, each on a path of its own.
 type Handlers struct{ Ceilings, Totals, Clamps, Pods http.Handler }
 
 func (o Options) converter() converter {
-	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, o.Claims, sources.Index(o.Kinds), o.Autoscalers, o.MarkClaims, o.Clock}
+	return converter{o.Namespaces, o.Parents, o.Owners, o.LastGood, o.Pools, o.Claims, o.Ledgers, sources.Index(o.Kinds), o.Autoscalers, o.MarkClaims, o.Clock}
 }
 
 // New makes the handlers.

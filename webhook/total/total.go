@@ -199,6 +199,13 @@ func (l Ledger) Used(s webhook.Setting) (used, limit int64, bound bool) {
 	return l.others(Claim{}, totals[s.Annotation]), limit, bound
 }
 
+// Left is the amount up to which the object of a claim may grow beside what all others have; nothing is bound by
+// a total that cannot be read, or while what was there before is still being counted.
+func (l Ledger) Left(c Claim, s webhook.Setting) (left int64, bound bool) {
+	limit, bound, _ := s.Limit(c.Object)
+	return max(limit-l.others(c, totals[s.Annotation]), 0), bound && l.Complete
+}
+
 // coming is what an entry adds to Standing.
 func (e Entry) coming(m webhook.Measure) int64 { return max(e.Of(m)-e.Standing.Of(m), 0) }
 
