@@ -10,10 +10,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"forewarm.dev/api/v1alpha1"
+	"forewarm.dev/test/cluster"
 )
 
 // samplesApply applies every sample with the webhook up, as an admin would.
@@ -47,6 +49,13 @@ var samplesMetric = regexp.MustCompile("(?m)^\\| `(forewarm_[a-z0-9_]+)` \\|")
 
 // samplesMetrics compares docs/metrics.md with what the processes have served.
 func samplesMetrics(t *testing.T, e *loopEnv) {
+	// What the policies refuse no webhook is asked about, so that it has held nothing back yet. They know no totals.
+	if err := e.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "metered", Annotations: map[string]string{totalReplicas: "1"}}}); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, loopWait, func() error {
+		return webhookDenied(e.Client.Create(t.Context(), webhookWorkload("Deployment", "metered", "web", 2, ""), client.DryRunAll), "at most 1")
+	})
 	for _, p := range e.processes {
 		e.scrape(t, p)
 	}

@@ -95,7 +95,8 @@ func (o Options) converter() converter {
 
 // New makes the handlers.
 func New(o Options) Handlers {
-	m, c := newMetrics(o.Registerer), o.converter()
+	c := o.converter()
+	m := newMetrics(o.Registerer, c.kinds)
 	shared := server{owners: o.Owners, access: o.Access, book: o.Book, metrics: m, log: o.Log, clock: o.Clock, slots: make(chan struct{}, maxInFlight), large: make(chan struct{}, maxLarge), bodies: &sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 	forCeilings, forTotals, forClamps, forPods := shared, shared, shared, shared
 	forCeilings.convert, forCeilings.chain, forCeilings.raised = c.ceilings, webhook.Ceilings(), o.Raised
@@ -221,6 +222,7 @@ func (s server) review(w http.ResponseWriter, r *http.Request) ([]byte, webhook.
 	if decision.Verdict == webhook.Allow {
 		s.tell(ctx, request, c)
 	}
+	s.metrics.held(request, decision)
 	if log := s.log.V(1); log.Enabled() {
 		log.Info("Review decided", "object", c.request.Object.String(), "user", request.UserInfo.Username,
 			"verdict", decision.Verdict, "reason", decision.Reason, "message", decision.Message)
