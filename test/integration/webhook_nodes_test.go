@@ -181,7 +181,7 @@ func totalsOfNodeClaims(t *testing.T, e *totalsEnv) {
 	e.settled(t, "nodepool.burst", v1alpha1.LedgerAmounts{Nodes: most})
 	var list unstructured.UnstructuredList
 	list.SetGroupVersionKind(schema.GroupVersionKind{Group: "karpenter.sh", Version: "v1", Kind: "NodeClaimList"})
-	if err := e.Client.List(ctx, &list); err != nil {
+	if err := e.Client.List(ctx, &list, client.MatchingLabels{"karpenter.sh/nodepool": "burst"}); err != nil {
 		t.Fatal(err)
 	}
 	replaced := twinPatch(`{"status":{"conditions":[{"type":"DisruptionReason","status":"True","reason":"Drifted"}]}}`)

@@ -1,10 +1,8 @@
 package integration
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -34,7 +31,7 @@ const (
 func TestTotals(t *testing.T) {
 	t.Parallel()
 	e := newTotalsEnv(t, cluster.Options{ControllerManager: true}, 3)
-	e.kindsOf(t, "trainer.kubeflow.org", "jobset.x-k8s.io", "argoproj.io")
+	e.kindsOf(t, "trainer.kubeflow.org", "jobset.x-k8s.io", "argoproj.io", "karpenter.sh")
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *totalsEnv)
@@ -255,101 +252,6 @@ func totalsQuota(t *testing.T, e *totalsEnv) {
 	})
 	run("arm")
 	kept("arm")
-}
-
-// totalsRace: the sum is never above the total, and ends at it.
-func totalsRace(t *testing.T, e *totalsEnv) {
-	const total, shared = 100, 20
-	e.counting(t, "race", map[string]string{totalReplicas: fmt.Sprint(total)})
-	ctx := t.Context()
-	for i := range shared {
-		if err := e.Client.Create(ctx, webhookWorkload("Deployment", "race", fmt.Sprintf("shared-%d", i), 0, "")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sum := func() int64 {
-		var list appsv1.DeploymentList
-		if err := e.Client.List(ctx, &list, client.InNamespace("race")); err != nil {
-			t.Fatal(err)
-		}
-		n := int64(0)
-		for _, d := range list.Items {
-			n += int64(*d.Spec.Replicas)
-		}
-		return n
-	}
-	var finished, denied, failed atomic.Int64
-	var writers sync.WaitGroup
-	for i := range 200 {
-		writers.Go(func() {
-			defer finished.Add(1)
-			for {
-				err := totalsWrite(ctx, e, i, shared)
-				switch {
-				case err == nil:
-					return
-				case apierrors.IsForbidden(err):
-					denied.Add(1)
-					return
-				case unanswered(err), apierrors.IsConflict(err), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
-					failed.Add(1)
-				case apierrors.IsAlreadyExists(err): // by the try before, of which nobody told
-					return
-				default:
-					t.Errorf("writer %d: %v", i, err)
-					return
-				}
-			}
-		})
-	}
-	// The second is another one, so that the one that leads may be among them, and one serves.
-	first := rand.IntN(len(e.replicas))
-	kills := []int{first, (first + 1 + rand.IntN(len(e.replicas)-1)) % len(e.replicas)}
-	for killed := 0; finished.Load() < 200; {
-		if n := sum(); n > total {
-			t.Fatalf("%d replicas, at most %d allowed", n, total)
-		}
-		if done := finished.Load(); killed < len(kills) && done >= 30+60*int64(killed) {
-			i := kills[killed]
-			killed++
-			e.replicas[i].Kill()
-			t.Logf("killed replica %d after %d writers", i, done)
-			e.replicas[i] = e.run(t, fmt.Sprintf("webhook-%d-again", i), e.balancer.Ports()[i], "")
-		}
-	}
-	writers.Wait()
-	for _, i := range kills {
-		e.await(t, e.replicas[i])
-	}
-	reached := sum()
-	t.Logf("%d replicas, %d writes denied, %d failed and tried again", reached, denied.Load(), failed.Load())
-	// What was let in for writes that failed comes back.
-	next := 0
-	cluster.Eventually(t, 2*webhookWait, func() error {
-		for reached < total {
-			if err := e.Client.Create(ctx, webhookWorkload("Deployment", "race", fmt.Sprintf("rest-%d", next), 1, "")); err != nil {
-				return err
-			}
-			next, reached = next+1, reached+1
-		}
-		return nil
-	})
-	if n := sum(); n != total {
-		t.Errorf("%d replicas in the end, want %d", n, total)
-	}
-	if err := webhookDenied(e.Client.Create(ctx, webhookWorkload("Deployment", "race", "more", 1, "")), "100 used by others"); err != nil {
-		t.Error(err)
-	}
-	e.settled(t, "namespace.race", v1alpha1.LedgerAmounts{Replicas: total})
-}
-
-// totalsWrite is one of the 200: half of them create, half scale what others scale too.
-func totalsWrite(ctx context.Context, e *totalsEnv, i, shared int) error {
-	if i%2 == 0 {
-		return e.Client.Create(ctx, webhookWorkload("Deployment", "race", fmt.Sprintf("own-%d", i), 1, ""))
-	}
-	o := webhookWorkload("Deployment", "race", fmt.Sprintf("shared-%d", i/2%shared), 0, "")
-	return webhookScale(ctx, e.Client, o, int64(1+i/2/shared))
 }
 
 // totalsOfMany: what a claim costs does not grow with what stands in its Namespace. A claim that
