@@ -30,9 +30,13 @@ import (
 // Deployments and StatefulSets, beside running pods.
 func TestTwin(t *testing.T) {
 	t.Parallel()
-	e := newWebhookEnvOn(t, cluster.Options{ControllerManager: true, ExtraArgs: map[string][]string{
+	c := cluster.ForTest(t, cluster.Options{ControllerManager: true, MayBeForbidden: []string{"forewarm-webhook may not list /apis/example.com/"}, ExtraArgs: map[string][]string{
 		assets.ControllerManager: {"--controllers=clusterrole-aggregation-controller,serviceaccount-controller,validatingadmissionpolicy-status-controller"},
 	}})
+	if err := c.CreateNamespace(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}); err != nil {
+		t.Fatal(err)
+	}
+	e := newWebhookEnvBeside(t, c, twinFarms)
 	ctx := t.Context()
 	var crds []string
 	for _, group := range []string{"karpenter.sh", "jobset.x-k8s.io", "ray.io", "leaderworkerset.x-k8s.io", "cluster.x-k8s.io"} {
@@ -58,6 +62,7 @@ func TestTwin(t *testing.T) {
 	e.process.Kill()
 	<-e.process.Done()
 	t.Run("writes", func(t *testing.T) { twinWrites(t, e) })
+	t.Run("every kind", func(t *testing.T) { twinEveryKind(t, e) })
 	t.Run("who may say that it is owned", func(t *testing.T) { twinOwners(t, e) })
 	t.Run("autoscalers are clamped", func(t *testing.T) { twinClamps(t, e) })
 	t.Run("who may approve instance types", func(t *testing.T) { twinApprovers(t, e) })
