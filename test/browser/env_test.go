@@ -67,23 +67,17 @@ func newEnv(t *testing.T) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin+string(os.PathSeparator), "./cmd/console")
-	build.Dir = store.Root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the console: %v\n%s", err, out)
-	}
 	e.prepare(t, store.Root)
 	console, err := e.KubeconfigForServiceAccount(t.Context(), v1alpha1.SystemNamespace, "forewarm-console")
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.url = e.serve(t, bin, console)
+	e.url = e.serve(t, console)
 	return e
 }
 
 // serve starts the console as its ServiceAccount, and answers where it is.
-func (e *env) serve(t *testing.T, bin, kubeconfig string) string {
+func (e *env) serve(t *testing.T, kubeconfig string) string {
 	t.Helper()
 	settings := config.Default()
 	for _, address := range []*string{&settings.Console.Address, &settings.Console.MetricsAddress, &settings.Console.HealthAddress} {
@@ -102,7 +96,7 @@ func (e *env) serve(t *testing.T, bin, kubeconfig string) string {
 		t.Fatal(err)
 	}
 	// The cluster's Stop ends it.
-	p, err := e.StartProcess(context.WithoutCancel(t.Context()), "console", filepath.Join(bin, "console"), []string{"--config", path, "--kubeconfig", kubeconfig, "--verbosity=10"}, nil)
+	p, err := e.StartProcess(context.WithoutCancel(t.Context()), "console", filepath.Join(cluster.Programs(t), "console"), []string{"--config", path, "--kubeconfig", kubeconfig, "--verbosity=10"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,11 +49,7 @@ func startLive(t *testing.T) (*cluster.Cluster, *stack.Stack, string) {
 		t.Fatal(err)
 	}
 	c := cluster.ForTest(t, live.Cluster(ours))
-	binaries := t.TempDir()
-	if err := cluster.BuildBinaries(t.Context(), binaries); err != nil {
-		t.Fatal(err)
-	}
-	if err := ours.Start(t.Context(), c, "../..", binaries); err != nil {
+	if err := ours.Start(t.Context(), c, "../..", cluster.Programs(t)); err != nil {
 		t.Fatal(err)
 	}
 	console, err := ours.StartConsole(t.Context())

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -174,18 +173,11 @@ func newSuite(t *testing.T) *suite {
 	for _, file := range append(schemas, filepath.Join(root, "crd", "forewarm.dev_warmpools.yaml"), filepath.Join(root, "rbac", "webhook.yaml"), filepath.Join(root, "rbac", "webhook-ca.yaml")) {
 		group.Go(func() error { return c.ApplyFiles(ctx, file) })
 	}
-	binary := filepath.Join(t.TempDir(), "webhook")
-	group.Go(func() error {
-		if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "forewarm.dev/cmd/webhook").CombinedOutput(); err != nil {
-			return fmt.Errorf("build cmd/webhook: %w\n%s", err, output)
-		}
-		return nil
-	})
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	s.readWidgets(t)
-	s.startWebhook(t, binary)
+	s.startWebhook(t, filepath.Join(cluster.Programs(t), "webhook"))
 	config := c.RESTConfig()
 	config.WarningHandlerWithContext = warner{}
 	if s.client, err = dynamic.NewForConfig(config); err != nil {

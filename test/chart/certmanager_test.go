@@ -45,9 +45,6 @@ const (
 // load, no write fails and no review fails open.
 func TestCertManager(t *testing.T) {
 	e := newEnv(t)
-	if err := cluster.BuildBinaries(t.Context(), e.bin); err != nil {
-		t.Fatal(err)
-	}
 	issuers := e.certManager(t)
 	service := e.through(t)
 	e.values += "certificate: {mode: CertManager}\n"
@@ -107,7 +104,7 @@ func TestCertManager(t *testing.T) {
 // controller and its cainjector as the accounts that the chart has made.
 func (e *env) certManager(t *testing.T) []*cluster.Process {
 	t.Helper()
-	program := filepath.Join(e.bin, "certmanager")
+	program := filepath.Join(t.TempDir(), "certmanager")
 	recipe, list := filepath.Join(root, "test", "cluster", "certmanager"), []string{"list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager"}
 	output(t, recipe, "build", "-buildvcs=false", "-o", program, ".")
 	source := output(t, recipe, list...)

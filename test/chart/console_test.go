@@ -20,9 +20,6 @@ import (
 // gives, none of which is missing (the audit log tells of every refusal to an account of ours, at the test's
 // end). Who may look sees every page; who may not is told so.
 func shows(t *testing.T, e *env) {
-	if err := cluster.BuildBinaries(t.Context(), e.bin); err != nil {
-		t.Fatal(err)
-	}
 	pool := &v1alpha1.WarmPool{ObjectMeta: metav1.ObjectMeta{Name: "shown"}, Spec: warm()}
 	pool.Spec.Mode = v1alpha1.ModeObserve
 	if err := e.Client.Create(t.Context(), pool); err != nil {

@@ -49,7 +49,7 @@ func newEnv(t *testing.T) *env {
 		maps.Copy(all, labels)
 		return cluster.NodeTemplate{Name: name, Count: 1, Labels: all, GPUs: 2}
 	}
-	e := &env{bin: t.TempDir(), health: map[string]string{}, mounts: map[string]string{}}
+	e := &env{bin: cluster.Programs(t), health: map[string]string{}, mounts: map[string]string{}}
 	e.Cluster = cluster.ForTest(t, cluster.Options{
 		Scheduler: true, ControllerManager: true, KWOK: true,
 		StaticNodes: []cluster.NodeTemplate{

@@ -22,9 +22,6 @@ import (
 // console: all that is applied comes up, the processes work with what it gives them, and nothing is left of it.
 func TestPlain(t *testing.T) {
 	e := newEnv(t)
-	if err := cluster.BuildBinaries(t.Context(), e.bin); err != nil {
-		t.Fatal(err)
-	}
 	if err := e.Client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}); err != nil {
 		t.Fatal(err)
 	}

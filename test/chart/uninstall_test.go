@@ -37,9 +37,6 @@ import (
 // release is of the default values, the second of those that give the most rights.
 func TestUninstall(t *testing.T) {
 	e := newEnv(t)
-	if err := cluster.BuildBinaries(t.Context(), e.bin); err != nil {
-		t.Fatal(err)
-	}
 	e.autoscaled(t)
 	before := e.inventory(t)
 	writers := e.writers(t)

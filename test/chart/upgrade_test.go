@@ -39,9 +39,6 @@ const lag = 500 * time.Millisecond
 // review fails open, and nothing of the older chart is left (ADR 74).
 func TestUpgradeUnderLoad(t *testing.T) {
 	e := newEnv(t)
-	if err := cluster.BuildBinaries(t.Context(), e.bin); err != nil {
-		t.Fatal(err)
-	}
 	service := e.through(t)
 	e.install(t, previous(t))
 	old := []replica{e.replica(t, service, "webhook", "webhook-a"), e.replica(t, service, "webhook", "webhook-b"), e.replica(t, nil, "reserver", "reserver-a")}

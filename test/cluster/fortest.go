@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"forewarm.dev/test/cluster/assets"
@@ -70,6 +71,33 @@ func (c *Cluster) finish(t testing.TB) {
 			t.Error(what)
 		}
 	}
+}
+
+// programs is where Programs has built, once it has.
+var programs struct {
+	sync.Mutex
+	folder string
+}
+
+// Programs builds every command of this module and returns the folder that has them, each under its own name. All
+// tests share it, and it stays, so that what has not changed is not linked again: nothing else is written there.
+func Programs(t testing.TB) string {
+	t.Helper()
+	programs.Lock()
+	defer programs.Unlock()
+	if programs.folder != "" {
+		return programs.folder
+	}
+	store, err := assets.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(store.Root, "bin", "test")
+	if err := BuildBinaries(t.Context(), folder); err != nil {
+		t.Fatal(err)
+	}
+	programs.folder = folder
+	return folder
 }
 
 // BuildBinaries builds every command of this module into dir, under its own name.

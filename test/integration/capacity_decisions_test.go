@@ -50,7 +50,7 @@ func capacityDecisions(t *testing.T, e *loopEnv) {
 // capacityLines replays the first line, without a cluster.
 func capacityLines(t *testing.T, e *loopEnv) {
 	t.Helper()
-	path := filepath.Join(e.bin, "decisions.jsonl")
+	path := filepath.Join(e.folder, "decisions.jsonl")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 // prices writes the file of prices that the reserver reads.
 func (e *loopEnv) prices(t *testing.T, content string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(e.bin, "prices.yaml"), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(e.folder, "prices.yaml"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -54,7 +54,7 @@ func capacityPrices(t *testing.T, e *loopEnv) {
 	}
 	priced("26.5", "Annotation, File", "")
 	e.prices(t, `prices: [{instanceType: gpu-8x, perHour: "24,5"}]`)
-	priced("26.5", "Annotation, File", filepath.Join(e.bin, "prices.yaml")+`: prices[0].perHour: "24,5" is no price`)
+	priced("26.5", "Annotation, File", filepath.Join(e.folder, "prices.yaml")+`: prices[0].perHour: "24,5" is no price`)
 	out, complaints, code := e.run(t, "forewarmctl", "status", loopName, "--kubeconfig", e.Kubeconfig)
 	if code != 0 || !strings.Contains(out, "prices[0].perHour") {
 		t.Errorf("exit code %d, %s; want the problem in:\n%s", code, complaints, out)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -86,10 +85,7 @@ func (e *extenderEnv) install(t *testing.T) {
 	if e.kubeconfig, err = e.KubeconfigForServiceAccount(ctx, metav1.NamespaceSystem, "forewarm-extender"); err != nil {
 		t.Fatal(err)
 	}
-	e.binary = filepath.Join(t.TempDir(), "extender")
-	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", e.binary, "forewarm.dev/cmd/extender").CombinedOutput(); err != nil {
-		t.Fatalf("build cmd/extender: %v\n%s", err, output)
-	}
+	e.binary = filepath.Join(cluster.Programs(t), "extender")
 	e.configure(t)
 	e.start(t)
 	e.createFixtures(t)

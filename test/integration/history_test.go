@@ -218,20 +218,10 @@ func historyVersion(t *testing.T, e historyEnv, key history.Key) {
 	}
 }
 
-// historyBuild builds one of our commands and returns its path.
-func historyBuild(t *testing.T, name string) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), name)
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "forewarm.dev/cmd/"+name).CombinedOutput(); err != nil {
-		t.Fatalf("build cmd/%s: %v\n%s", name, err, output)
-	}
-	return binary
-}
-
 // historyFiles has forewarmctl import a file, export it, and forecast from it.
 func historyFiles(t *testing.T, e historyEnv, key history.Key) {
 	ctx, folder := t.Context(), t.TempDir()
-	binary := historyBuild(t, "forewarmctl")
+	binary := filepath.Join(cluster.Programs(t), "forewarmctl")
 	ctl := func(arguments ...string) (string, error) {
 		output, err := exec.CommandContext(ctx, binary, append(arguments, "--kubeconfig", e.Kubeconfig)...).CombinedOutput()
 		return string(output), err
@@ -310,7 +300,7 @@ func historyReserver(t *testing.T, e historyEnv, key history.Key) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process, err := e.StartProcess(context.WithoutCancel(ctx), "reserver", historyBuild(t, "reserver"), []string{"--config", settings, "--kubeconfig", kubeconfig}, nil)
+	process, err := e.StartProcess(context.WithoutCancel(ctx), "reserver", filepath.Join(cluster.Programs(t), "reserver"), []string{"--config", settings, "--kubeconfig", kubeconfig}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,14 +42,14 @@ const (
 // ServiceAccount with the RBAC of the manifests.
 type loopEnv struct {
 	*cluster.Cluster
-	bin, audit, extenderURL string
-	settings                string // of the reserver, beyond addresses
-	person                  string // the token of who looks at the console; empty until it runs
-	taken                   time.Time
-	processes               map[string]*loopProcess
-	pods                    *loopPods
-	metrics                 map[string]bool // names of ours that any process has served
-	prometheus              *cluster.Prometheus
+	folder, audit, extenderURL string
+	settings                   string // of the reserver, beyond addresses
+	person                     string // the token of who looks at the console; empty until it runs
+	taken                      time.Time
+	processes                  map[string]*loopProcess
+	pods                       *loopPods
+	metrics                    map[string]bool // names of ours that any process has served
+	prometheus                 *cluster.Prometheus
 }
 
 // loopProcess is one run of a binary of ours.
@@ -66,7 +66,7 @@ func newLoopEnv(t *testing.T, zones ...string) *loopEnv {
 	address := loopAddress(t)
 	folder := t.TempDir()
 	e := &loopEnv{
-		bin: filepath.Join(folder, "bin"), audit: filepath.Join(folder, "audit.log"), extenderURL: address,
+		folder: folder, audit: filepath.Join(folder, "audit.log"), extenderURL: address,
 		processes: map[string]*loopProcess{}, pods: &loopPods{}, metrics: map[string]bool{},
 	}
 	tier := map[string]string{"tier": "gpu"}
@@ -91,9 +91,6 @@ func newLoopEnv(t *testing.T, zones ...string) *loopEnv {
 		ExtraArgs: map[string][]string{assets.APIServer: {"--enable-admission-plugins=OwnerReferencesPermissionEnforcement"}},
 	})
 	ctx := t.Context()
-	if err := cluster.BuildBinaries(ctx, e.bin); err != nil {
-		t.Fatal(err)
-	}
 	for name, labels := range map[string]map[string]string{v1alpha1.SystemNamespace: nil, v1alpha1.PlaceholderNamespace: nil, "ml": {"team": "ml"}, "web": nil} {
 		if err := e.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}); err != nil {
 			t.Fatal(err)
@@ -172,15 +169,15 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 		t.Fatal(err)
 	}
 	p := &loopProcess{health: loopAddress(t), metrics: loopAddress(t), calls: loopAddress(t), token: access.BearerToken}
-	section := map[string]string{"extender": fmt.Sprintf("address: %q, schedulerLease: '', ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, %s", filepath.Join(e.bin, "decisions.jsonl"), e.settings)}[kind]
+	section := map[string]string{"extender": fmt.Sprintf("address: %q, schedulerLease: '', ", e.extenderURL), "reserver": fmt.Sprintf("decisions: {keep: 200, lines: %q}, %s", filepath.Join(e.folder, "decisions.jsonl"), e.settings)}[kind]
 	if kind == "reserver" {
-		secret := filepath.Join(e.bin, "secret")
+		secret := filepath.Join(e.folder, "secret")
 		if err := os.WriteFile(secret, []byte(loopSecret), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		section += fmt.Sprintf("calls: {address: %q, secretFile: %q}, ", p.calls, secret)
 	}
-	prices := filepath.Join(e.bin, "prices.yaml")
+	prices := filepath.Join(e.folder, "prices.yaml")
 	if _, err := os.Stat(prices); err == nil && kind == "reserver" {
 		section += fmt.Sprintf("prices: {file: %q}, ", prices)
 	}
@@ -195,7 +192,7 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 	config := e.config(t, fmt.Sprintf("%s: {%shealthAddress: %q, metricsAddress: %q}", kind, section, p.health, p.metrics))
 	// It outlives the part that starts it; the cluster's Stop ends it.
 	ctx := context.WithoutCancel(t.Context())
-	if p.Process, err = e.StartProcess(ctx, name, filepath.Join(e.bin, kind), append(args, "--config", config, "--kubeconfig", kubeconfig), nil); err != nil {
+	if p.Process, err = e.StartProcess(ctx, name, filepath.Join(cluster.Programs(t), kind), append(args, "--config", config, "--kubeconfig", kubeconfig), nil); err != nil {
 		t.Fatal(err)
 	}
 	e.processes[kind] = p
@@ -223,7 +220,7 @@ func (e *loopEnv) start(t *testing.T, kind, name string, args ...string) *loopPr
 // config writes a configuration file with the given sections and returns its path.
 func (e *loopEnv) config(t *testing.T, sections string) string {
 	t.Helper()
-	file, err := os.CreateTemp(e.bin, "*.yaml")
+	file, err := os.CreateTemp(e.folder, "*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

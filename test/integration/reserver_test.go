@@ -138,7 +138,7 @@ func reserverRefused(t *testing.T, e *loopEnv) {
 func (e *loopEnv) run(t *testing.T, kind string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, complaints bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), filepath.Join(e.bin, kind), args...)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(cluster.Programs(t), kind), args...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &complaints, time.Second
 	stop := time.AfterFunc(loopWait, func() { _ = cmd.Process.Kill() })
 	defer stop.Stop()

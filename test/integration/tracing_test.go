@@ -41,9 +41,6 @@ func TestTracing(t *testing.T) {
 	if err := c.ApplyFiles(t.Context(), manifestsOf(t, "crd/*.yaml", "rbac/extender*.yaml", "rbac/reserver.yaml", "policy/*.yaml")...); err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.BuildBinaries(t.Context(), folder); err != nil {
-		t.Fatal(err)
-	}
 	e := newWebhookEnvBeside(t, c, fmt.Sprintf("tracing: {endpoint: %q}", took.Endpoint))
 	every := fmt.Sprintf("tracing: {endpoint: %q, samplingRatePerMillion: 1000000}", took.Endpoint)
 	t.Run("reviews, as a part of the API server's traces", func(t *testing.T) { tracingReviews(t, e, took) })
@@ -85,7 +82,7 @@ func tracingStart(t *testing.T, c *cluster.Cluster, folder, kind, section string
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.StartProcess(context.WithoutCancel(t.Context()), kind, filepath.Join(folder, kind), []string{"--config", config, "--kubeconfig", kubeconfig}, nil)
+	p, err := c.StartProcess(context.WithoutCancel(t.Context()), kind, filepath.Join(cluster.Programs(t), kind), []string{"--config", config, "--kubeconfig", kubeconfig}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -280,10 +280,7 @@ func (e *webhookEnv) forewarmctl(t *testing.T) func(arguments ...string) string 
 
 func forewarmctl(t *testing.T, c *cluster.Cluster) func(arguments ...string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "forewarmctl")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "forewarm.dev/cmd/forewarmctl").CombinedOutput(); err != nil {
-		t.Fatalf("build cmd/forewarmctl: %v\n%s", err, output)
-	}
+	binary := filepath.Join(cluster.Programs(t), "forewarmctl")
 	kubeconfig, err := c.KubeconfigFor("somebody", "system:masters")
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -119,10 +118,7 @@ func newWebhookEnvBeside(t *testing.T, c *cluster.Cluster, settings string) *web
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &webhookEnv{Cluster: c, kubeconfig: kubeconfig, binary: filepath.Join(t.TempDir(), "webhook"), port: webhookPort(t), warnings: &webhookWarnings{}, settings: settings}
-	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", e.binary, "forewarm.dev/cmd/webhook").CombinedOutput(); err != nil {
-		t.Fatalf("build cmd/webhook: %v\n%s", err, output)
-	}
+	e := &webhookEnv{Cluster: c, kubeconfig: kubeconfig, binary: filepath.Join(cluster.Programs(t), "webhook"), port: webhookPort(t), warnings: &webhookWarnings{}, settings: settings}
 	e.process = e.start(t, "webhook", e.port)
 	config := c.RESTConfig()
 	config.WarningHandlerWithContext = e.warnings

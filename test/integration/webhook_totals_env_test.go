@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -48,12 +47,9 @@ func newTotalsEnv(t *testing.T, options cluster.Options, replicas int) *totalsEn
 	if err := c.ApplyFiles(ctx, append(crds, filepath.Join(root, "rbac", "webhook.yaml"), filepath.Join(root, "rbac", "webhook-ca.yaml"), filepath.Join(root, "flowcontrol", "webhook.yaml"))...); err != nil {
 		t.Fatal(err)
 	}
-	e := &totalsEnv{Cluster: c, binary: filepath.Join(t.TempDir(), "webhook"), balancer: newRelay(t)}
+	e := &totalsEnv{Cluster: c, binary: filepath.Join(cluster.Programs(t), "webhook"), balancer: newRelay(t)}
 	if e.kubeconfig, err = c.KubeconfigForServiceAccount(ctx, v1alpha1.SystemNamespace, "forewarm-webhook"); err != nil {
 		t.Fatal(err)
-	}
-	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", e.binary, "forewarm.dev/cmd/webhook").CombinedOutput(); err != nil {
-		t.Fatalf("build cmd/webhook: %v\n%s", err, output)
 	}
 	// To loopback API servers speak HTTP/2, on one connection; to this, HTTP/1.1, on many.
 	e.url = fmt.Sprintf("https://%s:%d", "0.0.0.0", e.balancer.Port())
