@@ -1,5 +1,5 @@
 // Package freshness tells for how long the API server has said nothing about what is watched, and
-// ends watches that are silent.
+// has listed anew what is silent.
 package freshness
 
 import (
@@ -8,14 +8,16 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
 )
 
-// Silence is how long a watch may say nothing. An API server sends a bookmark each minute where nothing
-// changes, so that two of them have been missed, and the third is late.
+// Silence is how long a watch may say nothing. An API server sends bookmarks each minute, but none that is
+// as old as the watch: for a kind in which nothing changes only once etcd has told of its progress, each ten
+// minutes by default. So silence means nothing by itself, and what is silent is listed anew.
 const Silence = 3 * time.Minute
 
 // Watches are the kinds that are watched. The zero value is ready.
@@ -28,7 +30,7 @@ type Watches struct {
 type heard struct {
 	// last is when the API server last said something, zero if it has not yet.
 	last time.Time
-	// silent tells that a watch was ended since it said nothing: that it begins anew says nothing either.
+	// silent tells that a watch was ended since it said nothing: that one begins says nothing either.
 	silent bool
 }
 
@@ -112,8 +114,11 @@ func (w *Watches) Behind() string {
 	return first
 }
 
-// grace is how long a watch that was ended has to say something.
-const grace = 5 * time.Second
+// grace is how long a list may take after a silence.
+const grace = 30 * time.Second
+
+// expired has a reflector list anew.
+var expired = watch.Event{Type: watch.Error, Object: &apierrors.NewResourceExpired("the watch was silent").ErrStatus}
 
 // listening is a watch that ends when it is silent.
 type listening struct {
@@ -155,6 +160,10 @@ func (l *listening) forward(word, silent func()) {
 			quiet.Reset(Silence)
 		case <-quiet.C:
 			silent()
+			select {
+			case l.result <- expired:
+			case <-l.stopped:
+			}
 			return
 		case <-l.stopped:
 			return

@@ -13,22 +13,26 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
 )
 
 // apiServer answers lists and watches while it is there.
 type apiServer struct {
-	gone    bool
+	gone    bool // for all
+	silent  bool // for lists
+	lists   int
 	watches chan *watch.FakeWatcher
 }
 
 func (a *apiServer) listWatch() *toolscache.ListWatch {
 	return &toolscache.ListWatch{
 		ListWithContextFunc: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
-			if a.gone {
+			if a.gone || a.silent {
 				return nil, errors.New("connection refused")
 			}
+			a.lists++
 			return &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}, nil
 		},
 		WatchFuncWithContext: func(_ context.Context, o metav1.ListOptions) (watch.Interface, error) {
@@ -44,6 +48,10 @@ func (a *apiServer) listWatch() *toolscache.ListWatch {
 
 // TestSilenceIsTold: of a watch that says nothing, and of an API server that is away; and it ends by itself.
 func TestSilenceIsTold(t *testing.T) {
+	// They wait by a time of their own, which is outside of the bubble.
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	defer func() { utilruntime.ErrorHandlers = handlers }()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		server, w := &apiServer{watches: make(chan *watch.FakeWatcher, 100)}, &Watches{}
@@ -66,14 +74,28 @@ func TestSilenceIsTold(t *testing.T) {
 			events.Action(watch.Bookmark, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}})
 			state("a bookmark each minute", "", 0)
 		}
-		time.Sleep(Silence)
-		state("silent, and begun again", "", Silence)
-		if !events.IsStopped() {
-			t.Error("the silent watch goes on")
+		newest := func() *watch.FakeWatcher {
+			for len(server.watches) > 1 {
+				<-server.watches
+			}
+			return <-server.watches
 		}
-		events = <-server.watches
-		time.Sleep(time.Minute)
-		state("silent still", "Pod", Silence+time.Minute)
+		for range 10 { // no bookmark either
+			listed := server.lists
+			time.Sleep(Silence + grace)
+			state("silent, and listed anew", "", Silence)
+			if !events.IsStopped() || server.lists == listed {
+				t.Error("the silent watch goes on, or nothing was listed")
+			}
+			events = newest()
+		}
+		server.silent = true
+		time.Sleep(Silence + 2*grace)
+		state("silent, and no list comes", "Pod", 2*Silence)
+		server.silent = false
+		time.Sleep(3 * grace)
+		state("a list came", "", 3*grace)
+		events = newest()
 		events.Add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "p", UID: "p", ResourceVersion: "2"}})
 		state("a pod came", "", 0)
 		if n := len(informer.GetStore().List()); n != 1 {
