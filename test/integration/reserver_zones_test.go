@@ -15,6 +15,7 @@ import (
 
 // TestZones: a pool has a node in each of its zones, but for the third, where Karpenter can have none.
 func TestZones(t *testing.T) {
+	t.Parallel()
 	e := newLoopEnv(t, "a", "b")
 	ctx := t.Context()
 	pool := loopPool(loopName, "warm", 0, 9)
