@@ -42,7 +42,13 @@ func reserverGuards(t *testing.T, e *loopEnv) {
 		}
 	}
 	later := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlaceholderClass(4)}, Value: -6}
-	e.create(t, later) // as where some pool has that tier
+	e.create(t, later)                             // as where some pool has that tier
+	cluster.Eventually(t, loopWait, func() error { // the API server reads PriorityClasses from a cache
+		if err := e.Client.Create(ctx, copied("ml", later.Name), client.DryRunAll); strings.Contains(fmt.Sprint(err), "no PriorityClass") {
+			return err
+		}
+		return nil
+	})
 	for name, try := range map[string]struct {
 		write func() error
 		says  string
