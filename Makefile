@@ -49,10 +49,10 @@ test: control-plane browser ## Build the control plane if needed, then run all t
 	for module in test/chart test/browser test/monitoring/operator manifests/image; do (cd "$$module" && go test -timeout 15m ./...); done
 
 .PHONY: test-long
-test-long: control-plane ## Run the long forms of tests: 200 seeds of coverage, traces of a year, 20 rotations, bursts of takeovers, 1,000 series of a Prometheus (half an hour).
+test-long: control-plane ## Run the long forms of tests: 200 seeds of coverage, traces of a year, 20 rotations, bursts of takeovers, 1,000 series of a Prometheus, quiet watches (40 minutes).
 	FOREWARM_LONG=1 go test -count=1 -timeout 20m -v -run 'UpperQuantiles|BandFollows' ./forecast
 	FOREWARM_LONG=1 go test -count=1 -timeout 10m -v -run TestLongTraces ./cmd/forewarmctl/simulation
-	FOREWARM_LONG=1 go test -count=1 -timeout 60m -v -run 'TestRotation|TestAThousandSeries|TestTakeoverBurst' ./test/integration
+	FOREWARM_LONG=1 go test -count=1 -timeout 60m -v -run 'TestRotation|TestAThousandSeries|TestTakeoverBurst|TestQuiet' ./test/integration
 
 .PHONY: fmt
 fmt: linters ## Format the source.

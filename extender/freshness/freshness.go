@@ -16,8 +16,8 @@ import (
 )
 
 // Silence is how long a watch may say nothing. An API server sends bookmarks each minute, but none that is
-// as old as the watch: for a kind in which nothing changes only once etcd has told of its progress, each ten
-// minutes by default. So silence means nothing by itself, and what is silent is listed anew.
+// as old as the watch: for a kind in which nothing changes only once etcd has told of its progress, by itself each
+// ten minutes. So silence means nothing by itself, and what is silent is listed anew.
 const Silence = 3 * time.Minute
 
 // Watches are the kinds that are watched. The zero value is ready.
