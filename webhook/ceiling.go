@@ -64,7 +64,10 @@ func lowest(r Request, d *draft) (limit int64, by Setting) {
 // limit is what a setting allows the workload, or what that is made for.
 func (r Request) limit(s Setting) (limit int64, known bool, warning string) {
 	limit, known, warning = s.Limit(r.Workload)
-	if most, named, _ := s.Limit(r.For); r.For.Name != "" && named && (!known || most < limit) {
+	if r.For.Name == "" {
+		return limit, known, warning
+	}
+	if most, named, _ := s.Limit(r.For); named && (!known || most < limit) {
 		return most, true, warning
 	}
 	return limit, known, warning
