@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"forewarm.dev/extender/handler"
 	"forewarm.dev/internal/config"
 	"forewarm.dev/internal/demand"
 	"forewarm.dev/internal/doctor"
@@ -85,8 +86,7 @@ func gpuPods(ctx context.Context, from client.Reader, placeholders string) ([]do
 		}
 		for i := range pods.Items {
 			pod := &pods.Items[i]
-			ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-			if ended || demand.IsPlaceholder(pod, placeholders) || !slices.ContainsFunc(quantity.OfPod(pod).Names(), webhook.IsGPU) {
+			if handler.Ended(pod) || demand.IsPlaceholder(pod, placeholders) || !slices.ContainsFunc(quantity.OfPod(pod).Names(), webhook.IsGPU) {
 				continue
 			}
 			name := pod.Spec.SchedulerName
